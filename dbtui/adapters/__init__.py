@@ -1,0 +1,1 @@
+"""Dialects: the only rooms that know which server this is."""

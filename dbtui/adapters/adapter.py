@@ -1,0 +1,150 @@
+"""What an engine's folder fulfils. To add an engine, copy a folder's file names and these two protocols.
+
+Everything returns values of `dbtui.model`; rows and dictionaries never leave the folder. Whatever takes long is a
+routine (a generator of events) and stops when its Target's cancellation is requested.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.model.backups import (
+    BackupContents,
+    BackupTable,
+    DestinationFacts,
+    DumpFacts,
+    DumpOptions,
+    DumpRequest,
+    DumpResult,
+    LoadRequest,
+    RestoreFacts,
+    StoredBackup,
+    TableName,
+    TableSample,
+)
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
+from dbtui.model.events import Routine
+
+
+class Target(Protocol):
+    """An open connection to one server, owned by one thread."""
+
+    @property
+    def profile(self) -> ConnectionProfile:
+        """The profile it was opened from."""
+        ...
+
+    @property
+    def info(self) -> ServerInfo:
+        """What the server said of itself when the connection was opened."""
+        ...
+
+    @property
+    def cancellation(self) -> Cancellation:
+        """The run's wish to stop; statements on this target are interrupted by it."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection and remove every temporary file. Never raises."""
+        ...
+
+
+class BackupAdapter(Protocol):
+    """Dumps, reads and loads backups of one engine."""
+
+    def collect_dump_facts(self, target: Target, options: DumpOptions) -> DumpFacts:
+        """Ask server and machine what planning a dump needs. Raises ToolError when no fitting tool is installed."""
+        ...
+
+    def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
+        """Write the dump at `request.partial_path`, fsynced, hashed; leave no child process behind, however it ends."""
+        ...
+
+    def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
+        """Read what a backup holds, without a server. Raises DamagedBackupError."""
+        ...
+
+    def show_definition(self, backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
+        """Return the SQL that creates a table (with its indexes and constraints), read from the backup."""
+        ...
+
+    def collect_sample(
+        self, backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation
+    ) -> TableSample:
+        """Return a table's first rows, read from the backup."""
+        ...
+
+    def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
+        """Look for damage and hostile contents that checksums cannot show: trailer, structure, statements.
+
+        Returns what is wrong, a sentence each; nothing of the backup is run.
+        """
+        ...
+
+    def collect_destination(self, target: Target, database: str) -> DestinationFacts:
+        """Look at the database a restore would fill, which may not exist."""
+        ...
+
+    def collect_restore_facts(
+        self, target: Target, backup: StoredBackup, contents: BackupContents, database: str
+    ) -> RestoreFacts:
+        """Ask server and machine what planning a restore into `database` needs."""
+        ...
+
+    def create_database(self, target: Target, database: str, like: str, contents: BackupContents) -> None:
+        """Create an empty database. If `like` names an existing one, its owner, encoding and settings are taken."""
+        ...
+
+    def load(self, target: Target, request: LoadRequest) -> Routine[None]:
+        """Load a backup into an empty database. Raises ServerError naming file, line and object."""
+        ...
+
+    def count_rows(
+        self, target: Target, database: str, tables: Sequence[TableName]
+    ) -> Routine[tuple[BackupTable, ...]]:
+        """Count the rows of each table that exists, exactly."""
+        ...
+
+    def swap_database(self, target: Target, live: str, fresh: str, kept: str) -> Routine[None]:
+        """Make `fresh` the database called `live` and keep the old one as `kept`, atomically where the engine can."""
+        ...
+
+    def drop_database(self, target: Target, database: str) -> None:
+        """Drop a database that this run created. No error if it is not there."""
+        ...
+
+    def kept_name(self, target: Target, database: str, stamp: str) -> str:
+        """Return the name under which a replaced database is kept; `stamp` is like 20261122t150000z."""
+        ...
+
+    def new_name(self, target: Target, database: str, suffix: str) -> str:
+        """Return a name for a new database: `database` and a suffix like `_restored`, within the server's limit."""
+        ...
+
+
+class Adapter(Protocol):
+    """One engine."""
+
+    @property
+    def engine(self) -> EngineName:
+        """Which one."""
+        ...
+
+    @property
+    def backups(self) -> BackupAdapter:
+        """Its backups."""
+        ...
+
+    def open_target(
+        self,
+        profile: ConnectionProfile,
+        password: Secret | None,
+        cancellation: Cancellation,
+        environ: Mapping[str, str],
+    ) -> Target:
+        """Connect. Raises ConnectError, AuthenticationError, UsageError (malformed URL)."""
+        ...
+
+    def collect_status(self, target: Target) -> TargetStatus:
+        """Look at the target for the connections pane."""
+        ...

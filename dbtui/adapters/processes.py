@@ -1,0 +1,157 @@
+"""The only place where dbtui starts a database's own tools.
+
+A tool is started from a list, without a shell, in a session of its own, with an environment that holds no settings of
+the operator's and no secret. It ends when dbtui does, even when dbtui is killed: `setpriv --pdeathsig` asks the kernel
+for that. What it writes to stderr is drained in a thread and kept only at its head and tail, because some clients
+repeat whole statements with their data.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from dbtui.errors import ToolError
+from dbtui.model.text import format_untrusted
+
+_KEPT_LINES = 200
+_LINE_LIMIT = 500
+_GRACE_SECONDS = 10.0
+_INHERITED = ("HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "KRB5CCNAME")
+
+
+def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a clean environment for a tool: UTC, UTF-8, none of PG*, MYSQL* and the like, plus `extra`."""
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    environment |= {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    return environment | dict(extra or {})
+
+
+def _with_parent_death_signal(argv: Sequence[str]) -> list[str]:
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else list(argv)
+
+
+class ChildTool:
+    """A running tool. Use as a context manager: leaving the block ends the process if it still runs.
+
+    `on_line` is called, from the draining thread, with each line the tool writes to stderr.
+    Start it from a thread that lives as long as the tool should: the kernel ties it to that thread.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        environ: Mapping[str, str] | None = None,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.DEVNULL,
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
+        self.name = Path(argv[0]).name
+        self._on_line = on_line
+        self._head: list[str] = []
+        self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
+        try:
+            self.process = subprocess.Popen(
+                _with_parent_death_signal(argv),
+                env=tool_environment() if environ is None else dict(environ),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pipesize=1 << 20,
+            )
+        except OSError as error:
+            raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", "install it or put it on PATH") from error
+        self._drain = threading.Thread(target=self._drain_stderr, name=f"stderr of {self.name}", daemon=True)
+        self._drain.start()
+
+    def _drain_stderr(self) -> None:
+        stream = self.process.stderr
+        if stream is None:
+            return
+        while line := stream.readline(65536):
+            text = format_untrusted(line.decode("utf-8", "replace").rstrip("\n"), _LINE_LIMIT)
+            (self._head if len(self._head) < _KEPT_LINES else self._tail).append(text)
+            if self._on_line is not None:
+                self._on_line(text)
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What the tool wrote to stderr: the first and the last lines."""
+        return (*self._head, *self._tail)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code; a signal is negative, as subprocess has it."""
+        code = self.process.wait()
+        self._drain.join(timeout=_GRACE_SECONDS)
+        return code
+
+    def check(self, what: str) -> None:
+        """Wait for the end; raise ToolError with the tool's last words unless it exited with 0."""
+        code = self.wait()
+        if code != 0:
+            raise self.failure(what, code)
+
+    def failure(self, what: str, code: int) -> ToolError:
+        """Return the ToolError for an exit code, with the first error the tool wrote."""
+        ending = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        errors = [line for line in self.messages if "error" in line.lower() or "fatal" in line.lower()]
+        said = errors[0] if errors else (self.messages[-1] if self.messages else "it gave no reason")
+        return ToolError(f"{what}: {self.name} {ending}: {said}")
+
+    def stop(self) -> None:
+        """Ask the tool and its children to end (TERM); may be called from any thread, any number of times."""
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, number)
+            except ProcessLookupError:
+                return
+
+    def close(self) -> None:
+        """End the tool if it still runs: TERM, then after ten seconds KILL. Reaps it and closes its pipes."""
+        if self.process.poll() is None:
+            self._signal(signal.SIGTERM)
+            try:
+                self.process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self.process.wait()
+        self._drain.join(timeout=_GRACE_SECONDS)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+def tool_output(argv: Sequence[str], seconds: float = 10.0) -> str:
+    """Run a tool that only says something of itself (`--version`, `--help`) and return its stdout.
+
+    Raises ToolError when it is missing, fails or takes longer than `seconds`.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            env=tool_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError(f"{argv[0]} cannot be run: {error}", "install it or put it on PATH") from error
+    return done.stdout.decode("utf-8", "replace")

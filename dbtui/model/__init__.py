@@ -1,0 +1,1 @@
+"""Nouns: frozen values that travel between the rooms. Standard library only."""

@@ -1,0 +1,449 @@
+"""Backups: what one is, what it holds, and the plans to make and restore one.
+
+The manifest is the truth about a backup; its fields are the file format (version 1) described in the README.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from dbtui.model.connections import EngineName, ServerInfo
+
+MANIFEST_VERSION = 1
+MANIFEST_SUFFIX = ".manifest.json"
+PARTIAL_SUFFIX = ".partial"
+
+
+class BackupFormat(StrEnum):
+    """How the data lies on disk. SQLite has one: `copy`, a database file."""
+
+    PLAIN = "plain"
+    CUSTOM = "custom"
+    DIRECTORY = "directory"
+    COPY = "copy"
+
+
+class CompressionKind(StrEnum):
+    """How the data is packed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A kind and its level; level None is the kind's default (gzip 6, zstd 1)."""
+
+    kind: CompressionKind = CompressionKind.NONE
+    level: int | None = None
+
+    def __str__(self) -> str:
+        return self.kind.value if self.level is None else f"{self.kind.value}:{self.level}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """A table by schema and name. MySQL's schema is its database, SQLite's is `main`."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class BackupTable:
+    """One table in a backup. `rows` and `bytes` are None when unknown; `rows_are` is "exact" or "estimate"."""
+
+    schema: str
+    name: str
+    rows: int | None = None
+    rows_are: str = "estimate"
+    bytes: int | None = None
+
+    @property
+    def table_name(self) -> TableName:
+        """Its schema and name."""
+        return TableName(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile:
+    """One file of a backup; `path` is relative to the backup directory."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is known of a complete backup. Times are ISO 8601 in UTC."""
+
+    format_version: int
+    backup_id: str
+    engine: EngineName
+    flavour: str
+    database: str
+    profile: str
+    url: str
+    server_version: str
+    tool: str
+    tool_version: str
+    dbtui_version: str
+    format: BackupFormat
+    compression: str
+    encryption: str | None
+    begin_time: str
+    end_time: str
+    files: tuple[BackupFile, ...]
+    size_bytes: int
+    tables: tuple[BackupTable, ...]
+    verified_at: str | None = None
+    # Beyond the first version's promise; each has a default so that older manifests can be read.
+    duration_seconds: float = 0.0
+    uncompressed_bytes: int | None = None
+    database_bytes: int | None = None
+    schemas: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    selected_tables: tuple[str, ...] = ()
+    excluded_tables: tuple[str, ...] = ()
+    schema_only: bool = False
+    warnings: tuple[str, ...] = ()
+    proof: str | None = None  # "checksums" | "restored": what the last verification that succeeded did
+
+
+class EntryKind(StrEnum):
+    """What a row of the history is."""
+
+    COMPLETE = "complete"
+    FOREIGN = "foreign"  # a dump without a manifest
+    BROKEN = "broken"  # a manifest that cannot be read, or whose data is gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupEntry:
+    """One row of the backup history. `began_at` is the file's time for foreign files."""
+
+    backup_id: str
+    kind: EntryKind
+    directory: str
+    data_path: str  # absolute path of the data file or directory; "" when it is gone
+    began_at: datetime
+    engine: EngineName | None = None
+    flavour: str = ""
+    database: str = ""
+    profile: str = ""
+    server_version: str = ""
+    format: BackupFormat | None = None
+    compression: str = ""
+    size_bytes: int = 0
+    tables: int | None = None
+    rows: int | None = None
+    verified_at: str | None = None
+    proof: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBackup:
+    """A backup that adapters can read: where it is and how it is packed. `manifest` is None for foreign files."""
+
+    backup_id: str
+    engine: EngineName
+    format: BackupFormat
+    compression: Compression
+    data_path: str
+    manifest: Manifest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DumpObject:
+    """Something other than a table in a backup: a view, function, sequence, extension…"""
+
+    kind: str
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupContents:
+    """What a backup holds, read without restoring it."""
+
+    engine: EngineName
+    database: str = ""
+    server_version: str = ""
+    tool_version: str = ""
+    schemas: tuple[str, ...] = ()
+    tables: tuple[BackupTable, ...] = ()
+    objects: tuple[DumpObject, ...] = ()
+    extensions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableSample:
+    """The first rows of a table as text; a NULL is None. `more` says that the table goes on."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    more: bool = False
+
+
+# ---------------------------------------------------------------- making one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpOptions:
+    """What was asked for. Table patterns are `schema.table` or `table`, with `*` and `?`."""
+
+    format: BackupFormat = BackupFormat.PLAIN
+    compression: Compression = Compression()
+    jobs: int = 1
+    tables: tuple[str, ...] = ()
+    exclude_tables: tuple[str, ...] = ()
+    schema_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """A table that a dump would take: what planning needs to know of it."""
+
+    schema: str
+    name: str
+    bytes: int | None = None
+    rows_estimate: int | None = None
+    is_readable: bool = True
+    has_row_security: bool = False
+    is_transactional: bool = True
+
+    @property
+    def table_name(self) -> TableName:
+        """Its schema and name."""
+        return TableName(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpFacts:
+    """What the server and this machine say before a dump.
+
+    `tables` are the chosen ones; `unmatched` are patterns that match no table. `lock_holders` are sessions whose
+    locks the dump would wait for, one line each. `broken_objects` would make the tool fail, with the reason.
+    """
+
+    info: ServerInfo
+    tool: str
+    tool_path: str
+    tool_version: str
+    tool_major: int = 0
+    tables: tuple[TableFacts, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    database_bytes: int | None = None
+    lock_holders: tuple[str, ...] = ()
+    long_transactions: tuple[str, ...] = ()
+    broken_objects: tuple[str, ...] = ()
+    missing_privileges: tuple[str, ...] = ()  # each with the exact GRANT
+    extensions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    large_objects: int = 0
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One step of a plan: what, the exact SQL or command (may be empty), why."""
+
+    text: str
+    command: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePlan:
+    """A backup about to be made. It may be run only when `refusals` is empty."""
+
+    backup_id: str
+    directory: str
+    data_name: str  # name of the data file or directory, without .partial
+    options: DumpOptions
+    facts: DumpFacts
+    steps: tuple[PlanStep, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    expected_bytes: int | None = None  # on disk
+    expected_raw_bytes: int | None = None  # out of the dump tool, for progress
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpRequest:
+    """What an adapter is asked to write, and where: `partial_path` is a file, or for `directory` an empty directory."""
+
+    partial_path: str
+    options: DumpOptions
+    facts: DumpFacts
+    expected_raw_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpResult:
+    """What an adapter wrote. `files` are relative to `partial_path`; for a single file the path is empty."""
+
+    files: tuple[BackupFile, ...]
+    tables: tuple[BackupTable, ...]
+    uncompressed_bytes: int | None = None
+    schemas: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- restoring one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOptions:
+    """What was asked for. `into` names the new database (SQLite: a file), empty: chosen by the plan."""
+
+    into: str = ""
+    replace: bool = False
+    tables: tuple[str, ...] = ()
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBrief:
+    """A session that a restore would disconnect."""
+
+    session_id: int
+    user: str
+    application: str
+    client: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationFacts:
+    """What the server says of the database a restore would fill. `tables` is 0 for an empty or absent one."""
+
+    database: str
+    exists: bool
+    tables: int = 0
+    size_bytes: int | None = None
+    sessions: tuple[SessionBrief, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreFacts:
+    """What the target server and this machine say before a restore."""
+
+    info: ServerInfo
+    destination: DestinationFacts  # the database named by --into, else the target's own
+    taken_names: tuple[str, ...] = ()  # databases (SQLite: files) that exist already
+    can_create_database: bool = True
+    missing_roles: tuple[str, ...] = ()
+    missing_extensions: tuple[str, ...] = ()
+    free_bytes: int | None = None  # where the server keeps its data, if that can be known
+    tool: str = ""
+    tool_version: str = ""
+    refusals: tuple[str, ...] = ()  # what this adapter knows cannot work, in a sentence each
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """A restore about to be run. It may be run only when `refusals` is empty.
+
+    The data is always loaded into `load_database`, which does not exist yet. With `replaces` it is then swapped in
+    under that name and what was there is kept as `keeps_as`. `confirm_name` is what the operator must type; it is empty
+    when nothing that exists is touched.
+    """
+
+    backup: StoredBackup
+    contents: BackupContents
+    profile: str
+    environment: str
+    server: str
+    load_database: str
+    final_database: str
+    replaces: bool = False
+    keeps_as: str = ""
+    tables: tuple[TableName, ...] = ()  # empty: all
+    jobs: int = 1
+    sessions: tuple[SessionBrief, ...] = ()
+    needed_bytes: int | None = None
+    free_bytes: int | None = None
+    missing_roles: tuple[str, ...] = ()
+    missing_extensions: tuple[str, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
+    undo: str = ""
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    confirm_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """What an adapter is asked to load, and into which database that already exists and is empty."""
+
+    backup: StoredBackup
+    contents: BackupContents
+    database: str
+    tables: tuple[TableName, ...] = ()
+    jobs: int = 1
+    skip_owners: bool = False  # roles are missing here: everything belongs to the restoring login
+
+
+@dataclass(frozen=True, slots=True)
+class TableDifference:
+    """A table whose row count is not the manifest's. `found` is None when the table is not there."""
+
+    schema: str
+    name: str
+    expected: int
+    found: int | None
+
+
+# ---------------------------------------------------------------- results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateResult:
+    """A backup that was made."""
+
+    manifest: Manifest
+    data_path: str
+    manifest_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyResult:
+    """What a verification found. It is good when `problems` is empty."""
+
+    backup_id: str
+    proof: str  # "checksums" | "restored"
+    files_checked: int
+    tables_compared: int = 0
+    differences: tuple[TableDifference, ...] = ()
+    problems: tuple[str, ...] = ()
+    verified_at: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreResult:
+    """A restore that was done. `kept_as` names what was there before, `undo` how to go back."""
+
+    database: str
+    tables: int
+    rows: int | None
+    differences: tuple[TableDifference, ...] = ()
+    kept_as: str = ""
+    undo: str = ""
+    seconds: float = 0.0
+    swap_seconds: float | None = None
+    warnings: tuple[str, ...] = field(default=())

@@ -1,0 +1,108 @@
+"""Where a server is, who asks, and what it says of itself."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class EngineName(StrEnum):
+    """The three kinds of database that dbtui speaks to. MariaDB is a flavour of `mysql`."""
+
+    POSTGRESQL = "postgresql"
+    MYSQL = "mysql"
+    SQLITE = "sqlite"
+
+
+class Environment(StrEnum):
+    """What a mistake would cost; it decides colours and confirmations."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+    DEVELOPMENT = "development"
+
+
+class Secret:
+    """A password that does not show itself: `str` and `repr` are stars, only `.reveal()` tells."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionProfile:
+    """One target as configured or typed.
+
+    `url` never holds a password: a password found in a URL is moved to `password`. Query parameters stay in the URL.
+    `password_env` names a variable and `password_command` a program; both are asked when a connection is opened.
+    """
+
+    name: str
+    engine: EngineName
+    url: str
+    database: str = ""
+    password: Secret | None = None
+    password_env: str = ""
+    password_command: tuple[str, ...] = ()
+    environment: Environment = Environment.DEVELOPMENT
+    read_only: bool = False
+    backup_dir: str = "backups"
+    format: str = "plain"
+    compress: str = "none"
+    pgbouncer_url: str = ""
+    #: Remarks for the operator, such as "the password stands in the URL".
+    warnings: tuple[str, ...] = ()
+    #: Where it came from: "config.toml", "DATABASE_URL", "command line".
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """What a server says of itself, asked once per connection."""
+
+    engine: EngineName
+    flavour: str  # "PostgreSQL", "MariaDB", "MySQL", "SQLite"
+    version: str  # "15.18"
+    version_number: int = 0  # as the server counts: 150018, 101119
+    role: str = "primary"  # "primary" | "replica"
+    database: str = ""
+    user: str = ""
+    is_superuser: bool = False
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """One look at a target for the connections pane. None: not known, and `gaps` or `problem` says why."""
+
+    profile: str
+    taken_at: datetime
+    info: ServerInfo | None = None
+    problem: str = ""  # why it is unreachable
+    sessions_used: int | None = None
+    sessions_available: int | None = None
+    size_bytes: int | None = None
+    tables: int | None = None
+    seconds: float = 0.0  # how long the question took
+    gaps: tuple[str, ...] = field(default=())
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the server answered."""
+        return self.info is not None

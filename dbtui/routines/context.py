@@ -1,0 +1,48 @@
+"""What a routine is given by its runner: targets that close themselves, and the wish to stop."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.registry import adapter_for
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _stored_password(profile: ConnectionProfile) -> Secret | None:
+    return profile.password
+
+
+@dataclass(frozen=True)
+class RoutineContext:
+    """One run's surroundings. `password_of` finds a profile's password; `now` is the clock (UTC)."""
+
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    password_of: Callable[[ConnectionProfile], Secret | None] = _stored_password
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    now: Callable[[], datetime] = _now
+
+    @contextmanager
+    def open_target(self, profile: ConnectionProfile) -> Iterator[Target]:
+        """Connect to a profile's server and close the connection when the block ends."""
+        adapter = adapter_for(profile.engine)
+        target = adapter.open_target(profile, self.password_of(profile), self.cancellation, self.environ)
+        try:
+            yield target
+        finally:
+            target.close()
+
+    def adapter(self, engine: EngineName) -> Adapter:
+        """Return the adapter of an engine."""
+        return adapter_for(engine)
+
+    def backups(self, engine: EngineName) -> BackupAdapter:
+        """Return the backup half of an engine's adapter."""
+        return adapter_for(engine).backups
