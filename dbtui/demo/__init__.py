@@ -1,0 +1,1 @@
+"""The sandbox: throwaway servers, an ERP-like world, backups of different ages."""
