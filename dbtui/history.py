@@ -1,18 +1,58 @@
-"""What ran, who ran it and how it ended: an SQLite file under the XDG state directory."""
+"""What ran, who ran it and how it ended: an SQLite file under the XDG state directory.
 
-from collections.abc import Sequence
-from datetime import datetime
+It is an index, not the truth (manifests are): a file that is damaged is put aside and a new one begun. A run never fails
+because its record cannot be written; what went wrong is collected in `History.warnings` for whoever shows it.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dbtui.model.jobs import HistoryEntry, JobOutcome
+from dbtui.model.jobs import HistoryEntry, JobOutcome, JobState
+from dbtui.model.text import format_untrusted, mask_passwords
+
+SCHEMA_VERSION = 1
+_BUSY_SECONDS = 5.0
+_KEPT_ENTRIES = 10_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    entry_id INTEGER PRIMARY KEY,
+    began TEXT NOT NULL,
+    ended TEXT NOT NULL,
+    routine TEXT NOT NULL,
+    target TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    commands TEXT NOT NULL
+)
+"""
+_COLUMNS = "began, ended, routine, target, subject, operator, state, detail, commands"
+_INSERT = f"INSERT INTO runs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
+_SELECT = f"SELECT entry_id, {_COLUMNS} FROM runs ORDER BY entry_id DESC LIMIT ?"  # noqa: S608 - a constant
+_TRIM = "DELETE FROM runs WHERE entry_id <= (SELECT max(entry_id) FROM runs) - ?"
 
 
 class History:
-    """The record of runs that changed something. `state_dir` also holds the locks."""
+    """The record of runs that changed something. `state_dir` also holds the locks.
+
+    When the directory asked for cannot be written, `state_dir` is a private one under the temporary directory, and
+    `warnings` says so.
+    """
 
     def __init__(self, state_dir: Path) -> None:
-        self.state_dir = state_dir
+        self.warnings: list[str] = []
+        self.state_dir = self._choose_directory(state_dir)
+        self.path = self.state_dir / "history.db"
 
     def record(
         self,
@@ -24,8 +64,124 @@ class History:
         detail: str,
         commands: Sequence[str],
     ) -> None:
-        """Write one run down."""
+        """Write one run down. Never raises: what went wrong is added to `warnings`."""
+        row = (
+            began_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+            (began_at + timedelta(seconds=outcome.seconds)).astimezone(UTC).isoformat(timespec="milliseconds"),
+            routine,
+            _storable(target),
+            _storable(subject),
+            format_operator(os.environ),
+            outcome.state.value,
+            _storable(detail),
+            json.dumps([_storable(command) for command in commands]),
+        )
+        try:
+            self._insert(row)
+        except (OSError, sqlite3.Error) as error:
+            self._warn(f"the history {self.path} cannot be written: {error}")
 
     def entries(self, limit: int = 500) -> tuple[HistoryEntry, ...]:
-        """Return the newest entries first."""
-        return ()
+        """Return the newest entries first; none, and a warning, when the file cannot be read."""
+        if not self.path.exists():
+            return ()
+        try:
+            with self._connected() as connection:
+                return tuple(_entry(row) for row in connection.execute(_SELECT, (limit,)))
+        except (OSError, sqlite3.Error, ValueError) as error:
+            self._warn(f"the history {self.path} cannot be read: {error}")
+            return ()
+
+    def _insert(self, row: tuple[str, ...]) -> None:
+        try:
+            self._write(row)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self._put_aside()
+            self._write(row)
+
+    def _write(self, row: tuple[str, ...]) -> None:
+        with self._connected() as connection, connection:
+            connection.execute(_INSERT, row)
+            connection.execute(_TRIM, (_KEPT_ENTRIES,))
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise sqlite3.OperationalError(f"it was written by a newer dbtui (version {version} of the file)")
+            if version < SCHEMA_VERSION:
+                with connection:
+                    connection.execute(_SCHEMA)
+                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            yield connection
+
+    def _put_aside(self) -> None:
+        aside = self.path.with_name(f"history.db.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        self.path.replace(aside)
+        self._warn(f"the history was damaged and is kept as {aside}; a new one was begun")
+
+    def _choose_directory(self, wanted: Path) -> Path:
+        try:
+            _prepare_directory(wanted)
+        except OSError as error:
+            fallback = Path(tempfile.gettempdir()) / f"dbtui-state-{os.geteuid()}"
+            self._warn(f"{wanted} cannot be written ({error.strerror}); history and locks are kept in {fallback}")
+            try:
+                _prepare_directory(fallback)
+            except OSError as worse:
+                self._warn(f"{fallback} cannot be used either: {worse.strerror}")
+            return fallback
+        return wanted
+
+    def _warn(self, message: str) -> None:
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+def _prepare_directory(path: Path) -> None:
+    """Make a directory that only this account may enter; raises OSError unless it is one and can be written."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise PermissionError(1, "it belongs to somebody else")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        path.chmod(0o700)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(13, "Permission denied")
+
+
+def format_operator(environ: Mapping[str, str]) -> str:
+    """Return who runs this: the login name, who became it with sudo, and the SSH client's address."""
+    try:
+        login = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        login = str(os.getuid())
+    if environ.get("SUDO_USER", login) != login:
+        login = f"{environ['SUDO_USER']} as {login}"
+    client = environ.get("SSH_CONNECTION", "").split()
+    return format_untrusted(f"{login} from {client[0]}" if client else login, 120)
+
+
+def _storable(text: str) -> str:
+    """Leave out what must not or cannot be stored: passwords and unpaired surrogates."""
+    return mask_passwords(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _entry(row: tuple[Any, ...]) -> HistoryEntry:
+    entry_id, began, ended, routine, target, subject, operator, state, detail, commands = row
+    return HistoryEntry(
+        entry_id=entry_id,
+        began=began,
+        ended=ended,
+        routine=routine,
+        target=target,
+        subject=subject,
+        operator=operator,
+        state=JobState(state),
+        detail=detail,
+        commands=tuple(json.loads(commands)),
+    )

@@ -1,9 +1,14 @@
 """Server, file and system text made safe to show."""
 
+import re
 import unicodedata
+from collections.abc import Iterable
 
 #: Characters that turn the direction of text around; a name must not be able to reorder the screen.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_URL_LOGIN = re.compile(r"(://[^\s:/@'\"]*:)[^\s'\"]*@")
+_PASSWORD_SETTING = re.compile(r"(?i)\b((?:password|passwd|pwd)=)[^\s&'\"]+")
 
 
 def format_untrusted(text: str, limit: int = 0) -> str:
@@ -16,6 +21,14 @@ def format_untrusted(text: str, limit: int = 0) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_format_character(character) for character in text)
+
+
+def mask_passwords(text: str, known: Iterable[str] = ()) -> str:
+    """Return `text` with the passwords of URLs, `password=` settings and every secret in `known` as `***`."""
+    for secret in sorted((secret for secret in known if secret), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = _URL_LOGIN.sub(r"\1***@", text)
+    return _PASSWORD_SETTING.sub(r"\1***", text)
 
 
 def _format_character(character: str) -> str:

@@ -1,0 +1,376 @@
+"""Profiles and settings: one TOML file and the environment, read once into frozen values. Nothing else reads either.
+
+The file is $DBTUI_CONFIG, else $XDG_CONFIG_HOME/dbtui/config.toml. Secrets leave it wrapped in `Secret`.
+"""
+
+import difflib
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import platformdirs
+
+from dbtui.errors import ConfigError, UsageError
+from dbtui.model.backups import BackupFormat, Compression, CompressionKind
+from dbtui.model.connections import ConnectionProfile, EngineName, Environment
+from dbtui.model.text import format_untrusted
+from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
+from dbtui.passwords import Passwords, find_password
+
+__all__ = [
+    "DATABASE_URL",
+    "Passwords",
+    "Settings",
+    "config_path",
+    "find_password",
+    "load_settings",
+    "parse_compression",
+    "parse_url",
+    "resolve_target",
+    "state_dir",
+]
+
+DATABASE_URL = "DATABASE_URL"
+_FORMATS = tuple(each.value for each in BackupFormat if each is not BackupFormat.COPY)
+_LEVELS = {CompressionKind.GZIP: range(1, 10), CompressionKind.ZSTD: range(1, 20)}
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the file and the environment say. `path` is the file that was read, None if there is none."""
+
+    profiles: tuple[ConnectionProfile, ...] = ()
+    backup_dir: str = "backups"
+    format: str = "plain"
+    compress: str = "none"
+    path: Path | None = None
+    warnings: tuple[str, ...] = ()
+
+    def profile(self, name: str) -> ConnectionProfile | None:
+        """Return the profile of that name, if there is one."""
+        return next((profile for profile in self.profiles if profile.name == name), None)
+
+
+class _PartitionTable(msgspec.Struct, forbid_unknown_fields=True):
+    interval: str = ""
+    premake: int = 0
+    retention: str = ""
+    archive: bool | str = False
+
+
+class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
+    url: str
+    password_env: str = ""
+    password_command: list[str] = []
+    environment: Environment = Environment.DEVELOPMENT
+    read_only: bool = False
+    backup_dir: str = ""
+    format: str = ""
+    compress: str = ""
+    pgbouncer_url: str = ""
+    replicas: list[str] = []
+    app_pools: list[str] = []
+    remote: str = ""
+    partitions: dict[str, dict[str, Any]] = {}
+
+
+class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
+    backup_dir: str = "backups"
+    format: str = "plain"
+    compress: str = "none"
+    profiles: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The text of the file, to say where in it something is wrong."""
+
+    path: Path
+    text: str
+
+    def error(self, table: tuple[str, ...], key: str, message: str, hint: str = "") -> ConfigError:
+        line = _line_of(self.text, table, key)
+        where = f"{self.path}, line {line}" if line else f"{self.path}"
+        subject = f"profile {table[1]!r}: " if len(table) > 1 else ""
+        return ConfigError(format_untrusted(f"{where}: {subject}{message}"), hint)
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Return where the configuration file is, or would be."""
+    if environ.get("DBTUI_CONFIG"):
+        return Path(environ["DBTUI_CONFIG"]).expanduser()
+    base = environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) / "dbtui" if base.startswith("/") else platformdirs.user_config_path("dbtui")) / "config.toml"
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """Return where history and locks are kept; it may not exist yet."""
+    base = environ.get("XDG_STATE_HOME", "")
+    return Path(base) / "dbtui" if base.startswith("/") else platformdirs.user_state_path("dbtui")
+
+
+def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
+    """Read the file (`path`, else `config_path`) and DATABASE_URL. Raises ConfigError naming the file and the line."""
+    chosen = path or config_path(environ)
+    if path is None and not environ.get("DBTUI_CONFIG") and not chosen.exists():
+        settings = Settings()
+    else:
+        settings = _parse_file(_read(chosen))
+    return _with_database_url(settings, environ)
+
+
+def _read(path: Path) -> _Source:
+    try:
+        return _Source(path, path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "mend the path or its permissions; DBTUI_CONFIG chooses the file"
+        raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror or error}", hint) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the configuration file {path} is not UTF-8", "save it as UTF-8") from error
+
+
+def _parse_file(source: _Source) -> Settings:
+    try:
+        document = tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(source, error) from None
+    table = _convert(source, document, _FileTable, ())
+    _check_defaults(source, (), table.format, table.compress)
+    profiles = tuple(_parse_profile(source, name, values, table) for name, values in table.profiles.items())
+    return Settings(
+        profiles=profiles,
+        backup_dir=_expand(table.backup_dir),
+        format=table.format,
+        compress=table.compress,
+        path=source.path,
+    )
+
+
+def _syntax_error(source: _Source, error: tomllib.TOMLDecodeError) -> ConfigError:
+    found = re.search(r"^(.*) \(at line (\d+), column \d+\)$", str(error))
+    reason, line = (found[1], f", line {found[2]}") if found else (str(error), "")
+    return ConfigError(format_untrusted(f"{source.path}{line}: this is not TOML: {reason}"), "mend that line")
+
+
+def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _FileTable) -> ConnectionProfile:
+    where = ("profiles", name)
+    if not name or "://" in name:
+        raise source.error(where, "", "a profile needs a name that is not a URL")
+    table = _convert(source, values, _ProfileTable, where)
+    _check_defaults(source, where, table.format, table.compress)
+    for partitioned, settings in table.partitions.items():
+        _convert(source, settings, _PartitionTable, (*where, "partitions", partitioned))
+    if table.password_env and table.password_command:
+        raise source.error(where, "password_command", "it has both password_env and password_command", "keep one")
+    profile = _profile_of(source, where, "url", table.url)
+    pooler = _profile_of(source, where, "pgbouncer_url", table.pgbouncer_url) if table.pgbouncer_url else None
+    return replace(
+        profile,
+        password_env=table.password_env,
+        password_command=tuple(table.password_command),
+        environment=table.environment,
+        read_only=table.read_only,
+        backup_dir=_expand(table.backup_dir or file.backup_dir),
+        format=table.format or file.format,
+        compress=table.compress or file.compress,
+        pgbouncer_url=pooler.url if pooler else "",
+        warnings=_password_warnings(source, profile, pooler),
+    )
+
+
+def _profile_of(source: _Source, table: tuple[str, ...], key: str, url: str) -> ConnectionProfile:
+    try:
+        return parse_url(url, table[1], source.path.name)
+    except UsageError as error:
+        raise source.error(table, key, f"{key}: {error.message}", error.hint) from None
+
+
+def _password_warnings(
+    source: _Source, profile: ConnectionProfile, pooler: ConnectionProfile | None
+) -> tuple[str, ...]:
+    warnings = []
+    cure = "use password_env, password_command, .pgpass or .my.cnf instead"
+    if profile.password is not None:
+        warnings.append(f"profile {profile.name!r}: its password stands in {source.path}; {cure}")
+        if source.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            warnings.append(f"{source.path} holds a password and others may read it; run chmod 600 on it")
+    if pooler is not None and pooler.password is not None:
+        warnings.append(f"profile {profile.name!r}: the password in pgbouncer_url is not used; put it in .pgpass")
+    return tuple(warnings)
+
+
+def _check_defaults(source: _Source, table: tuple[str, ...], format_name: str, compress: str) -> None:
+    if format_name and format_name not in _FORMATS:
+        raise source.error(table, "format", f"format is {format_name!r}", f"use {', '.join(_FORMATS)}")
+    if compress:
+        try:
+            parse_compression(compress)
+        except UsageError as error:
+            raise source.error(table, "compress", f"compress: {error.message}", error.hint) from None
+
+
+def _convert(source: _Source, values: object, kind: type[StructT], table: tuple[str, ...]) -> StructT:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise _translate(source, str(error), kind, table) from None
+
+
+def _translate(source: _Source, said: str, kind: type[msgspec.Struct], table: tuple[str, ...]) -> ConfigError:
+    """Say in an operator's words what msgspec found, and where."""
+    reason, _, place = said.partition(" - at ")
+    keys = kind.__struct_fields__
+    if unknown := re.search(r"unknown field `(.*)`", reason):
+        near = difflib.get_close_matches(unknown[1], keys, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
+        return source.error(table, unknown[1], f"unknown key {unknown[1]!r}", hint)
+    if missing := re.search(r"missing required field `(.*)`", reason):
+        return source.error(table, "", f"{missing[1]} is missing", f"add {missing[1]} = …")
+    found = re.match(r"`\$\.(\w+)", place)
+    key = found[1] if found else ""
+    if "enum value" in reason:
+        return source.error(table, key, f"{key}: {reason}", f"use {', '.join(each.value for each in Environment)}")
+    for technical, plain in _PLAIN_TYPES.items():
+        reason = reason.replace(f"`{technical}`", plain)
+    return source.error(table, key, f"{key}: {reason[:1].lower()}{reason[1:]}", "mend the value")
+
+
+_PLAIN_TYPES = {
+    "str": "text in quotes",
+    "bool": "true or false",
+    "bool | str": "true, false or text in quotes",
+    "int": "a number",
+    "float": "a number",
+    "array": "a list",
+    "object": "a table",
+}
+
+
+def _line_of(text: str, table: tuple[str, ...], key: str) -> int | None:
+    """Find the line of a key, else of its table's header. Unusual layouts are not found: then None."""
+    here: tuple[str, ...] = ()
+    header = None
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line.startswith("["):
+            here = _header_path(line)
+            header = number if here == table else header
+        elif key and here == table and _key_of(line) == key:
+            return number
+        elif table and here == table[:-1] and _key_of(line) == table[-1]:
+            header = number
+    return header
+
+
+def _header_path(line: str) -> tuple[str, ...]:
+    try:
+        level: Any = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return ()
+    path = []
+    while isinstance(level, dict) and level:
+        name, level = next(iter(level.items()))
+        path.append(name)
+    return tuple(path)
+
+
+def _key_of(line: str) -> str:
+    found = re.match(r"""([A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*[=.]""", line)
+    return found[1].strip("\"'") if found else ""
+
+
+def _expand(directory: str) -> str:
+    return str(Path(directory).expanduser()) if directory.startswith("~") else directory
+
+
+def _with_database_url(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    text = environ.get(DATABASE_URL, "").strip()
+    if not text or settings.profile(DATABASE_URL):
+        return settings
+    try:
+        profile = _with_defaults(settings, parse_url(text, DATABASE_URL, DATABASE_URL))
+    except UsageError as error:
+        return replace(settings, warnings=(*settings.warnings, f"DATABASE_URL is left out: {error}"))
+    return replace(settings, profiles=(*settings.profiles, profile))
+
+
+def _with_defaults(settings: Settings, profile: ConnectionProfile) -> ConnectionProfile:
+    return replace(profile, backup_dir=settings.backup_dir, format=settings.format, compress=settings.compress)
+
+
+def resolve_target(settings: Settings, text: str | None, environ: Mapping[str, str]) -> ConnectionProfile:
+    """Return the profile that a TARGET means: a profile's name or a URL; None: DATABASE_URL, else the only profile.
+
+    Raises UsageError when it is neither, or nothing was named and there is no single choice.
+    """
+    if text is None:
+        return _default_target(settings, environ)
+    if profile := settings.profile(text):
+        return profile
+    if "://" in text:
+        profile = _with_defaults(settings, parse_url(text))
+        if profile.password is not None:
+            seen = "the password was typed on the command line, where other users of this host may see it"
+            profile = replace(profile, warnings=(*profile.warnings, f"{seen}; use a profile or DATABASE_URL"))
+        return profile
+    raise UsageError(f"no profile is called {redact_url(text)!r}", _names_hint(settings, text))
+
+
+def _default_target(settings: Settings, environ: Mapping[str, str]) -> ConnectionProfile:
+    if text := environ.get(DATABASE_URL, "").strip():
+        return settings.profile(DATABASE_URL) or _with_defaults(settings, parse_url(text, DATABASE_URL, DATABASE_URL))
+    if len(settings.profiles) == 1:
+        return settings.profiles[0]
+    names = ", ".join(profile.name for profile in settings.profiles)
+    raise UsageError("no TARGET was given", f"name one of the profiles {names}, or a URL" if names else
+                     "give a URL, set DATABASE_URL, or write a profile into the configuration file")  # fmt: skip
+
+
+def _names_hint(settings: Settings, text: str) -> str:
+    names = [profile.name for profile in settings.profiles]
+    if near := difflib.get_close_matches(text, names, 1):
+        return f"did you mean {format_untrusted(near[0])}?"
+    if text.endswith((".db", ".sqlite", ".sqlite3")):
+        return f"if you mean the SQLite file, write sqlite:///{text}"
+    known = f"the profiles are {format_untrusted(', '.join(names))}" if names else "there are no profiles"
+    return f"{known}; a URL begins with {ACCEPTED_SCHEMES}"
+
+
+def parse_url(text: str, name: str = "", origin: str = "command line") -> ConnectionProfile:
+    """Return the profile that a URL means; the password is moved out of the URL. Raises UsageError."""
+    url = parse_database_url(text)
+    return ConnectionProfile(
+        name=name or _short_name(url),
+        engine=url.engine,
+        url=str(url),
+        database=url.database,
+        password=url.password,
+        origin=origin,
+    )
+
+
+def _short_name(url: DatabaseUrl) -> str:
+    if url.engine is EngineName.SQLITE:
+        return Path(url.database).name
+    return f"{url.database or url.user or url.engine.value}@{url.hosts or 'localhost'}"
+
+
+def parse_compression(text: str) -> Compression:
+    """Return the compression that `none`, `gzip`, `zstd` or `zstd:3` means. Raises UsageError."""
+    kind_text, colon, level_text = text.strip().lower().partition(":")
+    try:
+        kind = CompressionKind(kind_text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a compression", "use none, gzip[:1-9] or zstd[:1-19]") from None
+    if not colon:
+        return Compression(kind)
+    levels = _LEVELS.get(kind)
+    if levels is None or not level_text.isdecimal() or int(level_text) not in levels:
+        raise UsageError(f"{text!r} is not a compression level", "use none, gzip[:1-9] or zstd[:1-19]")
+    return Compression(kind, int(level_text))

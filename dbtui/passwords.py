@@ -1,0 +1,91 @@
+"""Where a password comes from: the URL, a variable, a command, or the operator's hands. It is never written down.
+
+Password files (.pgpass, .my.cnf, service files) are the drivers' business and come after these.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dbtui.errors import ConfigError
+from dbtui.model.connections import ConnectionProfile, Secret
+
+COMMAND_SECONDS = 30.0
+
+
+def find_password(profile: ConnectionProfile, environ: Mapping[str, str]) -> Secret | None:
+    """Return a profile's password from its URL, `password_env` or `password_command`; None: left to password files.
+
+    Raises ConfigError when the variable is not set or the command fails.
+    """
+    if profile.password is not None:
+        return profile.password
+    if profile.password_env:
+        value = environ.get(profile.password_env, "")
+        if not value:
+            raise ConfigError(
+                f"profile {profile.name!r}: the variable {profile.password_env} that password_env names is not set",
+                f"export {profile.password_env}, or take password_env out of the profile",
+            )
+        return Secret(value)
+    if profile.password_command:
+        return Secret(_run_password_command(profile, environ))
+    return None
+
+
+def _run_password_command(profile: ConnectionProfile, environ: Mapping[str, str]) -> str:
+    """Run the command without a shell. What it prints may be the secret, so no error repeats it."""
+    program = profile.password_command[0]
+    what = f"profile {profile.name!r}: its password_command {program!r}"
+    try:
+        process = subprocess.Popen(
+            profile.password_command,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ConfigError(f"{what} cannot be started: {error.strerror}", "mend password_command") from None
+    with process:
+        try:
+            output, _ = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise ConfigError(f"{what} took longer than {COMMAND_SECONDS:.0f} seconds", "run it by hand") from None
+    if process.returncode != 0:
+        raise ConfigError(f"{what} failed with exit code {process.returncode}", "run it by hand to see why")
+    try:
+        password = output.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{what} printed something that is not UTF-8", "run it by hand to see why") from None
+    if not password:
+        raise ConfigError(f"{what} printed nothing", "run it by hand to see why")
+    return password
+
+
+@dataclass(eq=False)
+class Passwords:
+    """The passwords of one run: each is looked up once, and one that was typed is remembered until the end."""
+
+    environ: Mapping[str, str]
+    _found: dict[tuple[str, str], Secret | None] = field(default_factory=dict, repr=False)
+
+    def find(self, profile: ConnectionProfile) -> Secret | None:
+        """Return a profile's password, or None. Raises ConfigError."""
+        key = (profile.name, profile.url)
+        if key not in self._found:
+            self._found[key] = find_password(profile, self.environ)
+        return self._found[key]
+
+    def remember(self, profile: ConnectionProfile, password: Secret) -> None:
+        """Use this password, which the operator typed, from now on."""
+        self._found[(profile.name, profile.url)] = password
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every password found so far, so that a traceback can be cleaned of them."""
+        return tuple(secret.reveal() for secret in self._found.values() if secret is not None)
