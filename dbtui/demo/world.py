@@ -1,0 +1,148 @@
+"""The throwaway world: private servers, filled databases, and the configuration that makes dbtui see them."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dbtui.demo import erp, shop
+from dbtui.demo.app import fill_app
+from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL, ServerDirectory, start_together
+from dbtui.errors import ToolError
+
+# Nothing of the person's own configuration and databases is seen from within the world.
+STRANGERS = ("PG", "MYSQL", "MARIADB", "DBTUI_", "XDG_")
+
+
+@dataclass
+class World:
+    """What was started and filled. A server that this machine has not is None, and `absent` says why."""
+
+    directory: ServerDirectory
+    home: Path
+    now: datetime
+    postgresql: PostgreSQL | None = None
+    mariadb: MariaDB | None = None
+    pgbouncer: PgBouncer | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
+
+    @property
+    def sqlite(self) -> Path:
+        """The SQLite file."""
+        return self.home / "app.sqlite"
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.home / "config.toml"
+
+    @property
+    def backup_dir(self) -> Path:
+        """Where its backups are."""
+        return self.home / "backups"
+
+    @property
+    def servers(self) -> list[PostgreSQL | MariaDB | PgBouncer]:
+        """The servers that run."""
+        return [server for server in (self.postgresql, self.mariadb, self.pgbouncer) if server]
+
+
+@contextmanager
+def open_world(say: Callable[[str], None], scale: float = 1.0) -> Iterator[World]:
+    """Start and fill everything; it is gone when the block ends, or this process does.
+
+    `say` is told each step in a line; `scale` multiplies the rows. Raises ToolError when a server does not start.
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(ServerDirectory.create())
+        world = World(directory, directory.add_subdirectory("world", None), datetime.now(UTC))
+        _create_servers(world)
+        for server in world.servers:
+            stack.callback(server.stop)
+        say("starting " + ", ".join(server.kind for server in world.servers) if world.servers else "no servers here")
+        start_together(*world.servers)
+        _fill(world, scale)
+        for name, count in world.rows.items():
+            say(f"filled {name}: {count:,} rows".replace(",", " "))
+        _write_configuration(world)
+        yield world
+
+
+def enter_environment(world: World) -> None:
+    """Make this process see the world and nothing else: its configuration, no database of the person's own."""
+    for name in [name for name in os.environ if name.startswith(STRANGERS) or name == "DATABASE_URL"]:
+        del os.environ[name]
+    os.environ["DBTUI_CONFIG"] = str(world.config)
+    for variable, folder in (("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")):
+        os.environ[variable] = str(world.home / folder)
+
+
+def _create_servers(world: World) -> None:
+    try:
+        world.postgresql = PostgreSQL(world.directory)
+    except ToolError as error:
+        world.absent.append(str(error))
+    if MariaDB.is_installed():
+        world.mariadb = MariaDB(world.directory)
+    else:
+        world.absent.append("MariaDB is not installed; the package is mariadb-server")
+    if not PgBouncer.is_installed():
+        world.absent.append("PgBouncer is not installed; the package is pgbouncer")
+    elif world.postgresql:
+        world.pgbouncer = PgBouncer(world.postgresql)
+        for login in (erp.LOGIN, PgBouncer.stats_user):
+            world.pgbouncer.users[login] = world.password
+
+
+def _fill(world: World, scale: float) -> None:
+    if world.postgresql:
+        erp.create_erp(world.postgresql, world.password)
+        url = world.postgresql.url(erp.DATABASE, erp.LOGIN, world.password)
+        world.rows["erp"] = erp.fill_erp(url, world.now, scale)
+    if world.mariadb:
+        shop.create_shop(world.mariadb, world.password)
+        world.rows["shop"] = shop.fill_shop(world.mariadb, world.password, world.now, scale)
+    world.rows["app"] = fill_app(world.sqlite, world.now, scale)
+
+
+def _write_configuration(world: World) -> None:
+    secret = world.home / "password"
+    lines = [f"backup_dir = {_quote(world.backup_dir)}"]
+    ask = f"password_command = {json.dumps(['cat', str(secret)])}"
+    if world.postgresql:
+        url = _without_password(world.postgresql.url(erp.DATABASE, erp.LOGIN, world.password), world.password)
+        profile = [f"url = {_quote(url)}", ask, 'environment = "staging"', 'compress = "zstd"']
+        if world.pgbouncer:
+            console = _without_password(world.pgbouncer.console_url(), world.password)
+            profile.append(f"pgbouncer_url = {_quote(console)}")
+        lines += ["", "[profiles.erp]", *profile]
+    if world.pgbouncer:
+        url = _without_password(world.pgbouncer.url(erp.DATABASE, erp.LOGIN, world.password), world.password)
+        lines += ["", "[profiles.erp-pgbouncer]", f"url = {_quote(url)}", ask, 'environment = "staging"']
+    if world.mariadb:
+        url = _without_password(world.mariadb.url(shop.DATABASE, shop.LOGIN, world.password), world.password)
+        lines += ["", "[profiles.shop]", f"url = {_quote(url)}", ask, 'environment = "development"']
+    lines += ["", "[profiles.app]", f"url = {_quote(f'sqlite:///{world.sqlite}')}", 'environment = "development"']
+    _write_private(secret, world.password + "\n")
+    _write_private(world.config, "\n".join(lines) + "\n")
+    world.backup_dir.mkdir(mode=0o700)
+
+
+def _without_password(url: str, password: str) -> str:
+    return url.replace(f":{password}@", "@")
+
+
+def _quote(text: str | Path) -> str:
+    """As a TOML basic string; JSON's is one."""
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+        file.write(text)
