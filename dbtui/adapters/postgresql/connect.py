@@ -1,0 +1,260 @@
+"""An open connection to a PostgreSQL server: questions are asked on it, and tools are given a login like its own."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, though its author spelt it small
+from psycopg2.extras import NamedTupleCursor
+
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.postgresql.conninfo import format_conninfo, format_passfile, format_server, parse_conninfo, parse_options  # noqa: E501
+from dbtui.adapters.postgresql.failures import translate, translate_connect
+from dbtui.adapters.postgresql.interrupts import interrupter, open_connection, peer_address
+from dbtui.adapters.postgresql.sql import statement
+from dbtui.adapters.postgresql.tools import Tool, find_tool
+from dbtui.adapters.processes import tool_environment
+from dbtui.errors import RefusedError, UsageError
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
+
+__all__ = ["Connection", "PostgresqlTarget", "translate"]
+
+#: libpq's variables that say how to connect; the only secrets among them are in files that they name.
+_TOOL_VARIABLES = (
+    "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL",
+    "PGSSLCRLDIR", "PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION", "PGGSSENCMODE", "PGKRBSRVNAME",
+    "PGREQUIREPEER", "PGREQUIREAUTH", "PGCHANNELBINDING", "PGPASSFILE",
+)  # fmt: skip
+
+
+class PostgresqlTarget:
+    """A login on one server. Its own connection asks short questions; `connect` opens others for longer work."""
+
+    def __init__(
+        self,
+        profile: ConnectionProfile,
+        password: Secret | None,
+        cancellation: Cancellation,
+        environ: Mapping[str, str],
+    ) -> None:
+        """Connect. Raises ConnectError, AuthenticationError, UsageError, Cancelled."""
+        self.profile = profile
+        self.cancellation = cancellation
+        self.environ = environ
+        self._scopes = ExitStack()
+        self._connections: list[Connection] = []
+        self._parameters = parse_conninfo(profile.url)
+        self._password = _choose_password(password, self._parameters, environ)
+        self._settings = _take_settings(self._parameters)
+        if not self._parameters.get("dbname") and profile.database:
+            self._parameters["dbname"] = profile.database
+        self.is_pooled = False
+        try:
+            self._connection = self._open(self._parameters)
+            self._pin()
+            self.info = self._introduce()
+            if not self.is_pooled:
+                self._set_session(self._connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, parameters: Mapping[str, str], *, shielded: bool = False) -> Connection:
+        words = {**parameters, "client_encoding": "UTF8"}
+        if self._password is not None:
+            words["password"] = self._password.reveal()
+        try:
+            made = open_connection(format_conninfo(words), None if shielded else self.cancellation)
+        except psycopg2.Error as error:
+            raise translate_connect(error, parameters) from None  # its frames hold the password
+        self._connections.append(made)
+        made.cursor_factory = NamedTupleCursor
+        if self.profile.read_only:
+            made.set_session(readonly=True)
+        if not shielded:
+            self._scopes.enter_context(self.cancellation.interrupting(interrupter(made)))
+        return made
+
+    def _pin(self) -> None:
+        """Let whatever follows, tools included, go to the very server that answered first."""
+        made, self._pinned = self._connection.info, dict(self._parameters)
+        for choice in ("target_session_attrs", "load_balance_hosts", "hostaddr"):
+            self._pinned.pop(choice, None)
+        self._pinned |= {"host": made.host, "port": str(made.port), "user": made.user, "dbname": made.dbname}
+        address = peer_address(self._connection)
+        if address is not None and address != made.host:
+            self._pinned["hostaddr"] = address
+
+    def _introduce(self) -> ServerInfo:
+        row = self.collect_one("introduce_server")
+        # A pooler such as PgBouncer answers with a process number of its own.
+        self.is_pooled = row.process_id != self._connection.info.backend_pid
+        return ServerInfo(
+            engine=EngineName.POSTGRESQL,
+            flavour="PostgreSQL",
+            version=row.version.split()[0],
+            version_number=row.version_number,
+            role="replica" if row.is_replica else "primary",
+            database=row.database,
+            user=row.login,
+            is_superuser=row.is_superuser,
+            extensions=tuple(row.extensions),
+        )
+
+    def _set_session(self, of: Connection) -> None:
+        """Settings of the session. Never through a pooler: there they would stay behind for other clients.
+
+        They are set after the login, because a pooler refuses the startup parameter `options`.
+        """
+        settings = dict(self._settings)
+        if self.profile.read_only:
+            settings["default_transaction_read_only"] = "on"
+        for name, value in settings.items():
+            self.rows("SELECT set_config(%(name)s, %(value)s, false)", {"name": name, "value": value}, of)
+        of.commit()
+
+    @property
+    def where(self) -> str:
+        """The server as people say it: `db1:5432`."""
+        return format_server(self._pinned)
+
+    @property
+    def host(self) -> str:
+        """The host that was reached; a path when it is a unix socket."""
+        return self._connection.info.host
+
+    def rows(self, sql: str, binds: Mapping[str, Any] | None = None, on: Connection | None = None) -> list[Any]:
+        """Run one statement and return its rows, read by column name. Raises ServerError, ConnectError, Cancelled.
+
+        `binds` None: the text is sent as it is. The transaction stays open, as on every psycopg2 connection.
+        """
+        used = on or self._connection
+        if on is None:
+            self.cancellation.check()
+        with self.translating(), used.cursor() as cursor:
+            cursor.execute(sql, binds)
+            return cursor.fetchall() if cursor.description else []
+
+    def collect(self, name: str, on: Connection | None = None, **binds: Any) -> list[Any]:
+        """Ask the question called `name` in queries.sql and return its rows; on the own connection, then commit."""
+        version = self.info.version_number if hasattr(self, "info") else self._connection.info.server_version
+        try:
+            return self.rows(statement(name, version), binds, on)
+        finally:
+            if on is None and not self._connection.closed:
+                self._connection.rollback()
+
+    def collect_one(self, name: str, on: Connection | None = None, **binds: Any) -> Any:
+        """Ask a question that has exactly one row as its answer."""
+        return self.collect(name, on, **binds)[0]
+
+    @contextmanager
+    def translating(self, what: str = "") -> Iterator[None]:
+        """Turn psycopg2's errors in the block into ours, and into Cancelled when a stop was requested."""
+        try:
+            yield
+        except psycopg2.Error as error:
+            self.cancellation.check()
+            raise translate(error, what) from error
+
+    def connect(self, database: str, *, autocommit: bool = False, shielded: bool = False) -> Connection:
+        """Open another connection, to `database` of the same server; it is closed with the target at the latest.
+
+        A requested stop interrupts its statements, unless it is `shielded`: for undoing what a cancelled run began.
+        Raises ConnectError, AuthenticationError, Cancelled.
+        """
+        made = self._open({**self._pinned, "dbname": database}, shielded=shielded)
+        if not self.is_pooled:
+            self._set_session(made)
+        made.autocommit = autocommit
+        return made
+
+    def refuse_read_only(self, what: str) -> None:
+        """Raise RefusedError when the profile allows no changes."""
+        if self.profile.read_only:
+            raise RefusedError(f"{what} is refused: profile {self.profile.name} is read-only", "use another profile")
+
+    def tool(self, name: str) -> Path:
+        """Return the path of the tool that fits this server. Raises ToolError."""
+        return Path(self.find_tool(name).path)
+
+    def find_tool(self, name: str) -> Tool:
+        """Return the tool that fits this server. Raises ToolError."""
+        return find_tool(name, self.info.version_number, self.environ)
+
+    @contextmanager
+    def tool_arguments(self, database: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+        """Give a tool the login of this target: arguments without a secret, and the environment that goes with them.
+
+        The password is in a file that only this user can read and that is gone when this process is.
+        """
+        words = {**self._pinned, "dbname": database}
+        if "sslpassword" in words:
+            raise UsageError("a tool cannot be given sslpassword safely", "use a client key without a passphrase")
+        environ = tool_environment({name: self.environ[name] for name in _TOOL_VARIABLES if name in self.environ})
+        with ExitStack() as stack:
+            if self._password is not None:
+                words.pop("passfile", None)
+                text = format_passfile(self._password.reveal())
+                environ["PGPASSFILE"] = stack.enter_context(_private_file(text))
+            if self._settings:
+                words["options"] = " ".join(f"-c {name}={_escape(value)}" for name, value in self._settings.items())
+            yield ["-d", format_conninfo(words)], environ
+
+    def close(self) -> None:
+        """Close every connection. Never raises."""
+        for made in self._connections:
+            with contextlib.suppress(psycopg2.Error):  # it is gone, which is what was wanted
+                made.close()
+        self._scopes.close()
+
+
+def _choose_password(
+    password: Secret | None, parameters: dict[str, str], environ: Mapping[str, str]
+) -> Secret | None:
+    """Take a password out of the parameters: what was given wins, then the URL, then PGPASSWORD; else libpq's files."""
+    in_url = parameters.pop("password", None)
+    for name, keyword in (("PGPASSFILE", "passfile"), ("PGSERVICE", "service")):
+        if environ.get(name):
+            parameters.setdefault(keyword, environ[name])
+    if password is None and (found := in_url or environ.get("PGPASSWORD")):
+        return Secret(found)
+    return password
+
+
+def _take_settings(parameters: dict[str, str]) -> dict[str, str]:
+    """Take the settings out of `options`, when it holds nothing else, so that they can be set after the login."""
+    settings = parse_options(parameters.get("options", ""))
+    if settings is None:
+        return {}
+    parameters.pop("options", None)
+    return settings
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+@contextmanager
+def _private_file(text: str) -> Iterator[str]:
+    """Yield the path of a 0600 file: in memory, reached through this process, where the system can; else temporary."""
+    if hasattr(os, "memfd_create") and Path(f"/proc/{os.getpid()}/fd").is_dir():
+        descriptor = os.memfd_create("dbtui", os.MFD_CLOEXEC)
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, text.encode())
+            yield f"/proc/{os.getpid()}/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory(prefix="dbtui-") as directory:
+        path = Path(directory) / "pgpass"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        yield str(path)

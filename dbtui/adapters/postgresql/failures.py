@@ -1,0 +1,92 @@
+"""What libpq and PostgreSQL say when they refuse, told in one sentence with what to do."""
+
+import re
+from collections.abc import Mapping
+
+import psycopg2
+
+from dbtui.adapters.postgresql.conninfo import format_server
+from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ServerError, UsageError
+from dbtui.model.text import format_untrusted
+
+_LOGIN = "correct user and password: password_env or password_command of the profile, .pgpass, or a service file"
+_CLASSES_OF_CONNECTION = ("08", "57P01", "57P02", "57P03")
+
+#: Parts of libpq's and the server's words, whether the login was refused, what it means, and what to do.
+#: libpq gives no SQLSTATE for a connection that was never made (psycopg2's pgcode is None then).
+_CONNECT: tuple[tuple[str, bool, str, str], ...] = (
+    (r"password authentication failed|28P01", True, "{where} refused the password of user {user}", _LOGIN),
+    (r"no password supplied", True, "{where} asks for a password and none was given for user {user}", _LOGIN),
+    (r"no pg_hba\.conf entry", True, "{where} lets no such login in: {said}", "add a line for it to pg_hba.conf there"),
+    (r"role .* does not exist|no such user", True, "user {user} does not exist on {where}", "correct the user name"),
+    (r"is not permitted to log in", True, "user {user} may not log in on {where}", "ALTER ROLE … LOGIN allows it"),
+    (r"authentication failed|GSSAPI|SASL|28000", True, "{where} refused the login of {user}: {said}", _LOGIN),
+    (r"permission denied for database", True, "user {user} may not connect to database {database} on {where}",
+     "GRANT CONNECT ON DATABASE allows it"),
+    (r"database .* does not exist|no such database|3D000", False, "database {database} does not exist on {where}",
+     "create it or correct its name in the URL"),
+    (r"not currently accepting connections", False, "database {database} on {where} accepts no connections",
+     "ALTER DATABASE … ALLOW_CONNECTIONS true opens it"),
+    (r"starting up|57P03|recovery", False, "the server at {where} is still starting: {said}", "try again soon"),
+    (r"shutting down|57P01", False, "the server at {where} is shutting down", "start it again"),
+    (r"too many (?:clients|connections)|remaining connection slots|53300|no more connections allowed", False,
+     "the server at {where} has no free session: {said}", "end some sessions or raise max_connections"),
+    (r"could not translate host name", False, "the host name in {where} is not known here", "correct the host"),
+    (r"Connection refused", False, "nothing listens at {where}: connection refused", "start the server or correct host and port"),  # noqa: E501
+    (r"No such file or directory", False, "there is no server socket at {where}", "start the server or correct the socket directory and port"),  # noqa: E501
+    (r"timeout expired|timed out", False, "{where} did not answer in time", "check the network, or raise connect_timeout in the URL"),  # noqa: E501
+    (r"No route to host|Network is unreachable", False, "there is no network route to {where}", "check the network"),
+    (r"unsupported startup parameter", False, "the pooler at {where} refuses a parameter of the URL: {said}", "remove it from the URL"),  # noqa: E501
+    (r"definition of service", False, "the service that the URL names is not defined: {said}", "see .pg_service.conf"),
+)  # fmt: skip
+
+
+def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> DbtuiError:
+    """Return what a refused connection means: AuthenticationError, ConnectError, or UsageError for a bad parameter."""
+    text = str(error).strip()
+    said = _said(text)
+    if isinstance(error, psycopg2.ProgrammingError):
+        return UsageError(f"the PostgreSQL URL is not understood: {said}", "correct it")
+    words = {
+        "where": format_server(parameters),
+        "user": _name(parameters.get("user") or _quoted_after(text, "user|role")),
+        "database": _name(parameters.get("dbname") or _quoted_after(text, "database")),
+        "said": said,
+    }
+    for pattern, is_login, sentence, hint in _CONNECT:
+        if (error.pgcode and error.pgcode == pattern.rpartition("|")[2]) or re.search(pattern, text):
+            return (AuthenticationError if is_login else ConnectError)(sentence.format_map(words), hint)
+    return ConnectError(f"cannot connect to {words['where']}: {said}")
+
+
+def _name(name: str) -> str:
+    return f'"{format_untrusted(name, 120)}"'
+
+
+def _quoted_after(text: str, words: str) -> str:
+    found = re.search(rf'(?:{words}) "((?:[^"]|"")*)"', text, re.DOTALL)
+    return found[1] if found else ""
+
+
+def _said(text: str) -> str:
+    """The server's own words in one line: without libpq's preface, its indented questions and repetitions."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("\t")]
+    last = re.sub(r"^connection to server .*? failed: ", "", lines[-1] if lines else "")
+    return format_untrusted(re.sub(r"^(?:FATAL|ERROR):\s+", "", last), 300) or "no reason was given"
+
+
+def translate(error: psycopg2.Error, what: str = "") -> DbtuiError:
+    """Return what an error of psycopg2 means; `what` says what was being done ("creating database x").
+
+    A lost connection is a ConnectError, everything else a ServerError with its SQLSTATE.
+    """
+    code = error.pgcode or ""
+    primary = error.diag.message_primary or _said(str(error))
+    said = format_untrusted(primary, 400)
+    if error.diag.message_detail:
+        said += f" ({format_untrusted(error.diag.message_detail, 300)})"
+    hint = format_untrusted(error.diag.message_hint or "", 300)
+    subject = f"{what}: {said}" if what else said
+    if code.startswith(_CLASSES_OF_CONNECTION) or (not code and isinstance(error, psycopg2.OperationalError)):
+        return ConnectError(f"the connection to the server was lost: {subject}", "check the server, then try again")
+    return ServerError(subject, hint, code=code)
