@@ -6,7 +6,10 @@ for that. What it writes to stderr is drained in a thread and kept only at its h
 repeat whole statements with their data.
 """
 
+import contextlib
+import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +23,10 @@ from dbtui.errors import ToolError
 from dbtui.model.text import format_untrusted
 
 _KEPT_LINES = 200
+_KEPT_ERRORS = 20
+_PIPE_BYTES = 1 << 20
+#: "pg_dump: error: …", "mysqldump: Got error: 1045: …", "zstd: error 70 : …", but no table that is called so.
+_ERROR = re.compile(r"\b(?:error|fatal)\b(?:\s+\d+)?(?:\s*\([^)]*\))?\s*:", re.IGNORECASE)
 _LINE_LIMIT = 500
 _GRACE_SECONDS = 10.0
 _INHERITED = ("HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "KRB5CCNAME")
@@ -35,6 +42,13 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def _with_parent_death_signal(argv: Sequence[str]) -> list[str]:
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else list(argv)
+
+
+def widen_pipe(descriptor: int) -> None:
+    """Let a pipe hold a mebibyte, so that writer and reader wait less for each other. No error where it may not."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # a plain user may own only so many pages of pipes
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 class ChildTool:
@@ -56,7 +70,11 @@ class ChildTool:
         self.name = Path(argv[0]).name
         self._on_line = on_line
         self._head: list[str] = []
+        self._errors: list[str] = []
+        self._ended = threading.Event()
         self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
+        if shutil.which(argv[0]) is None:
+            raise ToolError(f"{argv[0]} cannot be started: there is no such program", "install it or put it on PATH")
         try:
             self.process = subprocess.Popen(
                 _with_parent_death_signal(argv),
@@ -65,27 +83,40 @@ class ChildTool:
                 stdout=stdout,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                pipesize=1 << 20,
             )
         except OSError as error:
             raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", "install it or put it on PATH") from error
+        if self.process.stdout is not None:
+            widen_pipe(self.process.stdout.fileno())
         self._drain = threading.Thread(target=self._drain_stderr, name=f"stderr of {self.name}", daemon=True)
         self._drain.start()
 
     def _drain_stderr(self) -> None:
         stream = self.process.stderr
-        if stream is None:
-            return
-        while line := stream.readline(65536):
-            text = format_untrusted(line.decode("utf-8", "replace").rstrip("\n"), _LINE_LIMIT)
-            (self._head if len(self._head) < _KEPT_LINES else self._tail).append(text)
-            if self._on_line is not None:
-                self._on_line(text)
+        try:
+            while stream is not None and (line := stream.readline(65536)):
+                text = format_untrusted(line.decode("utf-8", "replace").rstrip("\r\n"), _LINE_LIMIT)
+                (self._head if len(self._head) < _KEPT_LINES else self._tail).append(text)
+                if len(self._errors) < _KEPT_ERRORS and _ERROR.search(text):
+                    self._errors.append(text)
+                if self._on_line is not None:
+                    self._on_line(text)
+        finally:
+            self._ended.set()
 
     @property
     def messages(self) -> tuple[str, ...]:
         """What the tool wrote to stderr: the first and the last lines."""
         return (*self._head, *self._tail)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The first lines in which the tool spoke of an error."""
+        return tuple(self._errors)
+
+    def wait_for(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the end; return at once, with True, when the tool closes its stderr by ending."""
+        return self._ended.wait(seconds)
 
     def wait(self) -> int:
         """Wait for the end and return the exit code; a signal is negative, as subprocess has it."""
@@ -102,8 +133,7 @@ class ChildTool:
     def failure(self, what: str, code: int) -> ToolError:
         """Return the ToolError for an exit code, with the first error the tool wrote."""
         ending = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        errors = [line for line in self.messages if "error" in line.lower() or "fatal" in line.lower()]
-        said = errors[0] if errors else (self.messages[-1] if self.messages else "it gave no reason")
+        said = self._errors[0] if self._errors else (self.messages[-1] if self.messages else "it gave no reason")
         return ToolError(f"{what}: {self.name} {ending}: {said}")
 
     def stop(self) -> None:
@@ -112,13 +142,17 @@ class ChildTool:
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process.poll() is None:
-            try:
-                os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                return
+            self._signal_group(number)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+            os.killpg(self.process.pid, number)
 
     def close(self) -> None:
-        """End the tool if it still runs: TERM, then after ten seconds KILL. Reaps it and closes its pipes."""
+        """End the tool if it still runs: TERM, then after ten seconds KILL. Reaps it and closes its pipes.
+
+        Children of a tool that died before them (the workers of a parallel dump) are ended with it.
+        """
         if self.process.poll() is None:
             self._signal(signal.SIGTERM)
             try:
@@ -126,6 +160,8 @@ class ChildTool:
             except subprocess.TimeoutExpired:
                 self._signal(signal.SIGKILL)
                 self.process.wait()
+        if self.process.returncode != 0:
+            self._signal_group(signal.SIGKILL)
         self._drain.join(timeout=_GRACE_SECONDS)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:

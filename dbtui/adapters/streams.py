@@ -4,11 +4,14 @@ A reader that reaches the end of a compressed file before the end of its frame r
 like a short one.
 """
 
+import ctypes
 import errno
-import gzip
 import hashlib
 import io
 import os
+import queue
+import select
+import threading
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -24,7 +27,11 @@ from dbtui.errors import DamagedBackupError, StorageError
 from dbtui.model.backups import BackupFile, Compression, CompressionKind
 
 CHUNK_BYTES = 1 << 20
+TAIL_BYTES = 1 << 16
 TICK_SECONDS = 0.2
+_BUFFERS = 4
+#: A packed chunk can unfold to thousands of times its size, so hostile files are unfolded in small steps.
+_PACKED_CHUNK_BYTES = 8192
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 1
 
@@ -64,6 +71,32 @@ def fsync_path(path: Path) -> None:
             os.close(descriptor)
 
 
+WRITEBACK_BYTES = 8 << 20
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+def _load_sync_file_range() -> "Callable[[int, int, int, int], int] | None":
+    try:
+        function = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError):  # not Linux
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    found: Callable[[int, int, int, int], int] = function
+    return found
+
+
+_sync_file_range = _load_sync_file_range()
+
+
+def start_writeback(descriptor: int, offset: int, count: int) -> None:
+    """Ask the kernel to begin writing a range to the disk, without waiting, so that the final fsync has little to do.
+
+    Only advice: where the system has no such call nothing happens, and errors show at the fsync.
+    """
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, offset, count, _SYNC_FILE_RANGE_WRITE)
+
+
 class _Packer(Protocol):
     def compress(self, data: bytes | memoryview, /) -> bytes: ...
     def flush(self) -> bytes: ...
@@ -83,7 +116,10 @@ def _packer(compression: Compression) -> "_Packer | _NoPacker":
         return zlib.compressobj(level, zlib.DEFLATED, 31)
     if compression.kind is CompressionKind.ZSTD:
         level = _ZSTD_LEVEL if compression.level is None else compression.level
-        return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        threads = min(os.cpu_count() or 1, 4)
+        return zstandard.ZstdCompressor(
+            level=level, write_checksum=True, threads=threads if threads > 1 else 0
+        ).compressobj()
     return _NoPacker()
 
 
@@ -97,6 +133,74 @@ class WrittenFile:
     tail: bytes
 
 
+class _Writer:
+    """Packs, hashes and writes chunks in a thread of its own, so that the tool that makes them is never kept waiting.
+
+    zlib, zstandard, hashlib and write all let other threads run meanwhile.
+    """
+
+    def __init__(self, file: BinaryIO, compression: Compression) -> None:
+        self._file = file
+        self._packer = _packer(compression)
+        self._digest = hashlib.sha256()
+        self._error: BaseException | None = None
+        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
+        for _ in range(_BUFFERS):
+            self._free.put(bytearray(CHUNK_BYTES))
+        self._thread = threading.Thread(target=self._run, name="writing", daemon=True)
+        self._thread.start()
+        self.size_bytes = 0
+
+    def buffer(self) -> bytearray:
+        """Return a buffer to fill. Raises what went wrong with earlier ones."""
+        empty = self._free.get()
+        if self._error is not None:
+            raise self._error
+        return empty
+
+    def put(self, buffer: bytearray, count: int) -> None:
+        """Write the first `count` bytes of a buffer."""
+        self._full.put((buffer, count))
+
+    def finish(self) -> str:
+        """Write what is left and make it durable; return the SHA-256. Raises what went wrong."""
+        self.stop()
+        if self._error is not None:
+            raise self._error
+        self._write(self._packer.flush())
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+    def stop(self) -> None:
+        """End the thread when it has written what it was given."""
+        self._full.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        written_back = 0
+        while (item := self._full.get()) is not None:
+            buffer, count = item
+            if self._error is None:
+                try:
+                    self._write(self._packer.compress(memoryview(buffer)[:count]))
+                    if self.size_bytes - written_back >= WRITEBACK_BYTES:
+                        start_writeback(self._file.fileno(), written_back, self.size_bytes - written_back)
+                        written_back = self.size_bytes
+                except (OSError, zstandard.ZstdError, zlib.error) as error:
+                    self._error = error
+            self._free.put(buffer)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if not data:
+            return
+        self._digest.update(data)
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[self._file.write(remaining) :]
+        self.size_bytes += len(data)
+
+
 def write_stream(
     source: int,
     path: Path,
@@ -106,43 +210,45 @@ def write_stream(
 ) -> Generator[int, None, WrittenFile]:
     """Copy everything from descriptor `source` into a new file at `path`, compressing and hashing; fsync it.
 
-    Yields the raw bytes so far, at most five times a second. `tap` sees every raw chunk.
+    Yields the raw bytes so far about five times a second, also while nothing comes. `tap` sees every raw chunk.
     Raises StorageError, Cancelled.
     """
-    packer, digest, raw, packed, tail = _packer(compression), hashlib.sha256(), 0, 0, b""
-    buffer = bytearray(CHUNK_BYTES)
-    view = memoryview(buffer)
-    next_tick = time.monotonic() + TICK_SECONDS
     with create_file(path) as file, storage_errors(path):
-        while count := os.readv(source, [buffer]):
-            chunk = view[:count]
-            tail = bytes(chunk[-65536:]) if count >= 65536 else (tail + bytes(chunk))[-65536:]
+        writer = _Writer(file, compression)
+        try:
+            raw, tail = yield from _pump(source, writer, cancellation, tap)
+            digest = writer.finish()
+        except BaseException:
+            writer.stop()
+            raise
+    return WrittenFile(writer.size_bytes, digest, raw, tail)
+
+
+def _pump(
+    source: int, writer: _Writer, cancellation: Cancellation, tap: Callable[[memoryview], None] | None
+) -> Generator[int, None, tuple[int, bytes]]:
+    """Move bytes from a descriptor to a writer until its end; return how many, and the last of them."""
+    raw, tail, next_tick = 0, b"", time.monotonic() + TICK_SECONDS
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    while True:
+        if poll.poll(TICK_SECONDS * 1000):
+            buffer = writer.buffer()
+            count = os.readv(source, [buffer])
+            if not count:
+                break
+            chunk = memoryview(buffer)[:count]
+            tail = bytes(chunk[-TAIL_BYTES:]) if count >= TAIL_BYTES else (tail + bytes(chunk))[-TAIL_BYTES:]
             if tap is not None:
                 tap(chunk)
             raw += count
-            packed += _write(file, digest, packer.compress(chunk))
-            if time.monotonic() >= next_tick:
-                cancellation.check()
-                yield raw
-                next_tick = time.monotonic() + TICK_SECONDS
-        cancellation.check()
-        packed += _write(file, digest, packer.flush())
-        os.fsync(file.fileno())
-    return WrittenFile(packed, digest.hexdigest(), raw, tail)
-
-
-class _Digest(Protocol):
-    def update(self, data: bytes | memoryview, /) -> None: ...
-
-
-def _write(file: BinaryIO, digest: _Digest, data: bytes | memoryview) -> int:
-    if not data:
-        return 0
-    digest.update(data)
-    remaining = memoryview(data)
-    while remaining:
-        remaining = remaining[file.write(remaining) :]
-    return len(data)
+            writer.put(buffer, count)
+        if time.monotonic() >= next_tick:
+            cancellation.check()
+            yield raw
+            next_tick = time.monotonic() + TICK_SECONDS
+    cancellation.check()
+    return raw, tail
 
 
 def hash_file(path: Path, name: str, cancellation: Cancellation) -> Generator[int, None, BackupFile]:
@@ -161,15 +267,30 @@ def hash_file(path: Path, name: str, cancellation: Cancellation) -> Generator[in
     return BackupFile(name, size, digest.hexdigest())
 
 
-class _ZstdReader(io.RawIOBase):
-    """Reads one zstd frame after another and notices when the last one does not end."""
+class _Frame(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
 
-    def __init__(self, path: Path) -> None:
+
+def _new_frame(kind: CompressionKind) -> _Frame:
+    if kind is CompressionKind.GZIP:
+        return zlib.decompressobj(31)
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+class _PackedReader(io.RawIOBase):
+    """Reads one compressed frame after another and notices when the last one does not end."""
+
+    def __init__(self, path: Path, kind: CompressionKind) -> None:
         self._path = path
-        self._file = path.open("rb", buffering=0)
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._kind = kind
+        self._file = path.open("rb")
+        self._frame = _new_frame(kind)
         self._pending = memoryview(b"")
-        self._fed = False
+        self._is_inside = True  # an empty file is no frame either
 
     def readable(self) -> bool:
         return True
@@ -179,46 +300,34 @@ class _ZstdReader(io.RawIOBase):
         while not self._pending:
             chunk = self._next_chunk()
             if not chunk:
-                if self._fed and not self._frame.eof:
+                if self._is_inside:
                     raise DamagedBackupError(f"{self._path}: the compressed data ends too early")
                 return 0
             try:
                 self._pending = memoryview(self._frame.decompress(chunk))
-            except zstandard.ZstdError as error:
+            except (zstandard.ZstdError, zlib.error) as error:
                 raise DamagedBackupError(f"{self._path}: the compressed data is damaged: {error}") from error
-            self._fed = True
+            self._is_inside = not self._frame.eof
         count = min(len(view), len(self._pending))
         view[:count] = self._pending[:count]
         self._pending = self._pending[count:]
         return count
 
     def _next_chunk(self) -> bytes:
-        rest = self._frame.unused_data if self._frame.eof else b""
+        rest = b""
         if self._frame.eof:
-            self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._fed = False
-        return rest or self._file.read(1 << 17)
+            rest = self._frame.unused_data
+            self._frame = _new_frame(self._kind)
+        return rest or self._file.read(_PACKED_CHUNK_BYTES)
 
     def close(self) -> None:
         self._file.close()
         super().close()
 
 
-class _GzipReader(gzip.GzipFile):
-    """A gzip file whose damage is a DamagedBackupError."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        try:
-            return super().read(size)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DamagedBackupError(f"{self.name}: the compressed data is damaged: {error}") from error
-
-
 def open_raw(path: Path, compression: Compression) -> BinaryIO:
     """Open a data file for reading its uncompressed bytes. Raises StorageError; reading raises DamagedBackupError."""
     with storage_errors(path):
-        if compression.kind is CompressionKind.ZSTD:
-            return io.BufferedReader(_ZstdReader(path), CHUNK_BYTES)
-        if compression.kind is CompressionKind.GZIP:
-            return _GzipReader(path, "rb")  # type: ignore[return-value]
-        return path.open("rb", buffering=CHUNK_BYTES)
+        if compression.kind is CompressionKind.NONE:
+            return path.open("rb", buffering=CHUNK_BYTES)
+        return io.BufferedReader(_PackedReader(path, compression.kind), CHUNK_BYTES)
