@@ -81,7 +81,9 @@ def owner(short_directory: Path) -> subprocess.Popen[str]:
 def test_nothing_is_left_of_a_killed_owner(owner: subprocess.Popen[str], number: signal.Signals) -> None:
     assert owner.stdout
     with owner.stdout:
-        directory = Path(owner.stdout.readline().strip())
+        line = owner.stdout.readline().strip()
+        assert line, "the owner did not start its servers"
+        directory = Path(line)
         assert len(processes_in(directory)) >= 5
         owner.send_signal(number)
         owner.wait()

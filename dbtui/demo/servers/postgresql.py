@@ -17,6 +17,7 @@ from dbtui.demo.servers.directories import ServerDirectory
 from dbtui.errors import ToolError
 
 INSTALLED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+# Shared memory in the data directory: nothing is left in /dev/shm, and a container may lack it or keep it small.
 SETTINGS = """\
 listen_addresses = '127.0.0.1'
 unix_socket_permissions = 0700
@@ -25,6 +26,7 @@ max_wal_senders = 10
 max_replication_slots = 10
 wal_level = replica
 shared_buffers = 64MB
+dynamic_shared_memory_type = mmap
 fsync = off
 synchronous_commit = off
 full_page_writes = off
