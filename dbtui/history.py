@@ -1,10 +1,11 @@
 """What ran, who ran it and how it ended: an SQLite file under the XDG state directory.
 
-It is an index, not the truth (manifests are): a file that is damaged is put aside and a new one begun. A run never fails
-because its record cannot be written; what went wrong is collected in `History.warnings` for whoever shows it.
+It is an index, not the truth (manifests are): a file that is damaged is put aside and a new one begun. A run never
+fails because its record cannot be written; what went wrong is collected in `History.warnings` for whoever shows it.
 """
 
 import contextlib
+import errno
 import json
 import os
 import pwd
@@ -132,6 +133,7 @@ class History:
             self._warn(f"{wanted} cannot be written ({error.strerror}); history and locks are kept in {fallback}")
             try:
                 _prepare_directory(fallback)
+                _check_private(fallback)
             except OSError as worse:
                 self._warn(f"{fallback} cannot be used either: {worse.strerror}")
             return fallback
@@ -143,15 +145,17 @@ class History:
 
 
 def _prepare_directory(path: Path) -> None:
-    """Make a directory that only this account may enter; raises OSError unless it is one and can be written."""
+    """Make a directory that only this account may enter; raises OSError unless it can be written."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise PermissionError(1, "it belongs to somebody else")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        path.chmod(0o700)
     if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def _check_private(path: Path) -> None:
+    """Raise OSError if a directory under the temporary one may be somebody else's trap."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise PermissionError(errno.EPERM, "it is not a private directory of this account")
 
 
 def format_operator(environ: Mapping[str, str]) -> str:

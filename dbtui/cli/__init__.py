@@ -1,0 +1,1 @@
+"""Front door 1: commands. argv in, lines out; stdout is data, stderr is words."""

@@ -1,0 +1,278 @@
+"""What `dbtui backup create|verify|restore|delete` do: plan, ask, run, tell."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dbtui.cli import exit_codes, plans
+from dbtui.cli.backup_finding import find_destination, find_entry
+from dbtui.cli.confirm import confirm
+from dbtui.cli.invocation import Invocation
+from dbtui.config import parse_compression
+from dbtui.errors import RefusedError, UsageError
+from dbtui.jobs import JobRequest
+from dbtui.model.backups import (
+    BackupEntry,
+    BackupFormat,
+    CreatePlan,
+    CreateResult,
+    DumpOptions,
+    RestoreOptions,
+    RestorePlan,
+    RestoreResult,
+    VerifyResult,
+)
+from dbtui.model.connections import ConnectionProfile, EngineName, Environment
+from dbtui.model.jobs import JobOutcome, JobState
+from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
+from dbtui.routines import backups as routines
+
+# ---------------------------------------------------------------- create
+
+
+def create(
+    *,
+    target: str | None,
+    directory: str | None,
+    format_name: str | None,
+    compress: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **wishes: Any,
+) -> int:
+    """Make a backup and print its path."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    profile = invocation.target(target)
+    options = DumpOptions(
+        format=_choose_format(profile, format_name),
+        compression=_parse_option("--compress", compress) if compress else parse_compression(profile.compress),
+        **wishes,
+    )
+    where = Path(directory if directory is not None else profile.backup_dir)
+    if dry_run:
+        return _show_create_plan(invocation, profile, where, options)
+    request = JobRequest(
+        routine="backup create",
+        target=profile.name,
+        subject=profile.database,
+        start=lambda c: routines.create_backup(c, profile, where, options),
+        locks=(routines.create_lock(profile),),
+        summary=_summarise_create,
+    )
+    outcome = invocation.run(request, profile)
+    return _finish(invocation, outcome, _created_fields, lambda made: made.data_path, _summarise_create)
+
+
+def _choose_format(profile: ConnectionProfile, typed: str | None) -> BackupFormat:
+    """A format that was typed is taken as it is; the profile's default gives way to what the engine has."""
+    chosen = BackupFormat(typed or profile.format)
+    if profile.engine is EngineName.SQLITE and (typed is None or chosen is BackupFormat.PLAIN):
+        return BackupFormat.COPY
+    if profile.engine is EngineName.MYSQL and typed is None:
+        return BackupFormat.PLAIN
+    return chosen
+
+
+def _parse_option(option: str, text: str) -> Any:
+    try:
+        return parse_compression(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", error.hint) from None
+
+
+def _show_create_plan(invocation: Invocation, profile: ConnectionProfile, where: Path, options: DumpOptions) -> int:
+    request: JobRequest[CreatePlan] = JobRequest(
+        routine="backup plan",
+        target=profile.name,
+        start=lambda c: routines.plan_create(c, profile, where, options),
+        changes=False,
+    )
+    plan = invocation.result_of(request, profile)
+    lines = plans.show_create_plan(plan, profile.name)
+    return _show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan))
+
+
+def _show_plan(invocation: Invocation, lines: list[str], refusals: tuple[str, ...], **fields: Any) -> int:
+    code = exit_codes.REFUSED if refusals else exit_codes.DONE
+    outcome = "failed" if refusals else "succeeded"
+    error = {"error": f"refused: {'; '.join(refusals)}", "error_kind": "RefusedError"} if refusals else {}
+    invocation.printer.result("\n".join(lines), outcome=outcome, dry_run=True, exit_code=code, **fields, **error)
+    if refusals:
+        invocation.printer.say("dbtui: this would be refused; nothing was changed")
+    return code
+
+
+def _summarise_create(made: CreateResult) -> str:
+    manifest = made.manifest
+    known = [table.rows for table in manifest.tables if table.rows is not None]
+    rows = f"{format_count(sum(known))} rows, " if known else ""
+    taken = format_duration(manifest.duration_seconds) if manifest.duration_seconds >= 1 else "under 1 s"
+    return f"{manifest.backup_id}: {len(manifest.tables)} tables, {rows}{format_bytes(manifest.size_bytes)} in {taken}"
+
+
+def _created_fields(made: CreateResult) -> dict[str, Any]:
+    return {
+        "backup_id": made.manifest.backup_id,
+        "path": made.data_path,
+        "manifest_path": made.manifest_path,
+        "size_bytes": made.manifest.size_bytes,
+        "tables": len(made.manifest.tables),
+        "manifest": made.manifest,
+    }
+
+
+# ---------------------------------------------------------------- verify
+
+
+def verify(
+    *, reference: str, directory: str | None, restore: bool, to: str | None, as_json: bool, quiet: bool
+) -> int:  # fmt: skip
+    """Check a backup and print the verdict."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    if to is not None and not restore:
+        raise UsageError("--to names a server for --restore, which was not given", "add --restore or leave out --to")
+    entry = find_entry(invocation, reference, directory)
+    profile = find_destination(invocation, entry, to) if restore else None
+    request = JobRequest(
+        routine="backup verify",
+        target=profile.name if profile else entry.profile,
+        subject=entry.backup_id,
+        start=lambda c: routines.verify_backup(c, entry, profile),
+        locks=(routines.backup_lock(entry),),
+        summary=_summarise_verify,
+        judge=lambda found: JobState.FAILED if found.problems or found.differences else JobState.SUCCEEDED,
+    )
+    outcome = invocation.run(request, profile)
+    return _finish(invocation, outcome, lambda found: {"verification": found}, _summarise_verify, None,
+                   failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
+
+
+def _summarise_verify(found: VerifyResult) -> str:
+    if found.problems or found.differences:
+        differences = [
+            f"{each.schema}.{each.name}: {each.expected} rows expected, "
+            f"{'the table is missing' if each.found is None else f'{each.found} found'}"
+            for each in found.differences
+        ]
+        return f"{found.backup_id}: DAMAGED: {'; '.join((*found.problems, *differences))}"
+    files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
+    if found.proof == "restored":
+        return f"{found.backup_id}: restored and equal: {files}, {found.tables_compared} tables compared"
+    return f"{found.backup_id}: intact: {files}"
+
+
+# ---------------------------------------------------------------- restore
+
+
+def restore(
+    *,
+    reference: str,
+    directory: str | None,
+    to: str | None,
+    dry_run: bool,
+    confirmed: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **wishes: Any,
+) -> int:
+    """Restore a backup and print the name of the database."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    entry = find_entry(invocation, reference, directory)
+    profile = find_destination(invocation, entry, to)
+    options = RestoreOptions(**wishes)
+    planning: JobRequest[RestorePlan] = JobRequest(
+        routine="restore plan",
+        target=profile.name,
+        start=lambda c: routines.plan_restore(c, entry, profile, options),
+        changes=False,
+    )
+    plan = invocation.result_of(planning, profile)
+    lines = plans.show_restore_plan(plan)
+    if dry_run:
+        return _show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan), backup_id=entry.backup_id)
+    if plan.refusals:
+        raise RefusedError(f"restore refused: {'; '.join(plan.refusals)}")
+    if plan.confirm_name:
+        confirm(plans.describe_restore(plan), lines, _names(plan.confirm_name, profile), confirmed)
+    request = JobRequest(
+        routine="backup restore",
+        target=profile.name,
+        subject=f"{entry.backup_id} into {plan.final_database}",
+        start=lambda c: routines.apply_restore(c, profile, plan),
+        locks=(routines.restore_lock(profile, plan.final_database),),
+        summary=_summarise_restore,
+        judge=lambda done: JobState.PARTIAL if done.differences else JobState.SUCCEEDED,
+    )
+    outcome = invocation.run(request, profile)
+    return _finish(invocation, outcome, lambda done: {"restore": done, "backup_id": entry.backup_id},
+                   lambda done: done.database, _summarise_restore)  # fmt: skip
+
+
+def _names(name: str, profile: ConnectionProfile | None) -> tuple[str, ...]:
+    """What must be typed: the object's name, and for production the profile's too."""
+    if profile is not None and profile.environment is Environment.PRODUCTION:
+        return tuple(dict.fromkeys((name, profile.name)))
+    return (name,)
+
+
+def _summarise_restore(done: RestoreResult) -> str:
+    rows = f", {format_count(done.rows)} rows" if done.rows is not None else ""
+    taken = format_duration(done.seconds) if done.seconds >= 1 else "under 1 s"
+    kept = f"; what was there is kept as {done.kept_as}" if done.kept_as else ""
+    undo = f"; undo: {done.undo}" if done.undo else ""
+    return f"restored {done.database}: {done.tables} tables{rows} in {taken}{kept}{undo}"
+
+
+# ---------------------------------------------------------------- delete
+
+
+def delete(
+    *, reference: str, directory: str | None, dry_run: bool, confirmed: tuple[str, ...], as_json: bool, quiet: bool
+) -> int:
+    """Delete a backup and print its id."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    entry = find_entry(invocation, reference, directory)
+    lines = plans.show_delete_plan(entry)
+    if dry_run:
+        return _show_plan(invocation, lines, (), backup=entry)
+    profile = invocation.settings.profile(entry.profile)
+    confirm(f"deletes the backup {format_untrusted(entry.backup_id)} for good", lines,
+            _names(entry.backup_id, profile), confirmed)  # fmt: skip
+    request = JobRequest(
+        routine="backup delete",
+        target=entry.profile,
+        subject=entry.backup_id,
+        start=lambda c: routines.delete_backup(c, entry),
+        locks=(routines.backup_lock(entry),),
+    )
+    outcome = invocation.run(request)
+    return _finish(invocation, outcome, lambda _said: _deleted_fields(entry), lambda _said: entry.backup_id, str)
+
+
+def _deleted_fields(entry: BackupEntry) -> dict[str, Any]:
+    return {"backup_id": entry.backup_id, "path": entry.data_path}
+
+
+# ---------------------------------------------------------------- the end of all of them
+
+
+def _finish(
+    invocation: Invocation,
+    outcome: JobOutcome[Any],
+    fields_of: Callable[[Any], dict[str, Any]],
+    data_of: Callable[[Any], str],
+    words_of: Callable[[Any], str] | None,
+    *,
+    failed: int = exit_codes.FAILED,
+) -> int:
+    """Print the data on stdout and the summary on stderr; return the exit code."""
+    codes = {JobState.SUCCEEDED: exit_codes.DONE, JobState.PARTIAL: exit_codes.PARTLY_DONE}
+    code = codes.get(outcome.state, failed)
+    fields = {"seconds": outcome.seconds, "warnings": outcome.warnings, **fields_of(outcome.result)}
+    if words_of is not None:
+        invocation.printer.say(words_of(outcome.result))
+    invocation.printer.result(
+        format_untrusted(data_of(outcome.result)), outcome=outcome.state.value, exit_code=code, **fields
+    )
+    return code

@@ -1,0 +1,230 @@
+"""What `dbtui backup list|show` do: read, and print a table or one JSON document."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dbtui.cli import exit_codes
+from dbtui.cli.backup_finding import find_entry
+from dbtui.cli.invocation import Invocation
+from dbtui.cli.printers import print_document
+from dbtui.cli.tables import Column, format_table, terminal_width
+from dbtui.errors import StorageError, UsageError
+from dbtui.jobs import JobRequest
+from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
+from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
+from dbtui.routines import backups as routines
+from dbtui.routines.backups.stored import database_of, read_manifest
+
+_LIST_COLUMNS = (
+    Column("BACKUP", least=20),
+    Column("AGE", right=True),
+    Column("DATABASE", least=8, drop=2),
+    Column("ENGINE", least=6, drop=3),
+    Column("FORMAT", least=6, drop=4),
+    Column("SIZE", right=True),
+    Column("TABLES", right=True, drop=5),
+    Column("ROWS", right=True, drop=1),
+    Column("PROOF", least=12),
+)
+_TABLE_COLUMNS = (
+    Column("TABLE", least=20),
+    Column("ROWS", right=True),
+    Column("COUNT", drop=1),
+    Column("BYTES", right=True, drop=2),
+)
+_ENGINES = {"PostgreSQL": "PG", "MariaDB": "MDB", "MySQL": "MY", "SQLite": "SQLite"}
+
+# ---------------------------------------------------------------- list
+
+
+def list_backups(*, target: str | None, directory: str | None, as_json: bool) -> int:
+    """Print the backups of a directory, newest first."""
+    invocation = Invocation.begin(as_json=as_json)
+    profile = invocation.target(target) if target is not None else None
+    database = database_of(profile) if profile is not None else ""
+    if directory is not None:
+        directories: tuple[Path, ...] = (Path(directory),)
+        if not directories[0].is_dir():
+            raise StorageError(f"{directory} is not a directory", "name the directory that holds the backups")
+    else:
+        directories = (Path(profile.backup_dir),) if profile is not None else invocation.backup_directories()
+    entries = collect_all(invocation, directories, database)
+    if as_json:
+        print_document(backups=entries)
+        return exit_codes.DONE
+    if not entries:
+        where = ", ".join(map(str, directories))
+        invocation.printer.say(f"no backups in {where}; make one with dbtui backup create TARGET")
+        return exit_codes.DONE
+    print("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))  # noqa: T201 - stdout is data
+    return exit_codes.DONE
+
+
+def collect_all(invocation: Invocation, directories: tuple[Path, ...], database: str) -> tuple[BackupEntry, ...]:
+    """Return the backups of several directories, newest first."""
+    entries: list[BackupEntry] = []
+    for directory in directories:
+        found: tuple[BackupEntry, ...] = invocation.result_of(_list_request(directory, database))
+        entries.extend(found)
+    if len(directories) > 1:
+        entries.sort(key=lambda entry: entry.began_at, reverse=True)
+    return tuple(entries)
+
+
+def _list_request(directory: Path, database: str) -> JobRequest[tuple[BackupEntry, ...]]:
+    return JobRequest(
+        routine="backup list",
+        target=str(directory),
+        start=lambda c: routines.collect_entries(c, directory, database),
+        changes=False,
+    )
+
+
+def show_entries(entries: tuple[BackupEntry, ...], now: datetime, width: int | None) -> list[str]:
+    """Return the lines of the list. `now` is UTC, `width` in cells, None: no limit."""
+    rows = [
+        (
+            entry.backup_id,
+            format_duration((now - entry.began_at).total_seconds()),
+            entry.database,
+            format_engine(entry),
+            format_packing(entry),
+            format_bytes(entry.size_bytes) if entry.size_bytes else "",
+            "" if entry.tables is None else str(entry.tables),
+            "" if entry.rows is None else format_count(entry.rows),
+            format_proof(entry),
+        )
+        for entry in entries
+    ]
+    return format_table(_LIST_COLUMNS, rows, width)
+
+
+def format_engine(entry: BackupEntry) -> str:
+    """Return `PG 15`, `MDB 10` or `SQLite`."""
+    if entry.engine is None:
+        return ""
+    short = _ENGINES.get(entry.flavour, entry.flavour or entry.engine.value)
+    major = entry.server_version.split(".")[0]
+    return short if short == "SQLite" or not major else f"{short} {major}"
+
+
+def format_packing(entry: BackupEntry) -> str:
+    """Return `plain zstd` or `directory`."""
+    parts = [entry.format.value if entry.format else "", entry.compression if entry.compression != "none" else ""]
+    return " ".join(part for part in parts if part)
+
+
+def format_proof(entry: BackupEntry) -> str:
+    """Return what is known of a backup's soundness."""
+    if entry.kind is EntryKind.BROKEN:
+        return f"✖ {entry.problem}"
+    if entry.kind is EntryKind.FOREIGN:
+        return f"▲ foreign: {entry.problem}" if entry.problem else "○ foreign"
+    if entry.proof == "restored":
+        return "● restored, equal"
+    return "● checksums" if entry.proof == "checksums" else "○ not proven"
+
+
+# ---------------------------------------------------------------- show
+
+
+def show(*, reference: str, directory: str | None, table: str | None, rows: int | None, as_json: bool) -> int:
+    """Print what a backup holds, or one of its tables."""
+    invocation = Invocation.begin(as_json=as_json)
+    if rows is not None and table is None:
+        raise UsageError("--rows needs --table", "name the table whose rows you want")
+    entry = find_entry(invocation, reference, directory)
+    contents = _result(invocation, entry, lambda c: routines.collect_contents(c, entry))
+    if table is not None:
+        return _show_table(invocation, entry, find_table(contents, table), rows, as_json)
+    manifest = read_manifest(entry) if entry.kind is EntryKind.COMPLETE else None
+    if as_json:
+        print_document(backup=entry, manifest=manifest, contents=contents)
+    else:
+        print("\n".join(show_contents(entry, contents, manifest, terminal_width())))  # noqa: T201
+    return exit_codes.DONE
+
+
+def _result(invocation: Invocation, entry: BackupEntry, start: Any) -> Any:
+    request: JobRequest[Any] = JobRequest(
+        routine="backup show", target=entry.profile, subject=entry.backup_id, start=start, changes=False
+    )
+    return invocation.result_of(request)
+
+
+def show_contents(
+    entry: BackupEntry, contents: BackupContents, manifest: Manifest | None, width: int | None
+) -> list[str]:
+    """Return the lines that say what a backup is and holds."""
+    about = [
+        ("backup", entry.backup_id),
+        ("path", entry.data_path),
+        ("database", f"{entry.database or contents.database}"),
+        (
+            "server",
+            f"{entry.flavour or contents.engine.value} {entry.server_version or contents.server_version}".strip(),
+        ),
+        ("begun", f"{entry.began_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("format", format_packing(entry)),
+        ("size", format_bytes(entry.size_bytes)),
+        ("proof", format_proof(entry)),
+        ("schemas", ", ".join(contents.schemas)),
+        ("extensions", ", ".join(contents.extensions)),
+        ("roles", ", ".join(contents.roles)),
+        ("others", _count_kinds(contents)),
+    ]
+    if manifest is not None:
+        about.insert(4, ("tool", f"{manifest.tool} {manifest.tool_version}".strip()))
+    lines = [f"{label:<11} {format_untrusted(text)}" for label, text in about if text]
+    lines += [f"{'warning':<11} {format_untrusted(text)}" for text in contents.warnings]
+    rows = [
+        (
+            str(table.table_name),
+            "" if table.rows is None else format_count(table.rows),
+            "" if table.rows is None else table.rows_are,
+            "" if table.bytes is None else format_bytes(table.bytes),
+        )
+        for table in contents.tables
+    ]
+    return [*lines, "", *format_table(_TABLE_COLUMNS, rows, width)]
+
+
+def _count_kinds(contents: BackupContents) -> str:
+    counts: dict[str, int] = {}
+    for each in contents.objects:
+        counts[each.kind] = counts.get(each.kind, 0) + 1
+    return ", ".join(f"{count} {kind.lower()}" for kind, count in sorted(counts.items()))
+
+
+def find_table(contents: BackupContents, wanted: str) -> TableName:
+    """Return the table that `schema.table` or `table` means. Raises UsageError when it is none or several."""
+    names = [table.table_name for table in contents.tables]
+    found = [name for name in names if str(name) == wanted] or [name for name in names if name.name == wanted]
+    if len(found) == 1:
+        return found[0]
+    shown = format_untrusted(wanted)
+    if found:
+        raise UsageError(f"--table: several tables are called {shown!r}", f"say which: {', '.join(map(str, found))}")
+    raise UsageError(f"--table: the backup has no table {shown!r}", "see dbtui backup show BACKUP for its tables")
+
+
+def _show_table(
+    invocation: Invocation, entry: BackupEntry, table: TableName, rows: int | None, as_json: bool
+) -> int:  # fmt: skip
+    definition = _result(invocation, entry, lambda c: routines.show_definition(c, entry, table))
+    sample: TableSample | None = None
+    if rows is not None:
+        sample = _result(invocation, entry, lambda c: routines.collect_sample(c, entry, table, rows))
+    if as_json:
+        fields = {"sample": sample} if sample is not None else {}
+        print_document(backup_id=entry.backup_id, table=table, definition=definition, **fields)
+        return exit_codes.DONE
+    lines = [format_untrusted(line) for line in definition.splitlines()]
+    if sample is not None:
+        columns = [Column(name, least=8) for name in sample.columns]
+        cells = [["NULL" if value is None else value for value in row] for row in sample.rows]
+        lines += ["", *format_table(columns, cells, terminal_width())]
+        lines += ["…"] if sample.more else []
+    print("\n".join(lines))  # noqa: T201
+    return exit_codes.DONE

@@ -1,0 +1,29 @@
+"""`dbtui history`: what ran here."""
+
+import click
+
+from dbtui.cli.options import json_option
+
+
+@click.command(epilog="Example: dbtui history --limit 20")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, metavar="N")
+@json_option
+def history(limit: int, as_json: bool) -> int:
+    """Show what ran here, who ran it and how it ended, newest first."""
+    from datetime import UTC, datetime
+
+    from dbtui.cli.history_table import show_entries
+    from dbtui.cli.invocation import Invocation
+    from dbtui.cli.printers import print_document
+    from dbtui.cli.tables import terminal_width
+
+    invocation = Invocation.begin(as_json=as_json)
+    entries = invocation.history.entries(limit)
+    invocation.show_history_warnings()
+    if as_json:
+        print_document(history=entries)
+    elif entries:
+        print("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))  # noqa: T201 - stdout is data
+    else:
+        invocation.printer.say("nothing has run here yet")
+    return 0

@@ -1,0 +1,102 @@
+"""Plans as lines of text, the consequence first, and as fields for JSON."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any
+
+from dbtui.model.backups import BackupEntry, CreatePlan, PlanStep, RestorePlan
+from dbtui.model.text import format_bytes, format_untrusted
+
+_LABEL_CELLS = 11
+#: What a plan's JSON leaves out: the whole backup and its contents, which `backup show` prints.
+_TOO_LARGE = frozenset(("backup", "contents", "facts"))
+
+
+def show_create_plan(plan: CreatePlan, target: str) -> list[str]:
+    """Return the lines of a plan to make a backup."""
+    info = plan.facts.info
+    what = f"back up {info.database or target} ({info.flavour} {info.version}) as {plan.backup_id}"
+    size = format_bytes(plan.expected_bytes) if plan.expected_bytes is not None else "unknown"
+    free = f", {format_bytes(plan.free_bytes)} free" if plan.free_bytes is not None else ""
+    lines = [
+        ("", what),
+        ("file", f"{plan.directory.rstrip('/')}/{plan.data_name}"),
+        ("format", f"{plan.options.format.value}, compression {plan.options.compression}"),
+        ("tables", str(len(plan.facts.tables))),
+        ("size", f"about {size}{free}"),
+        ("tool", f"{plan.facts.tool} {plan.facts.tool_version}"),
+    ]
+    return [*_labelled(lines), *_tail(plan.steps, plan.warnings, plan.refusals)]
+
+
+def describe_restore(plan: RestorePlan) -> str:
+    """Return the consequence of a restore as a verb phrase."""
+    where = f"{plan.final_database} on {plan.server}"
+    if plan.environment == "production":
+        where += " (PRODUCTION)"
+    if plan.replaces:
+        return f"replaces the database {where}; what is there now is kept as {plan.keeps_as}"
+    return f"creates the database {where}; nothing that exists is touched"
+
+
+def show_restore_plan(plan: RestorePlan) -> list[str]:
+    """Return the lines of a plan to restore a backup."""
+    sessions = [
+        f"{each.user} {each.application} {each.client} {each.state} (session {each.session_id})".replace("  ", " ")
+        for each in plan.sessions
+    ]
+    needed = format_bytes(plan.needed_bytes) if plan.needed_bytes is not None else "unknown"
+    free = f", {format_bytes(plan.free_bytes)} free" if plan.free_bytes is not None else ""
+    tables = ", ".join(map(str, plan.tables)) if plan.tables else f"all {len(plan.contents.tables)}"
+    lines = [("", f"this {describe_restore(plan)}")] if plan.final_database else []
+    lines += [
+        ("backup", plan.backup.backup_id),
+        ("to", f"{plan.profile} ({plan.server})"),
+        ("tables", tables),
+        ("space", f"about {needed} needed{free}"),
+        *_listed("disconnects", sessions),
+        *_listed("missing", (*(f"role {name}" for name in plan.missing_roles),
+                             *(f"extension {name}" for name in plan.missing_extensions))),
+        *([("undo", plan.undo)] if plan.undo else []),
+    ]  # fmt: skip
+    return [*_labelled(lines), *_tail(plan.steps, plan.warnings, plan.refusals)]
+
+
+def show_delete_plan(entry: BackupEntry) -> list[str]:
+    """Return the lines that say what deleting a backup removes."""
+    proof = "never verified" if entry.verified_at is None else f"verified {entry.verified_at}"
+    lines = [
+        ("", f"this deletes the backup {entry.backup_id} for good"),
+        ("database", entry.database or "unknown"),
+        ("made", f"{entry.began_at:%Y-%m-%d %H:%M:%S} UTC, {proof}"),
+        ("file", entry.data_path or "already gone"),
+        ("size", format_bytes(entry.size_bytes)),
+    ]
+    return _labelled(lines)
+
+
+def plan_fields(plan: CreatePlan | RestorePlan) -> dict[str, Any]:
+    """Return a plan as fields for JSON."""
+    return {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _TOO_LARGE}
+
+
+def _listed(label: str, items: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for number, item in enumerate(items):
+        yield (label if number == 0 else " ", item)
+
+
+def _labelled(lines: Iterable[tuple[str, str]]) -> list[str]:
+    return [
+        f"  {label:<{_LABEL_CELLS}} {format_untrusted(text)}" if label else format_untrusted(text)
+        for label, text in lines
+    ]
+
+
+def _tail(steps: tuple[PlanStep, ...], warnings: tuple[str, ...], refusals: tuple[str, ...]) -> Iterator[str]:
+    for number, step in enumerate(steps, 1):
+        why = f"  ({step.why})" if step.why else ""
+        yield from _labelled([("steps" if number == 1 else " ", f"{number}. {step.text}{why}")])
+        if step.command:
+            yield from _labelled([(" ", f"   {step.command}")])
+    yield from _labelled(_listed("warning", warnings))
+    yield from _labelled(_listed("refused", refusals))

@@ -1,0 +1,96 @@
+"""Aligned text tables that fit the terminal; whole and unclipped when they go into a file or pipe."""
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+from dbtui.model.text import format_untrusted
+
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. It may be cut down to `least` cells; when even that is too wide, the highest `drop` goes first."""
+
+    title: str
+    right: bool = False
+    least: int = 0  # 0: never cut
+    drop: int = 0  # 0: never dropped
+
+
+def terminal_width() -> int | None:
+    """Return the width of the terminal that stdout is; None when it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def count_cells(text: str) -> int:
+    """Return how many terminal cells a printable text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )
+
+
+def cut_to_cells(text: str, cells: int) -> str:
+    """Cut the end of a text so that it takes at most `cells` terminal cells, marking the cut with `…`."""
+    if count_cells(text) <= cells:
+        return text
+    kept = ""
+    for character in text:
+        if count_cells(kept + character) > cells - 1:
+            break
+        kept += character
+    return kept + "…"
+
+
+def format_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Return the lines of a table with a header; every cell is treated as foreign text. `width` None: no limit."""
+    cells = [[format_untrusted(cell) for cell in row] for row in rows]
+    widths = [
+        max(map(count_cells, (column.title, *(row[index] for row in cells)))) for index, column in enumerate(columns)
+    ]
+    shown = list(range(len(columns)))
+    if width is not None:
+        shown = _drop_columns(columns, widths, width)
+        _shrink_columns(columns, widths, shown, width)
+    lines = []
+    for row in ([column.title for column in columns], *cells):
+        parts = [_fit(row[index], widths[index], columns[index].right) for index in shown]
+        lines.append(GAP.join(parts).rstrip())
+    return lines
+
+
+def _drop_columns(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    shown = list(range(len(columns)))
+    while _total([min(widths[i], columns[i].least or widths[i]) for i in shown]) > width:
+        droppable = [index for index in shown if columns[index].drop]
+        if not droppable:
+            break
+        shown.remove(max(droppable, key=lambda index: columns[index].drop))
+    return shown
+
+
+def _shrink_columns(columns: Sequence[Column], widths: list[int], shown: Sequence[int], width: int) -> None:
+    while (excess := _total([widths[i] for i in shown]) - width) > 0:
+        soft = [index for index in shown if columns[index].least and widths[index] > columns[index].least]
+        if not soft:
+            return
+        widest = max(soft, key=widths.__getitem__)
+        runner_up = max((widths[index] for index in soft if index != widest), default=0)
+        step = max(1, min(excess, widths[widest] - max(columns[widest].least, runner_up)))
+        widths[widest] -= step
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * max(0, len(widths) - 1)
+
+
+def _fit(text: str, width: int, right: bool) -> str:
+    text = cut_to_cells(text, width)
+    padding = "".join(repeat(" ", width - count_cells(text)))
+    return padding + text if right else text + padding

@@ -1,0 +1,49 @@
+"""`dbtui [TARGET]`: opens the terminal UI."""
+
+import os
+import sys
+
+import click
+
+from dbtui.cli.options import target_argument
+
+
+@click.command("dbtui", help="Open the terminal UI on TARGET (default: DATABASE_URL). Example: dbtui erp")
+@target_argument
+def open_target(target: str | None) -> int:
+    """Check that there is a terminal, find the target, and hand over."""
+    from dbtui.config import DATABASE_URL, load_settings, resolve_target
+    from dbtui.errors import UsageError
+
+    settings = load_settings(os.environ)
+    try:
+        wanted = target is not None or bool(os.environ.get(DATABASE_URL))
+        opened = resolve_target(settings, target, os.environ) if wanted else None
+    except UsageError as error:
+        raise _with_command_hint(error, target or "") from None
+    _check_terminal()
+    from dbtui.tui.app import run_ui
+
+    return run_ui(settings, opened)
+
+
+def _with_command_hint(error: Exception, word: str) -> Exception:
+    """A first word that is neither command nor target was perhaps meant to be a command."""
+    import difflib
+
+    from dbtui.cli.main import COMMANDS
+    from dbtui.errors import UsageError
+
+    if isinstance(error, UsageError) and (near := difflib.get_close_matches(word, COMMANDS, 1)):
+        return UsageError(f"there is no command or profile {word!r}", f"did you mean dbtui {near[0]}?")
+    return error
+
+
+def _check_terminal() -> None:
+    from dbtui.errors import UsageError
+
+    hint = "run it in a terminal, or use the commands; see dbtui --help"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the terminal UI needs a terminal for input and output", hint)
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        raise UsageError(f"the terminal UI cannot draw on TERM={os.environ.get('TERM', '')!r}", hint)
