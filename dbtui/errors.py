@@ -9,6 +9,7 @@
     ├── RefusedError           refused for safety: read-only target, missing confirmation, non-empty target
     │   └── DamagedBackupError  a backup that is truncated, altered, hostile or of another engine
     ├── ToolError              a program this needs is missing, too old, or failed
+    ├── MismatchError          what was restored is not what the backup should hold; it was dropped again
     ├── ServerError            the server refused a statement: carries its code (SQLSTATE or number)
     ├── StorageError           a file or directory here cannot be read or written, or the disk is full
     └── Cancelled              the operator, a signal or a deadline ended it
@@ -59,6 +60,10 @@ class DamagedBackupError(RefusedError):
 
 class ToolError(DbtuiError):
     """A program this needs is missing, too old, or failed."""
+
+
+class MismatchError(DbtuiError):
+    """What was restored is not what the backup should hold; it was dropped again."""
 
 
 class ServerError(DbtuiError):

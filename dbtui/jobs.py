@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.errors import Cancelled, LockedError
+from dbtui.errors import Cancelled, LockedError, StorageError
 from dbtui.history import History
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepStarted, Warned
 from dbtui.model.jobs import JobOutcome, JobState
@@ -95,10 +95,17 @@ class Job(Generic[ResultT]):
 
 @contextmanager
 def held_lock(directory: Path, name: str) -> Iterator[None]:
-    """Hold the lock called `name`; the kernel frees it when this process ends, however it ends. Raises LockedError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Hold the lock called `name`; the kernel frees it when this process ends, however it ends.
+
+    Raises LockedError, StorageError.
+    """
+    path = directory / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.lock"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = f"the lock {path} cannot be opened: {error.strerror}"
+        raise StorageError(message, "let XDG_STATE_HOME name a directory that you may write to") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,10 +162,21 @@ class JobRunner:
         warnings = tuple(event.message for event in job.events if isinstance(event, Warned))
         job.outcome = replace(outcome, seconds=seconds, warnings=warnings)
         if job.request.changes:
-            self.history.record(job.request.routine, job.request.target, job.request.subject, job.began_at,
-                                job.outcome, _detail(job.request, outcome), job.commands)  # fmt: skip
+            job.outcome = self._record(job, job.began_at, job.outcome)
         job.state = outcome.state
         job.updates.put(job.outcome)
+
+    def _record(self, job: Job[ResultT], began_at: datetime, outcome: JobOutcome[ResultT]) -> JobOutcome[ResultT]:
+        request = job.request
+        try:
+            detail = _detail(request, outcome)
+            self.history.record(
+                request.routine, request.target, request.subject, began_at, outcome, detail, job.commands
+            )  # fmt: skip
+        except Exception as error:  # the boundary: whoever waits for the job must hear of its end all the same
+            missed = f"this run could not be written into the history: {error}"
+            return replace(outcome, warnings=(*outcome.warnings, missed))
+        return outcome
 
     def _outcome(self, job: Job[ResultT]) -> JobOutcome[ResultT]:
         context = replace(self.context, cancellation=job.cancellation)
@@ -195,10 +213,26 @@ def _detail(request: JobRequest[ResultT], outcome: JobOutcome[ResultT]) -> str:
 
 
 def run(runner: JobRunner, request: JobRequest[ResultT], on_event: Callable[[Event], None]) -> Job[ResultT]:
-    """Run a job to its end, calling `on_event` in this thread; signal handlers of this thread stay responsive."""
+    """Run a job to its end, calling `on_event` in this thread; signal handlers of this thread stay responsive.
+
+    Whatever is raised here meanwhile, such as KeyboardInterrupt, cancels the job and goes on when the job has ended.
+    """
     job = runner.submit(request)
-    while True:
+    try:
+        for event in _events(job):
+            on_event(event)
+    except BaseException as error:
+        job.cancel(type(error).__name__)
+        for _event in _events(job):
+            pass
+        raise
+    return job
+
+
+def _events(job: Job[ResultT]) -> Iterator[Event]:
+    """Every event of a job until its outcome; at once none when that was taken already."""
+    while not (job.state.is_final and job.updates.empty()):
         update = job.updates.get()
         if isinstance(update, JobOutcome):
-            return job
-        on_event(update)
+            return
+        yield update

@@ -1,0 +1,242 @@
+"""The plan of a backup: what will be run, what speaks against it, how large it will be."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from shlex import join
+
+from dbtui.analysis.backups.names import FIRST_PG_DUMP_WITH_ZSTD, choose_backup_id, data_suffix
+from dbtui.model.backups import (
+    MANIFEST_SUFFIX,
+    PARTIAL_SUFFIX,
+    BackupFormat,
+    CompressionKind,
+    CreatePlan,
+    DumpFacts,
+    DumpOptions,
+    Manifest,
+    PlanStep,
+)
+from dbtui.model.connections import EngineName
+from dbtui.model.text import format_bytes
+
+#: How much more room than expected a backup must find.
+SPACE_MARGIN = 1.2
+#: Without an earlier backup: text of a table as a share of its bytes on disk, and packed text as a share of text.
+_TEXT_SHARE = 0.9
+_PACKED_SHARE = 0.5
+_SHOWN = 5
+_OFFERED = {
+    EngineName.POSTGRESQL: (BackupFormat.PLAIN, BackupFormat.CUSTOM, BackupFormat.DIRECTORY),
+    EngineName.MYSQL: (BackupFormat.PLAIN,),
+    EngineName.SQLITE: (BackupFormat.COPY,),
+}
+
+
+def fit_options(engine: EngineName, options: DumpOptions) -> DumpOptions:
+    """Return the options with SQLite's only format where the default, plain, was asked for."""
+    if engine is EngineName.SQLITE and options.format is BackupFormat.PLAIN:
+        return replace(options, format=BackupFormat.COPY)
+    return options
+
+
+def plan_create(
+    facts: DumpFacts,
+    options: DumpOptions,
+    *,
+    database: str,
+    directory: str,
+    now: datetime,
+    is_taken: Callable[[str], bool],
+    free_bytes: int | None = None,
+    previous: Manifest | None = None,
+) -> CreatePlan:
+    """Decide about a backup.
+
+    `is_taken` tells whether an id exists already, `previous` is the last backup of the same database,
+    `free_bytes` the room in `directory`.
+    """
+    options = fit_options(facts.info.engine, options)
+    backup_id = choose_backup_id(database, now, is_taken)
+    data_name = backup_id + data_suffix(options.format, options.compression, facts.tool_major)
+    raw_bytes, disk_bytes = estimate_bytes(facts, options, previous)
+    refusals = [
+        *_refuse_options(facts, options),
+        *_refuse_server(facts, options),
+        *_refuse_space(directory, disk_bytes, free_bytes),
+    ]
+    return CreatePlan(
+        backup_id=backup_id,
+        directory=directory,
+        data_name=data_name,
+        options=options,
+        facts=facts,
+        steps=_steps(facts, options, database, data_name),
+        warnings=tuple(_warn(facts, options)),
+        refusals=tuple(refusals),
+        expected_bytes=disk_bytes,
+        expected_raw_bytes=raw_bytes,
+        free_bytes=free_bytes,
+    )
+
+
+# ---------------------------------------------------------------- size
+
+
+def estimate_bytes(facts: DumpFacts, options: DumpOptions, previous: Manifest | None) -> tuple[int | None, int | None]:
+    """Return how many bytes the tool will write and how many the backup will take on disk, each None if unknown.
+
+    The last backup of the same tables is the best guess, scaled by how the database grew since.
+    """
+    if options.schema_only:
+        return None, None
+    growth = _growth(facts, previous)
+    if previous is not None and _is_alike(previous, options):
+        raw = previous.uncompressed_bytes
+        if previous.format == options.format and previous.compression == str(options.compression):
+            return _scaled(raw, growth), _scaled(previous.size_bytes, growth)
+        if raw is not None and not _packs(options):
+            return _scaled(raw, growth), _scaled(raw, growth)
+    known = [table.bytes for table in facts.tables if table.bytes is not None]
+    total = facts.database_bytes if options.format is BackupFormat.COPY else sum(known) if known else None
+    if total is None:
+        return None, None
+    text = total if options.format is BackupFormat.COPY else int(total * _TEXT_SHARE)
+    return text, int(text * _PACKED_SHARE) if _packs(options) else text
+
+
+def _growth(facts: DumpFacts, previous: Manifest | None) -> float:
+    if previous is None or not previous.database_bytes or not facts.database_bytes:
+        return 1.0
+    return facts.database_bytes / previous.database_bytes
+
+
+def _is_alike(previous: Manifest, options: DumpOptions) -> bool:
+    return (
+        previous.selected_tables == options.tables
+        and previous.excluded_tables == options.exclude_tables
+        and previous.schema_only == options.schema_only
+    )
+
+
+def _packs(options: DumpOptions) -> bool:
+    return options.compression.kind is not CompressionKind.NONE
+
+
+def _scaled(size: int | None, factor: float) -> int | None:
+    return None if size is None else int(size * factor)
+
+
+# ---------------------------------------------------------------- what speaks against it
+
+
+def _refuse_options(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
+    engine = facts.info.engine
+    if options.format not in _OFFERED[engine]:
+        offered = ", ".join(_OFFERED[engine])
+        yield f"{facts.info.flavour} has no {options.format.value} format here: choose {offered}"
+    if options.jobs < 1:
+        yield f"--jobs {options.jobs} makes no sense: give a number from 1 on"
+    if options.jobs > 1 and options.format is not BackupFormat.DIRECTORY:
+        yield f"--jobs {options.jobs} needs --format directory: other formats are written by one process"
+    if (
+        options.format is BackupFormat.DIRECTORY
+        and options.compression.kind is CompressionKind.ZSTD
+        and facts.tool_major < FIRST_PG_DUMP_WITH_ZSTD
+    ):
+        yield (
+            f"{facts.tool} {facts.tool_version} cannot write a directory with zstd (16 is the first that can): "
+            "use --compress gzip:1, or another format"
+        )
+    for pattern in facts.unmatched:
+        yield f"no table matches “{pattern}”: check the name, patterns are schema.table or table with * and ?"
+    if engine is EngineName.SQLITE and (options.tables or options.exclude_tables or options.schema_only):
+        yield "an SQLite backup is a copy of the whole file: --table, --exclude-table and --schema-only do not apply"
+
+
+def _refuse_server(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
+    server_major = facts.info.version_number // 10000
+    if facts.info.engine is EngineName.POSTGRESQL and 0 < facts.tool_major < server_major:
+        yield (
+            f"{facts.tool} {facts.tool_version} cannot dump {facts.info.flavour} {facts.info.version}: "
+            f"install the client tools of version {server_major} or newer"
+        )
+    yield from _shortened(facts.missing_privileges, "privileges are missing")
+    unreadable = [str(table.table_name) for table in facts.tables if not table.is_readable]
+    if unreadable and not facts.missing_privileges and not options.schema_only:
+        names = ", ".join(_shortened(unreadable, "tables"))
+        yield f"{facts.info.user} may not read {names}: GRANT SELECT on them to {facts.info.user}"
+    secured = [str(table.table_name) for table in facts.tables if table.has_row_security]
+    if secured and not facts.info.is_superuser and not options.schema_only:
+        names = ", ".join(_shortened(secured, "tables"))
+        yield (
+            f"row-level security hides rows of {names} from {facts.info.user}: "
+            "dump as a role with BYPASSRLS, or leave these tables out with --exclude-table"
+        )
+    for broken in _shortened(facts.broken_objects, "objects are broken"):
+        yield f"the dump would fail: {broken}"
+
+
+def _refuse_space(directory: str, expected: int | None, free: int | None) -> Iterator[str]:
+    if expected is None or free is None or free >= expected * SPACE_MARGIN:
+        return
+    yield (
+        f"about {format_bytes(expected)} will be written, {format_bytes(free)} are free in {directory}: "
+        f"make room for {format_bytes(expected * SPACE_MARGIN)} or choose another --dir"
+    )
+
+
+def _warn(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
+    for holder in _shortened(facts.lock_holders, "sessions hold locks"):
+        yield f"the dump will wait for a lock: {holder}"
+    for transaction in _shortened(facts.long_transactions, "transactions are long"):
+        yield f"a long transaction is open: {transaction}"
+    loose = [str(table.table_name) for table in facts.tables if not table.is_transactional]
+    if loose:
+        names = ", ".join(_shortened(loose, "tables"))
+        yield f"not transactional, so not of one moment with the rest: {names}"
+    if facts.large_objects and (options.tables or options.schema_only):
+        yield f"{facts.large_objects} large objects are not in a backup of chosen tables or of the schema alone"
+    if not facts.tables:
+        yield "there are no tables in this backup"
+    yield from facts.remarks
+
+
+def _shortened(lines: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return the first few lines and, if there are more, how many more."""
+    every = tuple(lines)
+    if len(every) <= _SHOWN:
+        return every
+    return (*every[:_SHOWN], f"and {len(every) - _SHOWN} more {what}")
+
+
+# ---------------------------------------------------------------- what will be run
+
+
+def _steps(facts: DumpFacts, options: DumpOptions, database: str, data_name: str) -> tuple[PlanStep, ...]:
+    return (
+        PlanStep(
+            f"dump {database} into {data_name}{PARTIAL_SUFFIX}",
+            _command(facts, options, database, data_name),
+            "one consistent snapshot; the name says that it is not complete yet",
+        ),
+        PlanStep("check that every table is there and make the data durable", "", "an empty dump is not a backup"),
+        PlanStep(f"rename it to {data_name}", "", "nobody sees half a backup under its final name"),
+        PlanStep(f"write {data_name}{MANIFEST_SUFFIX}", "", "only with its manifest is it a backup"),
+    )
+
+
+def _command(facts: DumpFacts, options: DumpOptions, database: str, data_name: str) -> str:
+    if facts.info.engine is EngineName.SQLITE:
+        return f"the online backup API within one read transaction, into {data_name}{PARTIAL_SUFFIX}"
+    words = [facts.tool]
+    if facts.info.engine is EngineName.POSTGRESQL:
+        words += [f"--format={options.format.value}", *([f"--jobs={options.jobs}"] if options.jobs > 1 else [])]
+        words += [f"--table={pattern}" for pattern in options.tables]
+        words += [f"--exclude-table={pattern}" for pattern in options.exclude_tables]
+        words += ["--schema-only"] if options.schema_only else []
+        return join([*words, database])
+    words += ["--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob"]
+    words += ["--no-data"] if options.schema_only else []
+    chosen = [table.name for table in facts.tables] if options.tables else []
+    return join([*words, "--", database, *chosen])

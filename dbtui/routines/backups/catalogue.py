@@ -1,0 +1,213 @@
+"""The history of a backup directory: every manifest, every dump without one, newest first.
+
+Whatever lies in the directory, the list is made: what cannot be read is a row that says why. Nothing is read but
+manifests, and the first bytes of foreign files. Data files are not looked at one by one: their names in the one
+listing of the directory tell that they are there.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dbtui.adapters.streams import storage_error
+from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_name
+from dbtui.errors import DamagedBackupError
+from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind
+from dbtui.model.events import Routine
+from dbtui.model.text import format_untrusted
+from dbtui.routines.backups.foreign import recognise
+from dbtui.routines.backups.manifest import SlimManifest, data_name, decode_slim, read_limited, rows_of
+from dbtui.routines.context import RoutineContext
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def collect_entries(c: RoutineContext, directory: Path, database: str = "") -> Routine[tuple[BackupEntry, ...]]:
+    """Return the history of a directory, newest first, foreign and broken rows included.
+
+    `database` limits it to one database; an absent directory has no history. Raises StorageError when the directory
+    cannot be read.
+    """
+    yield from ()
+    listing = list_directory(directory)
+    entries = []
+    claimed = set()
+    for name, found in listing.names.items():
+        if name.endswith(MANIFEST_SUFFIX):
+            c.cancellation.check()
+            entry, data = read_entry(listing, found)
+            claimed.add(data)
+            entries.append(entry)
+    for name, found in listing.names.items():
+        if name not in claimed and is_foreign_name(name):
+            c.cancellation.check()
+            foreign = foreign_entry(Path(found.path))
+            if foreign is not None:
+                entries.append(foreign)
+    entries = [entry for entry in entries if is_of_database(entry, database)]
+    entries.sort(key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
+    return tuple(entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One look at a directory. `directory` is absolute."""
+
+    directory: str
+    names: "dict[str, os.DirEntry[str]]"
+
+
+def list_directory(directory: Path) -> Listing:
+    """List a backup directory once. Raises StorageError unless it is absent."""
+    absolute = str(directory.expanduser().absolute())
+    try:
+        with os.scandir(absolute) as found:
+            return Listing(absolute, {entry.name: entry for entry in found})
+    except FileNotFoundError:
+        return Listing(absolute, {})
+    except OSError as error:
+        raise storage_error(absolute, error) from error
+
+
+def is_foreign_name(name: str) -> bool:
+    """Whether a name could be that of a dump: *.sql, *.dump, *.sqlite, packed or not, and *.dir."""
+    return not name.startswith(".") and not name.endswith(PARTIAL_SUFFIX) and parse_data_name(name) is not None
+
+
+def stem_of(manifest_name: str) -> str:
+    """The backup id that a manifest's file name tells."""
+    name = manifest_name.removesuffix(MANIFEST_SUFFIX)
+    parsed = parse_data_name(name)
+    return parsed.stem if parsed else name
+
+
+# ---------------------------------------------------------------- backups with a manifest
+
+
+def read_entry(listing: Listing, found: "os.DirEntry[str]") -> tuple[BackupEntry, str]:
+    """Return the row of one manifest, and the name of its data in the directory (empty if unknown)."""
+    try:
+        if not found.is_file(follow_symlinks=False):
+            raise DamagedBackupError("its manifest is not a regular file")
+        slim = decode_slim(read_limited(found.path))
+        began_at = _parse_time(slim.begin_time)
+    except DamagedBackupError as error:
+        return _broken(listing, found.name, str(error))
+    except OSError as error:
+        return _broken(listing, found.name, f"its manifest cannot be read: {error.strerror}")
+    data = data_name([file.path for file in slim.files])
+    entry = BackupEntry(
+        backup_id=stem_of(found.name),
+        kind=EntryKind.COMPLETE,
+        directory=listing.directory,
+        data_path=f"{listing.directory}/{data}",
+        began_at=began_at,
+        engine=slim.engine,
+        flavour=slim.flavour,
+        database=slim.database,
+        profile=slim.profile,
+        server_version=slim.server_version,
+        format=slim.format,
+        compression=slim.compression,
+        size_bytes=slim.size_bytes,
+        tables=len(slim.tables),
+        rows=rows_of(slim.tables),
+        verified_at=slim.verified_at,
+        proof=slim.proof,
+    )
+    problem = _data_problem(listing, slim, data)
+    if not problem:
+        return entry, data
+    path = entry.data_path if data in listing.names else ""
+    return replace(entry, kind=EntryKind.BROKEN, problem=problem, data_path=path), data
+
+
+def _parse_time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        shown = format_untrusted(text, 40)
+        raise DamagedBackupError(f"its manifest is wrong: begin_time {shown!r} is not a time") from None
+
+
+def _data_problem(listing: Listing, slim: SlimManifest, data: str) -> str:
+    found = listing.names.get(data)
+    shown = format_untrusted(data, 120)
+    if found is None:
+        return f"its data {shown} is gone"
+    is_directory = slim.format is BackupFormat.DIRECTORY
+    try:
+        is_right = found.is_dir(follow_symlinks=False) if is_directory else found.is_file(follow_symlinks=False)
+    except OSError as error:
+        return f"its data {shown} cannot be read: {error.strerror}"
+    if not is_right:
+        return f"its data {shown} is not a {'directory' if is_directory else 'regular file'}"
+    return "it is encrypted, which this dbtui cannot read" if slim.encryption else ""
+
+
+def _broken(listing: Listing, manifest_name: str, problem: str) -> tuple[BackupEntry, str]:
+    data = manifest_name.removesuffix(MANIFEST_SUFFIX)
+    if data not in listing.names:
+        data = next((name for name in listing.names if _is_data_of(name, data)), "")
+    backup_id = stem_of(manifest_name)
+    parsed = parse_backup_id(backup_id)
+    entry = BackupEntry(
+        backup_id=backup_id,
+        kind=EntryKind.BROKEN,
+        directory=listing.directory,
+        data_path=f"{listing.directory}/{data}" if data else "",
+        began_at=parsed[1] if parsed else _EPOCH,
+        database=parsed[0] if parsed else "",
+        problem=problem,
+    )
+    return entry, data
+
+
+def _is_data_of(name: str, stem: str) -> bool:
+    parsed = parse_data_name(name)
+    return parsed is not None and parsed.stem == stem
+
+
+# ---------------------------------------------------------------- dumps without one
+
+
+def foreign_entry(path: Path) -> BackupEntry | None:
+    """Return the row of a dump that has no manifest, None for what is neither a regular file nor a directory."""
+    try:
+        about = path.stat()
+        if not (path.is_file() or path.is_dir()):
+            return None
+        size = _directory_bytes(path) if path.is_dir() else about.st_size
+    except OSError:
+        return None
+    seen = recognise(path)
+    parsed = parse_backup_id(stem_of(path.name))
+    return BackupEntry(
+        backup_id=path.name,
+        kind=EntryKind.FOREIGN,
+        directory=str(path.parent),
+        data_path=str(path),
+        began_at=_file_time(about.st_mtime),
+        engine=seen.engine,
+        database=parsed[0] if parsed else "",
+        format=seen.format,
+        compression=str(seen.compression),
+        size_bytes=size,
+        problem=seen.problem,
+    )
+
+
+def _file_time(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _EPOCH
+
+
+def _directory_bytes(path: Path) -> int:
+    with os.scandir(path) as listing:
+        return sum(
+            entry.stat(follow_symlinks=False).st_size for entry in listing if entry.is_file(follow_symlinks=False)
+        )

@@ -1,0 +1,143 @@
+"""Manifests as JSON: the model's dataclasses, in the order of their fields, indented."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from dbtui.errors import DamagedBackupError
+from dbtui.model.backups import MANIFEST_VERSION, BackupFormat, BackupTable, Compression, CompressionKind, Manifest
+from dbtui.model.connections import EngineName
+from dbtui.model.text import format_untrusted
+
+#: A manifest of 100,000 tables takes some 15 MB; what is larger than this is not one.
+LARGEST_BYTES = 64 << 20
+
+
+class SlimTable(msgspec.Struct):
+    """What a list needs of a table."""
+
+    rows: int | None = None
+
+
+class SlimFile(msgspec.Struct):
+    """What a list needs of a file."""
+
+    path: str
+    size_bytes: int
+
+
+class SlimManifest(msgspec.Struct):
+    """What a list needs of a manifest; the rest is skipped unread, which keeps long histories fast."""
+
+    format_version: int
+    engine: EngineName
+    flavour: str
+    database: str
+    profile: str
+    server_version: str
+    format: BackupFormat
+    compression: str
+    begin_time: str
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    files: list[SlimFile]
+    tables: list[SlimTable]
+    encryption: str | None = None
+    verified_at: str | None = None
+    proof: str | None = None
+
+
+DecodedT = TypeVar("DecodedT")
+_SLIM: msgspec.json.Decoder[SlimManifest] = msgspec.json.Decoder(SlimManifest)
+_WHOLE: msgspec.json.Decoder[Manifest] = msgspec.json.Decoder(Manifest)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return a manifest as indented JSON with a newline at the end."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Return the manifest in `data`. Unknown fields are passed over. Raises DamagedBackupError with the reason."""
+    manifest = _decoded(_WHOLE, data)
+    _check(manifest.format_version, manifest.begin_time, [file.path for file in manifest.files])
+    return manifest
+
+
+def decode_slim(data: bytes) -> SlimManifest:
+    """Return what a list needs of the manifest in `data`. Raises DamagedBackupError with the reason."""
+    slim = _decoded(_SLIM, data)
+    _check(slim.format_version, slim.begin_time, [file.path for file in slim.files])
+    return slim
+
+
+def _decoded(decoder: msgspec.json.Decoder[DecodedT], data: bytes) -> DecodedT:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise DamagedBackupError(f"its manifest is wrong: {_reason(error)}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedBackupError(f"its manifest is not readable JSON: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return format_untrusted(str(error), 200)
+
+
+def _check(version: int, begin_time: str, paths: list[str]) -> None:
+    if version > MANIFEST_VERSION:
+        raise DamagedBackupError(
+            f"its manifest has version {version}, this dbtui reads up to {MANIFEST_VERSION}", "use a newer dbtui"
+        )
+    if _TIME.match(begin_time) is None:
+        raise DamagedBackupError(
+            f"its manifest is wrong: begin_time {format_untrusted(begin_time, 40)!r} is not a time"
+        )
+    data_name(paths)
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
+
+
+def data_name(paths: list[str]) -> str:
+    """Return the one name in the backup directory that all files of a backup lie under.
+
+    A manifest may be forged: paths that leave the directory, or name several things in it, are refused.
+    Raises DamagedBackupError.
+    """
+    if not paths:
+        raise DamagedBackupError("its manifest names no file")
+    names = set()
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if not parts or "\0" in path or parts[0] == "/" or ".." in parts or str(PurePosixPath(*parts)) != path:
+            raise DamagedBackupError(f"its manifest names a file outside of the backup: {format_untrusted(path, 80)!r}")
+        names.add(parts[0])
+    if len(names) > 1 or (len(paths) > 1 and names & set(paths)):
+        raise DamagedBackupError("its manifest names files of several backups")
+    return names.pop()
+
+
+def parse_compression(text: str) -> Compression:
+    """Return the compression that a manifest names, such as `zstd:3`. Raises DamagedBackupError."""
+    kind, _, level = text.partition(":")
+    try:
+        return Compression(CompressionKind(kind), int(level) if level else None)
+    except ValueError:
+        raise DamagedBackupError(f"its manifest names an unknown compression: {format_untrusted(text, 40)!r}") from None
+
+
+def read_limited(path: str | Path) -> bytes:
+    """Return a manifest file's bytes. Raises OSError, and DamagedBackupError when it is far too large for one."""
+    with Path(path).open("rb", buffering=0) as file:
+        data = file.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise DamagedBackupError(f"its manifest has more than {LARGEST_BYTES >> 20} MB")
+    return data
+
+
+def rows_of(tables: "list[SlimTable] | tuple[BackupTable, ...]") -> int | None:
+    """Return the sum of the known row counts, None when none is known."""
+    known = [table.rows for table in tables if table.rows is not None]
+    return sum(known) if known or not tables else None
