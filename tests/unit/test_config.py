@@ -105,14 +105,14 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, line: i
 
 def test_both_ways_to_a_password_are_one_too_many(tmp_path: Path) -> None:
     text = '[profiles.a]\nurl = "postgresql://h/d"\npassword_env = "A"\npassword_command = ["b"]\n'
-    with pytest.raises(ConfigError, match="line 4.*keep one"):
+    with pytest.raises(ConfigError, match=r"line 4.*keep one"):
         load_settings(write(tmp_path, text))
 
 
 def test_no_file_is_no_error_but_a_named_one_must_exist(tmp_path: Path) -> None:
     settings = load_settings({"XDG_CONFIG_HOME": str(tmp_path)})
     assert (settings.profiles, settings.path, settings.backup_dir) == ((), None, "backups")
-    with pytest.raises(ConfigError, match="nowhere.toml cannot be read"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
         load_settings({"DBTUI_CONFIG": str(tmp_path / "nowhere.toml")})
 
 
@@ -183,7 +183,7 @@ def test_what_a_target_means(tmp_path: Path) -> None:
         resolve_target(settings, None, environ)
     with pytest.raises(UsageError, match="did you mean erp"):
         resolve_target(settings, "erpp", environ)
-    with pytest.raises(UsageError, match="sqlite:///my.db"):
+    with pytest.raises(UsageError, match=r"sqlite:///my\.db"):
         resolve_target(settings, "my.db", environ)
     chosen = {**environ, "DATABASE_URL": "sqlite:///x.db"}
     assert resolve_target(load_settings(chosen), None, chosen).name == "DATABASE_URL"

@@ -59,14 +59,14 @@ def test_a_url_is_understood(text: str, canonical: str, database: str, password:
         ("h:5432/db", "is not a URL"),
         ("", "is not a URL"),
         ("postgresql:/h/db", "is not a URL"),
-        ("postgresql://erp:secret/db", "host or port"),
+        ("postgresql://erp:s3cret/db", "host or port"),
         ("postgresql://a b/db", "host or port"),
         ("postgresql://[::1/db", "host or port"),
         ("postgresql://h:99999/db", "between 1 and 65535"),
         ("postgresql://h:0/db", "between 1 and 65535"),
         ("postgresql://h/%FF", "not UTF-8"),
         ("postgresql://h/a%00b", "NUL"),
-        ("postgresql://h/d?sslpassword=secret", "sslpassword"),
+        ("postgresql://h/d?sslpassword=s3cret", "sslpassword"),
         ("sqlite://erp.db", "sqlite:///file.db"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
@@ -77,7 +77,7 @@ def test_a_wrong_url_gets_one_sentence_without_secrets(text: str, said: str) -> 
     with pytest.raises(UsageError) as raised:
         parse_database_url(text)
     assert said in str(raised.value)
-    assert "secret" not in str(raised.value)
+    assert "s3cret" not in str(raised.value)
     assert "tiger" not in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -86,14 +86,12 @@ def test_mariadb_is_a_flavour_of_mysql() -> None:
     assert parse_database_url("mariadb://h/d").engine is EngineName.MYSQL
 
 
-@pytest.mark.parametrize(
-    "text", ["x://u:hidden@h/d", "x://h/d?password=hidden&a=b", "://u:hidden@", "u:hidden@h://a@b"]
-)
+@pytest.mark.parametrize("text", ["x://u:hidden@h/d", "x://h/d?password=hidden&a=b", "://u:hidden@", "x://a:hid@den@h"])
 def test_a_redacted_url_shows_no_login(text: str) -> None:
-    assert "hidden" not in redact_url(text) or "://" not in text.partition("hidden")[0]
+    assert "hid" not in redact_url(text)
 
 
-_names = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30)
+_names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
 
 
 @given(user=_names, password=_names, database=_names)
