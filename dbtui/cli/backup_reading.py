@@ -7,7 +7,7 @@ from typing import Any
 from dbtui.cli import exit_codes
 from dbtui.cli.backup_finding import find_entry
 from dbtui.cli.invocation import Invocation
-from dbtui.cli.printers import print_document
+from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.errors import StorageError, UsageError
 from dbtui.jobs import JobRequest
@@ -57,7 +57,7 @@ def list_backups(*, target: str | None, directory: str | None, as_json: bool) ->
         where = ", ".join(map(str, directories))
         invocation.printer.say(f"no backups in {where}; make one with dbtui backup create TARGET")
         return exit_codes.DONE
-    print("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))  # noqa: T201 - stdout is data
+    write_data("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))
     return exit_codes.DONE
 
 
@@ -142,7 +142,7 @@ def show(*, reference: str, directory: str | None, table: str | None, rows: int 
     if as_json:
         print_document(backup=entry, manifest=manifest, contents=contents)
     else:
-        print("\n".join(show_contents(entry, contents, manifest, terminal_width())))  # noqa: T201
+        write_data("\n".join(show_contents(entry, contents, manifest, terminal_width())))
     return exit_codes.DONE
 
 
@@ -226,5 +226,5 @@ def _show_table(
         cells = [["NULL" if value is None else value for value in row] for row in sample.rows]
         lines += ["", *format_table(columns, cells, terminal_width())]
         lines += ["…"] if sample.more else []
-    print("\n".join(lines))  # noqa: T201
+    write_data("\n".join(lines))
     return exit_codes.DONE

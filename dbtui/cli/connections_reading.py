@@ -5,7 +5,7 @@ from typing import Any
 
 from dbtui.cli import exit_codes
 from dbtui.cli.invocation import Invocation
-from dbtui.cli.printers import print_document
+from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile, TargetStatus
@@ -39,7 +39,7 @@ def show_connections(*, as_json: bool) -> int:
         )
     elif profiles:
         rows = [_cells(profile, status) for profile, status in zip(profiles, seen, strict=True)]
-        print("\n".join(format_table(_COLUMNS, rows, terminal_width())))  # noqa: T201 - stdout is data
+        write_data("\n".join(format_table(_COLUMNS, rows, terminal_width())))
     else:
         invocation.printer.say("there are no profiles; write one into the configuration file or set DATABASE_URL")
     return exit_codes.DONE

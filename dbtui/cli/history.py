@@ -14,7 +14,7 @@ def history(limit: int, as_json: bool) -> int:
 
     from dbtui.cli.history_table import show_entries
     from dbtui.cli.invocation import Invocation
-    from dbtui.cli.printers import print_document
+    from dbtui.cli.printers import print_document, write_data
     from dbtui.cli.tables import terminal_width
 
     invocation = Invocation.begin(as_json=as_json)
@@ -23,7 +23,7 @@ def history(limit: int, as_json: bool) -> int:
     if as_json:
         print_document(history=entries)
     elif entries:
-        print("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))  # noqa: T201 - stdout is data
+        write_data("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))
     else:
         invocation.printer.say("nothing has run here yet")
     return 0

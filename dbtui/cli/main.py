@@ -167,8 +167,9 @@ def _flushed(code: int) -> int:
     except BrokenPipeError:
         pass
     except OSError as error:
-        sys.stderr.write(f"dbtui: standard output cannot be written: {error.strerror}\n")
-        code = code or exit_codes.FAILED
+        if code == exit_codes.DONE:
+            sys.stderr.write(f"dbtui: standard output cannot be written: {error.strerror}\n")
+            code = exit_codes.FAILED
     else:
         return code
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

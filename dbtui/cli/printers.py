@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 
 from dbtui.cli.progress import ProgressMeter
 from dbtui.cli.tables import cut_to_cells
+from dbtui.errors import StorageError
 from dbtui.model.events import CommandRan, Event, Progressed, StepFinished, StepStarted, Warned
 from dbtui.model.text import format_duration, format_untrusted
 
@@ -70,8 +71,19 @@ def format_json(document: object) -> str:
 
 
 def print_document(**fields: Any) -> None:
-    """Print a reading command's one JSON document to stdout."""
-    sys.stdout.write(format_json({"version": VERSION, **fields}) + "\n")
+    """Print a reading command's one JSON document to stdout. Raises StorageError."""
+    write_data(format_json({"version": VERSION, **fields}))
+
+
+def write_data(text: str) -> None:
+    """Write text and a newline to stdout. Raises StorageError; a reader that went away is main's business."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"standard output cannot be written: {error.strerror}") from error
 
 
 class TextPrinter:

@@ -21,7 +21,7 @@ def open_target(target: str | None) -> int:
         opened = resolve_target(settings, target, os.environ) if wanted else None
     except UsageError as error:
         raise _with_command_hint(error, target or "") from None
-    _check_terminal()
+    check_terminal()
     from dbtui.tui.app import run_ui
 
     return run_ui(settings, opened)
@@ -39,7 +39,8 @@ def _with_command_hint(error: Exception, word: str) -> Exception:
     return error
 
 
-def _check_terminal() -> None:
+def check_terminal() -> None:
+    """Raise UsageError unless there is a terminal that can be drawn on."""
     from dbtui.errors import UsageError
 
     hint = "run it in a terminal, or use the commands; see dbtui --help"
