@@ -1,0 +1,246 @@
+"""Every action of the terminal UI, once. Keys, footer, palette and help are derived from this table.
+
+An action belongs to a scope: `global`, a pane, or a part of a pane. Its owner (the app, or the pane) has a method
+`act_<name>`. `reason` looks at a Situation and says in a sentence why the action is not allowed now, or None.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from textual.binding import Binding, BindingType
+
+from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
+from dbtui.model.connections import ConnectionProfile, TargetStatus
+
+
+class Danger(IntEnum):
+    """What an action can cost."""
+
+    LOOK = 0
+    REVERSIBLE = 1
+    SESSION = 2
+    DATA = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Where the operator is and what is under the cursor: all that header, footer and reasons are made of."""
+
+    pane: str = ""
+    scopes: tuple[str, ...] = ()  # innermost first
+    crumbs: tuple[str, ...] = ()
+    profiles: tuple[ConnectionProfile, ...] = ()
+    opened: ConnectionProfile | None = None
+    status: TargetStatus | None = None
+    profile: ConnectionProfile | None = None
+    entry: BackupEntry | None = None
+    table: BackupTable | None = None
+    foldable: bool = False  # whether a branch of the tree is under the cursor
+    ticked: int = 0
+    copyable: str = ""
+    listing: bool = False  # whether the focus is on a list that can be filtered and sorted
+    filtered: bool = False
+    jobs_running: int = 0
+    job_selected_runs: bool = False
+    age: str = ""
+    overlay: str = ""  # the dialog that is open
+
+
+Reason = Callable[[Situation], str | None]
+
+
+def _always(_situation: Situation) -> str | None:
+    return None
+
+
+def _needs_list(situation: Situation) -> str | None:
+    return None if situation.listing else "there is no list here"
+
+
+def _needs_text(situation: Situation) -> str | None:
+    return None if situation.copyable else "nothing under the cursor to copy"
+
+
+def _needs_job(situation: Situation) -> str | None:
+    return None if situation.jobs_running else "no job is running"
+
+
+def _needs_running_job(situation: Situation) -> str | None:
+    return None if situation.job_selected_runs else "this job has ended"
+
+
+def _needs_profile(situation: Situation) -> str | None:
+    return None if situation.profile else "no connection under the cursor"
+
+
+def _needs_target(situation: Situation) -> str | None:
+    return None if situation.opened else "open a connection first: 1, then enter"
+
+
+def _needs_entry(situation: Situation) -> str | None:
+    return None if situation.entry else "no backup under the cursor"
+
+
+def _needs_readable(situation: Situation) -> str | None:
+    if situation.entry is None:
+        return "no backup under the cursor"
+    if situation.entry.kind is EntryKind.BROKEN:
+        return f"this backup is broken: {situation.entry.problem}"
+    return "its engine is not known" if situation.entry.engine is None else None
+
+
+def _needs_same_engine(situation: Situation) -> str | None:
+    entry = situation.entry
+    if (reason := _needs_readable(situation)) is not None or entry is None:
+        return reason
+    if not any(profile.engine is entry.engine for profile in situation.profiles):
+        return f"no {entry.engine} connection is known: add a profile to restore into"
+    writable = [p for p in situation.profiles if p.engine is entry.engine and not p.read_only]
+    return None if writable else f"every {entry.engine} connection is read-only"
+
+
+def _needs_leaf(situation: Situation) -> str | None:
+    return None if situation.table or situation.foldable else "this has no definition of its own"
+
+
+def _needs_table(situation: Situation) -> str | None:
+    return None if situation.table else "no table under the cursor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing a key does. `footer` is its place there (lower is further left); 0 keeps it out."""
+
+    action_id: str
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    danger: Danger = Danger.LOOK
+    footer: int = 0
+    palette: bool = True
+    reason: Reason = _always
+
+    @property
+    def scope(self) -> str:
+        """Where its keys work."""
+        return self.action_id.split(".")[0]
+
+    @property
+    def name(self) -> str:
+        """What its owner calls it."""
+        return self.action_id.split(".")[1]
+
+
+def _act(action_id: str, keys: str, label: str, help_text: str, *, danger: Danger = Danger.LOOK, footer: int = 0,
+         palette: bool = True, reason: Reason = _always) -> Action:  # fmt: skip
+    return Action(action_id=action_id, keys=tuple(keys.split()), label=label, help=help_text, danger=danger,
+                  footer=footer, palette=palette, reason=reason)  # fmt: skip
+
+
+ACTIONS: tuple[Action, ...] = (
+    _act("connections.open", "enter", "open", "Open this connection and show its backups", footer=1,
+         reason=_needs_profile),
+    _act("connections.backup", "b", "backup", "Back up this connection's database", footer=2, reason=_needs_profile,
+         danger=Danger.REVERSIBLE),
+    _act("history.open", "enter", "open", "Look inside this backup", footer=1, reason=_needs_readable),
+    _act("history.detail", "i", "info", "Show all that is known of this backup", footer=7, reason=_needs_entry),
+    _act("contents.definition", "enter", "definition", "Show the SQL that makes this table; open or shut a branch",
+         footer=1, reason=_needs_leaf),
+    _act("contents.sample", "o", "rows", "Show this table's first rows, read from the backup", footer=2,
+         reason=_needs_table),
+    _act("contents.tick", "space", "tick", "Tick this table, or all tables of this schema, for restoring", footer=3),
+    _act("contents.untick", "u", "untick all", "Untick every table"),
+    _act("backups.backup", "b", "backup", "Back up the open connection's database", footer=4, reason=_needs_target,
+         danger=Danger.REVERSIBLE),
+    _act("backups.restore", "r", "restore", "Restore this backup, or the ticked tables of it: shows a plan first",
+         footer=5, reason=_needs_same_engine, danger=Danger.DATA),
+    _act("backups.verify", "v", "verify", "Check this backup's checksums and archive", footer=6,
+         reason=_needs_readable),
+    _act("backups.prove", "V", "verify by restore", "Restore into a scratch database, compare row counts, drop it",
+         reason=_needs_same_engine, danger=Danger.REVERSIBLE),
+    _act("backups.delete", "d", "delete", "Delete this backup from the disk: asks for its name", footer=8,
+         reason=_needs_entry, danger=Danger.DATA),
+    _act("jobs.open", "enter", "details", "Show this job's events and commands", footer=1),
+    _act("jobs.cancel", "X", "cancel", "Cancel this job", footer=2, reason=_needs_running_job,
+         danger=Danger.REVERSIBLE),
+    _act("global.filter", "slash", "filter", "Show only rows that hold these words; !word leaves rows out", footer=10,
+         reason=_needs_list),
+    _act("global.sort", "s", "sort", "Sort by the next column", reason=_needs_list, footer=15),
+    _act("global.reverse", "S", "reverse", "Turn the order around", reason=_needs_list),
+    _act("global.copy", "y", "copy", "Send what is under the cursor to the terminal's clipboard", footer=12,
+         reason=_needs_text),
+    _act("global.refresh", "R", "refresh", "Ask again", footer=14),
+    _act("global.cancel", "ctrl+x", "cancel job", "Cancel the job in the strip above the footer",
+         reason=_needs_job, danger=Danger.REVERSIBLE),
+    _act("global.help", "question_mark f1", "keys", "Show every key that works here", footer=11),
+    _act("global.palette", "colon ctrl+p", "palette", "Find an action or a connection by name", footer=13,
+         palette=False),
+    _act("global.connections", "1", "Connections", "Go to the connections"),
+    _act("global.backups", "2", "Backups", "Go to the backups"),
+    _act("global.jobs", "3", "Jobs", "Go to the jobs"),
+    _act("global.previous", "left_square_bracket", "previous pane", "Go to the pane on the left", palette=False),
+    _act("global.next", "right_square_bracket", "next pane", "Go to the pane on the right", palette=False),
+    _act("global.back", "escape", "back", "Go back: clear the filter, leave the backup", palette=False),
+    _act("global.quit", "q ctrl+c ctrl+q", "quit", "Leave dbtui; asks when a job is running", footer=16),
+    _act("dialog.next", "tab down", "next field", "Next field", footer=1, palette=False),
+    _act("dialog.previous", "shift+tab up", "previous field", "Previous field", palette=False),
+    _act("dialog.page_down", "pagedown", "scroll the plan", "Scroll the text", footer=2, palette=False),
+    _act("dialog.page_up", "pageup", "scroll back", "Scroll back", palette=False),
+    _act("dialog.close", "escape", "cancel", "Leave without doing anything", footer=3, palette=False),
+    _act("table.down", "j down", "down", "Next row", palette=False),
+    _act("table.up", "k up", "up", "Previous row", palette=False),
+    _act("table.first", "g home", "first", "First row", palette=False),
+    _act("table.last", "G end", "last", "Last row", palette=False),
+    _act("table.page_down", "pagedown ctrl+f", "page down", "Next page", palette=False),
+    _act("table.page_up", "pageup", "page up", "Previous page", palette=False),
+    _act("text.down", "j down", "down", "Next line", palette=False),
+    _act("text.up", "k up", "up", "Previous line", palette=False),
+    _act("text.first", "g home", "first", "To the top", palette=False),
+    _act("text.last", "G end", "last", "To the bottom", palette=False),
+    _act("text.page_down", "pagedown ctrl+f space", "page down", "Next page", palette=False),
+    _act("text.page_up", "pageup", "page up", "Previous page", palette=False),
+    _act("text.left", "h left", "left", "To the left", palette=False),
+    _act("text.right", "l right", "right", "To the right", palette=False),
+)  # fmt: skip
+
+#: Scopes whose actions are methods of the focused widget itself.
+WIDGET_SCOPES = ("dialog", "table", "text")
+_KEY_NAMES = {
+    "enter": "⏎", "slash": "/", "question_mark": "?", "colon": ":", "escape": "esc", "left_square_bracket": "[",
+    "right_square_bracket": "]", "pagedown": "PgDn", "pageup": "PgUp", "down": "↓", "up": "↑", "left": "←",
+    "right": "→", "home": "Home", "end": "End", "f1": "F1",
+}  # fmt: skip
+
+
+def action_of(action_id: str) -> Action:
+    """Return an action by its id. Raises KeyError."""
+    return _BY_ID[action_id]
+
+
+_BY_ID = {action.action_id: action for action in ACTIONS}
+
+
+def actions_in(scopes: Iterable[str]) -> list[Action]:
+    """Return the actions of these scopes in their order, innermost scope first."""
+    return [action for scope in scopes for action in ACTIONS if action.scope == scope]
+
+
+def key_name(key: str) -> str:
+    """Return a key as people write it: `⏎`, `?`, `ctrl+x`."""
+    return _KEY_NAMES.get(key, key)
+
+
+def bindings_of(scope: str) -> list[BindingType]:
+    """Return a scope's key bindings. Widget scopes call the widget, all others go through `DbtuiApp.perform`."""
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.name if scope in WIDGET_SCOPES else f"app.perform('{action.action_id}')",
+            action.label,
+            show=False,
+            id=action.action_id,
+        )
+        for action in ACTIONS
+        if action.scope == scope
+    ]

@@ -1,0 +1,262 @@
+"""The frame of the terminal UI: header, panes, message line, jobs strip, footer; it carries orders between them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+
+from dbtui.jobs import Job, JobRequest, JobRunner
+from dbtui.model.connections import ConnectionProfile, TargetStatus
+from dbtui.tui import crash, leaving, terminal
+from dbtui.tui.actions import Situation, action_of, bindings_of
+from dbtui.tui.announcing import announcement
+from dbtui.tui.cells import Tone
+from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.filtering import FilterLine
+from dbtui.tui.global_actions import GlobalActions
+from dbtui.tui.messages import (
+    Announced,
+    JobChanged,
+    JobEnded,
+    JobWanted,
+    SituationChanged,
+    StatusCollected,
+    TargetOpened,
+)
+from dbtui.tui.panes.backups import BackupsPane
+from dbtui.tui.panes.connections import ConnectionsPane
+from dbtui.tui.panes.jobs import JobsPane
+from dbtui.tui.panes.pane import Pane
+from dbtui.tui.themes import THEMES
+from dbtui.tui.widgets.footer import Footer, MessageLine
+from dbtui.tui.widgets.header import Header, PaneBar
+from dbtui.tui.widgets.jobs_strip import JobsStrip
+from dbtui.tui.workers import follow
+
+if TYPE_CHECKING:
+    from dbtui.config import Settings
+
+AGE_SECONDS = 15.0
+
+
+class DbtuiApp(GlobalActions, App[int], inherit_bindings=False):
+    """The terminal UI. Everything it does goes through `runner`; `opened` is the target it begins with."""
+
+    TITLE = "dbtui"
+    CSS_PATH = "dbtui.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("global")
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        settings: "Settings",
+        opened: ConnectionProfile | None = None,
+        few_colours: bool = False,
+    ) -> None:
+        super().__init__(ansi_color=True if few_colours else None)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = "dbtui-16" if few_colours else "dbtui"
+        self.animation_level = "none"
+        self.runner, self.settings, self.opened = runner, settings, opened
+        known = settings.profiles
+        self.profiles = known if opened is None or opened in known else (*known, opened)
+        self.statuses: dict[str, TargetStatus] = {}
+        self.active = "connections" if opened is None else "backups"
+        self.crash = ""
+
+    def compose(self) -> ComposeResult:
+        """The frame and its panes."""
+        yield Header((), id="header")
+        yield PaneBar((), id="pane-bar")
+        with Container(id="panes"):
+            yield ConnectionsPane(self.runner, self.profiles)
+            yield BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
+            yield JobsPane(self.runner)
+        yield MessageLine((), id="message")
+        yield FilterLine(id="filter")
+        yield JobsStrip(id="strip")
+        yield Footer((), id="footer")
+
+    def on_mount(self) -> None:
+        """Begin where there is something to see."""
+        if self.opened is not None:
+            self.backups_pane.open_target(self.opened)
+        self.show_pane(self.active)
+        for text in self.settings.warnings:
+            self.say(text, Tone.WARNING)
+        self.set_interval(AGE_SECONDS, self._tick)
+
+    # ------------------------------------------------------------ panes
+
+    @property
+    def panes(self) -> Sequence[Pane]:
+        """The panes in the order of their digits."""
+        return list(self.screen_stack[0].query_one("#panes").query_children(Pane))
+
+    @property
+    def pane(self) -> Pane:
+        """The pane that is shown."""
+        return next(pane for pane in self.panes if pane.id == self.active)
+
+    @property
+    def backups_pane(self) -> BackupsPane:
+        """The backups pane."""
+        return self.screen_stack[0].query_one(BackupsPane)
+
+    @property
+    def dialogs(self) -> list[Dialog[Any]]:
+        """The dialogs that are open, the last one on top."""
+        return list(self.screen_stack[0].query(Dialog))
+
+    def show_pane(self, name: str) -> None:
+        """Show a pane and put the focus into it."""
+        self.active = name
+        for pane in self.panes:
+            pane.display = pane.id == name
+        self.pane.focus_content()
+        self.show_frame()
+
+    @property
+    def situation(self) -> Situation:
+        """Where the operator is."""
+        opened = self.opened
+        base = Situation(pane=self.active, profiles=self.profiles, opened=opened, scopes=("global",),
+                         status=self.statuses.get(opened.name) if opened else None,
+                         jobs_running=len(self.runner.running))  # fmt: skip
+        dialogs = self.dialogs
+        if dialogs:
+            here = self.pane.situation(base)
+            return replace(here, scopes=dialogs[-1].scopes, overlay=dialogs[-1].dialog_title)
+        table = self.pane.focused_table
+        words = table.view.filter if table else ""
+        found = self.pane.situation(replace(base, listing=table is not None, filtered=bool(words)))
+        return replace(found, crumbs=(*found.crumbs, f"/{words}")) if words else found
+
+    def show_frame(self) -> None:
+        """Draw what header, pane bar, strip and footer say now; what did not change is not sent."""
+        if not self.is_running:
+            return
+        situation, screen = self.situation, self.screen_stack[0]
+        screen.query_one(Header).show(situation)
+        titles = [(pane.id or "", pane.TITLE) for pane in self.panes]
+        screen.query_one(PaneBar).show(titles, self.active, situation.jobs_running)
+        screen.query_one(JobsStrip).show(self.runner.running)
+        screen.query_one(Footer).show(situation)
+
+    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Say a sentence in the message line."""
+        self.screen_stack[0].query_one(MessageLine).say(text, tone)
+
+    def _tick(self) -> None:
+        for pane in self.panes:
+            pane.tick()
+        self.show_frame()
+
+    # ------------------------------------------------------------ orders
+
+    def action_perform(self, action_id: str) -> None:
+        """Do an action, or say why it is not allowed now."""
+        action, situation = action_of(action_id), self.situation
+        if self.dialogs:
+            return  # a question is open: its own keys answer it
+        reason = action.reason(situation)
+        if reason is not None:
+            self.say(f"{action.label}: {reason}", Tone.WARNING)
+            return
+        owner = self if action.scope == "global" else self.pane
+        getattr(owner, f"act_{action.name}")()
+        self.show_frame()
+
+    def start_job(self, request: JobRequest[Any]) -> None:
+        """Run a job and follow it."""
+        job = self.runner.submit(request)
+        self.run_worker(self._follow(job), description=f"job {job.job_id}")
+        self.post_message(JobChanged(job))
+
+    async def _follow(self, job: Job[Any]) -> None:
+        async for _batch in follow(job):
+            if job.outcome is None:
+                self.post_message(JobChanged(job))
+        if job.outcome is not None:
+            self.post_message(JobEnded(job, job.outcome))
+
+    def on_job_wanted(self, message: JobWanted) -> None:
+        """Run it."""
+        self.start_job(message.request)
+
+    def on_job_changed(self, _message: JobChanged) -> None:
+        """Show how far jobs are."""
+        self.screen_stack[0].query_one(JobsPane).show_jobs()
+        self.show_frame()
+
+    def on_job_ended(self, message: JobEnded) -> None:
+        """Say how it ended, and let the panes know."""
+        text, tone = announcement(message.job, message.outcome)
+        self.say(text, tone)
+        for pane in self.panes:
+            pane.job_ended(message.job, message.outcome)
+        self.show_frame()
+
+    def on_target_opened(self, message: TargetOpened) -> None:
+        """Make it the target of everything."""
+        self.opened = message.profile
+        self.backups_pane.open_target(message.profile)
+        self.show_pane("backups")
+        if message.backup:
+            self.action_perform("backups.backup")
+
+    def on_status_collected(self, message: StatusCollected) -> None:
+        """Keep it for the header."""
+        self.statuses[message.status.profile] = message.status
+        self.show_frame()
+
+    def on_announced(self, message: Announced) -> None:
+        """Say it."""
+        self.say(message.text, message.tone)
+
+    def on_situation_changed(self, _message: SituationChanged) -> None:
+        """Draw the frame anew."""
+        self.show_frame()
+
+    def on_descendant_focus(self) -> None:
+        """The keys may be others now."""
+        self.show_frame()
+
+    def on_resize(self) -> None:
+        """Header and footer are made for a width."""
+        self.call_after_refresh(self.show_frame)
+
+    # ------------------------------------------------------------ the end
+
+    def _handle_exception(self, error: Exception) -> None:
+        """An error in dbtui itself: a sentence on the way out, the traceback (without values) in the log."""
+        self.crash = self.crash or crash.record(error, terminal.LOG_NAME)
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+
+def run_ui(settings: "Settings", opened: ConnectionProfile | None) -> int:
+    """Run the terminal UI until the operator leaves, and return the exit code. Raises UsageError without a terminal."""
+    terminal.check_terminal(os.environ)
+    runner = leaving.make_runner(os.environ)
+    app = DbtuiApp(runner, settings, opened, terminal.has_few_colours(os.environ))
+    watch = terminal.Watch(lambda code: leaving.leave(app, code))
+    with terminal.own_terminal(runner.history.state_dir), watch.watching():
+        app.run(mouse=not terminal.is_remote(os.environ))
+        leaving.cancel_all(runner, wait_seconds=terminal.GRACE_SECONDS)
+    if app.crash:
+        sys.stderr.write(f"{app.crash}\n")
+    return app.return_code or 0

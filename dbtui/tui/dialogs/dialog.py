@@ -1,0 +1,151 @@
+"""A box over the panes that keeps the focus until it is answered; nothing behind it is redrawn."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from dbtui.tui.actions import bindings_of
+from dbtui.tui.cells import Line, Span, Tone, line
+from dbtui.tui.messages import SituationChanged
+from dbtui.tui.widgets.drawn import Lines, TextPanel
+from dbtui.tui.widgets.inputs import PushButton
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Dialog(Vertical, Generic[AnswerT]):
+    """A question. `answer` ends it; esc answers None, which changes nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("dialog")
+    scopes: ClassVar[tuple[str, ...]] = ("dialog",)
+
+    def __init__(self, title: str, *, production: bool = False, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.dialog_title = title
+        self.answered: asyncio.Future[AnswerT | None] = asyncio.get_running_loop().create_future()
+        self.set_class(production, "-production")
+
+    def compose(self) -> ComposeResult:
+        """Title, body, buttons."""
+        yield Lines(line(Span(self.dialog_title, Tone.STRONG)), classes="dialog-title")
+        yield from self.body()
+        with Horizontal(classes="dialog-buttons"):
+            yield from self.buttons()
+
+    def body(self) -> ComposeResult:
+        """Yield what stands between title and buttons."""
+        yield from ()
+
+    def buttons(self) -> ComposeResult:
+        """Yield the buttons; the first one changes nothing."""
+        yield PushButton("Close", id="cancel")
+
+    def answer(self, value: AnswerT | None) -> None:
+        """End the dialog with this answer."""
+        if not self.answered.done():
+            self.answered.set_result(value)
+
+    def on_push_button_pushed(self, event: PushButton.Pushed) -> None:
+        """Answer with what the button means."""
+        event.stop()
+        if event.button.id == "cancel":
+            self.answer(None)
+        else:
+            self.push(event.button.id or "")
+
+    def push(self, button_id: str) -> None:
+        """A button other than the first one was pressed."""
+
+    # ------------------------------------------------------------ focus
+
+    @property
+    def fields(self) -> list[Widget]:
+        """What can be focused now, in order."""
+        return [node for node in self.query("*") if isinstance(node, Widget) and node.focusable and node.display]
+
+    def focus_first(self) -> None:
+        """Put the focus where it rests: on the button that changes nothing."""
+        self.query_one("#cancel").focus()
+
+    def _step(self, step: int) -> None:
+        fields = self.fields
+        focused = self.screen.focused
+        if fields:
+            place = fields.index(focused) if focused in fields else -1
+            fields[(place + step) % len(fields)].focus()
+
+    def action_next(self) -> None:
+        """Go to the next field."""
+        self._step(1)
+
+    def action_previous(self) -> None:
+        """Go to the previous field."""
+        self._step(-1)
+
+    def action_page_down(self) -> None:
+        """Scroll the text."""
+        for panel in self.query(TextPanel):
+            panel.action_page_down()
+
+    def action_page_up(self) -> None:
+        """Scroll the text back."""
+        for panel in self.query(TextPanel):
+            panel.action_page_up()
+
+    def action_close(self) -> None:
+        """Leave without doing anything."""
+        self.answer(None)
+
+    def on_click(self, event: events.Click) -> None:
+        """Keep clicks from what is behind."""
+        event.stop()
+
+
+async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
+    """Show a dialog over `node`'s screen and wait for its answer; the focus returns to where it was."""
+    screen = node.screen
+    before = screen.focused
+    await screen.mount(dialog)
+    dialog.focus_first()
+    node.post_message(SituationChanged())
+    try:
+        return await dialog.answered
+    finally:
+        if dialog.is_attached:
+            await dialog.remove()
+        if before is not None and before.is_attached:
+            screen.set_focus(before, scroll_visible=False)
+        node.post_message(SituationChanged())
+
+
+class Confirm(Dialog[bool]):
+    """A question of yes or no about something that can be undone: y and n answer it too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+
+    def __init__(self, title: str, text: Sequence[Line], yes: str, no: str, **arguments: Any) -> None:
+        super().__init__(title, **arguments)
+        self._text, self._yes, self._no = tuple(text), yes, no
+
+    def body(self) -> ComposeResult:
+        """Yield what it is about."""
+        yield Lines(*self._text, classes="dialog-text")
+
+    def buttons(self) -> ComposeResult:
+        """Yield the two answers."""
+        yield PushButton(self._no, id="cancel")
+        yield PushButton(self._yes, id="yes")
+
+    def push(self, button_id: str) -> None:
+        """Answer yes."""
+        self.answer(True)
+
+    def action_yes(self) -> None:
+        """Answer yes."""
+        self.answer(True)

@@ -1,0 +1,125 @@
+"""The palette: actions and connections by name. What is not allowed now is grey and says why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Input
+
+from dbtui.tui.actions import ACTIONS, Action, Situation, key_name
+from dbtui.tui.cells import Line, Span, Tone, dim, line
+from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.fuzzy import score
+from dbtui.tui.widgets.inputs import TextInput
+from dbtui.tui.widgets.rows import Column
+from dbtui.tui.widgets.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something the palette offers: an action, or a connection to open."""
+
+    key: str  # "action backups.backup", "connection erp"
+    label: str
+    remark: str
+    shortcut: str = ""
+    allowed: bool = True
+
+
+def offers(situation: Situation) -> list[Hit]:
+    """Return everything that can be chosen, the nearest first."""
+    hits = [_offer(action, situation) for action in ACTIONS if action.palette]
+    reachable = {"global", *situation.scopes}
+    hits = [hit for hit in hits if hit.key.split()[1].split(".")[0] in reachable]
+    order = {scope: place for place, scope in enumerate(situation.scopes)}
+    hits.sort(key=lambda hit: order.get(hit.key.split()[1].split(".")[0], len(order)))
+    profiles = [
+        Hit(f"connection {profile.name}", f"open {profile.name}", f"{profile.engine} · {profile.environment}")
+        for profile in situation.profiles
+    ]
+    return [*hits, *profiles]
+
+
+def _offer(action: Action, situation: Situation) -> Hit:
+    reason = action.reason(situation)
+    return Hit(f"action {action.action_id}", action.label, reason or action.help, key_name(action.keys[0]),
+               allowed=reason is None)  # fmt: skip
+
+
+def find(hits: Sequence[Hit], query: str) -> list[Hit]:
+    """Return the hits that answer `query`, the best first."""
+    scored = [(score(query, f"{hit.label} {hit.remark if hit.allowed else ''}"), hit) for hit in hits]
+    found = [(points, hit) for points, hit in scored if points is not None]
+    return [hit for _, hit in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _label(hit: Hit) -> Line:
+    return line(Span(hit.label, Tone.PLAIN if hit.allowed else Tone.DIM))
+
+
+class Palette(Dialog[str]):
+    """Answers with the key of what was chosen."""
+
+    def __init__(self, situation: Situation) -> None:
+        super().__init__("Actions and connections")
+        self._offers = offers(situation)
+
+    def body(self) -> ComposeResult:
+        """Yield the line to type into and what it finds."""
+        yield TextInput(placeholder="type to find", id="query")
+        columns: list[Column[Hit]] = [
+            Column("NAME", _label, 16, grow=1, widest=30),
+            Column("KEY", lambda hit: Span(hit.shortcut, Tone.KEY), 6),
+            Column("", lambda hit: dim(hit.remark), 10, grow=3),
+        ]
+        table: Table[Hit] = Table(columns, lambda hit: hit.key, lambda hit: hit.label, id="hits")
+        table.can_focus = False
+        table.cursor_shown = True
+        yield table
+
+    def buttons(self) -> ComposeResult:
+        """None: enter chooses, esc leaves."""
+        yield from ()
+
+    @property
+    def _table(self) -> Table[Hit]:
+        return self.query_one("#hits", Table)
+
+    def on_mount(self) -> None:
+        """Offer everything."""
+        self._table.show_rows(self._offers)
+
+    def focus_first(self) -> None:
+        """The line to type into."""
+        self.query_one("#query").focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Find."""
+        event.stop()
+        self._table.cursor = 0
+        self._table.show_rows(find(self._offers, event.value), [line(" Nothing is called that.")])
+        self._table.action_first()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Choose."""
+        event.stop()
+        row = self._table.cursor_row
+        if row is not None:
+            self.answer(row.key)
+
+    def on_key(self, event: events.Key) -> None:
+        """The arrows move in the list while the letters go to the line."""
+        moves = {
+            "down": self._table.action_down,
+            "up": self._table.action_up,
+            "tab": self._table.action_down,
+            "ctrl+n": self._table.action_down,
+            "shift+tab": self._table.action_up,
+            "pagedown": self._table.action_page_down,
+            "pageup": self._table.action_page_up,
+        }
+        if event.key in moves:
+            event.stop()
+            event.prevent_default()
+            moves[event.key]()

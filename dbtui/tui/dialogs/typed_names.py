@@ -1,0 +1,77 @@
+"""Typing names as a confirmation: the button works only when each name was typed as it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input
+
+from dbtui.tui.cells import Span, Tone, line
+from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.widgets.drawn import Lines, TextPanel
+from dbtui.tui.widgets.inputs import PushButton, TextInput
+
+
+class NamesToType(Vertical):
+    """One field for each name. `typed` says whether all are right."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._names: tuple[tuple[str, str], ...] = ()
+
+    async def ask_for(self, names: Sequence[tuple[str, str]]) -> None:
+        """Ask for these names: what each is, and the name itself."""
+        if tuple(names) == self._names:
+            return
+        self._names = tuple(names)
+        await self.remove_children()
+        for what, name in names:
+            label = Lines(line("type the ", what, " ", Span(name, Tone.STRONG)), classes="name-label")
+            await self.mount(Horizontal(label, TextInput(classes="name-input"), classes="name-row"))
+
+    @property
+    def typed(self) -> bool:
+        """Whether every name was typed as it is."""
+        return [field.value for field in self.query(TextInput)] == [name for _, name in self._names]
+
+
+class TypeToConfirm(Dialog[bool]):
+    """Says what will be lost, and asks for names."""
+
+    def __init__(self, title: str, text: Sequence[tuple[Span, ...]], names: Sequence[tuple[str, str]], yes: str,
+                 *, production: bool = False) -> None:  # fmt: skip
+        super().__init__(title, production=production)
+        self._text, self._names, self._yes = tuple(text), tuple(names), yes
+
+    def body(self) -> ComposeResult:
+        """Yield what will be lost, and the fields."""
+        panel = TextPanel(classes="dialog-text")
+        panel.can_focus = False
+        yield panel
+        yield NamesToType(classes="names")
+
+    def buttons(self) -> ComposeResult:
+        """Yield the two answers."""
+        yield PushButton("Cancel", id="cancel")
+        yield PushButton(self._yes, id="yes", dangerous=True, disabled=True)
+
+    async def on_mount(self) -> None:
+        """Fill it."""
+        panel = self.query_one(TextPanel)
+        panel.styles.height = len(self._text) + 1
+        panel.show_text(self._text)
+        await self.query_one(NamesToType).ask_for(self._names)
+
+    def on_input_changed(self, _event: Input.Changed) -> None:
+        """The button works when the names are right."""
+        self.query_one("#yes").disabled = not self.query_one(NamesToType).typed
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        """Enter in a field goes to the next one, at last to the button."""
+        self.action_next()
+
+    def push(self, button_id: str) -> None:
+        """Answer yes, if the names are right."""
+        if self.query_one(NamesToType).typed:
+            self.answer(True)

@@ -1,0 +1,69 @@
+"""What the parts of the terminal UI tell each other. Values inside are frozen or belong to the runner."""
+
+from typing import Any
+
+from textual.message import Message
+
+from dbtui.jobs import Job, JobRequest
+from dbtui.model.connections import ConnectionProfile, TargetStatus
+from dbtui.model.jobs import JobOutcome
+from dbtui.tui.cells import Tone
+
+
+class Announced(Message):
+    """A sentence for the message line."""
+
+    def __init__(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        super().__init__()
+        self.text = text
+        self.tone = tone
+
+
+class SituationChanged(Message):
+    """Something that header or footer show may be different now."""
+
+
+class TargetOpened(Message):
+    """The operator opened a connection; `backup` asks for the backup dialog at once."""
+
+    def __init__(self, profile: ConnectionProfile, backup: bool = False) -> None:
+        super().__init__()
+        self.profile = profile
+        self.backup = backup
+
+
+class StatusCollected(Message):
+    """A target was looked at."""
+
+    def __init__(self, status: TargetStatus) -> None:
+        super().__init__()
+        self.status = status
+
+
+class JobWanted(Message):
+    """Somebody wants a job that changes something; it is shown in the strip and the jobs pane."""
+
+    def __init__(self, request: JobRequest[Any]) -> None:
+        super().__init__()
+        self.request = request
+
+
+class JobChanged(Message):
+    """A job has news. Progress messages may replace one another."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        super().__init__()
+        self.job = job
+
+    def can_replace(self, message: Message) -> bool:
+        """Newer progress of the same job makes the older needless."""
+        return isinstance(message, JobChanged) and message.job is self.job
+
+
+class JobEnded(Message):
+    """A job has ended. Never replaced."""
+
+    def __init__(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
+        super().__init__()
+        self.job = job
+        self.outcome = outcome

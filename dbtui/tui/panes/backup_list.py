@@ -1,0 +1,155 @@
+"""The history of backups as a table, and all that is known of the one under the cursor."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
+from dbtui.model.connections import EngineName
+from dbtui.model.text import format_bytes, format_count
+from dbtui.tui.ages import format_age, format_time, parse_time
+from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, size_bar, strong
+from dbtui.tui.dialogs.plan_lines import fact, warning
+from dbtui.tui.widgets.rows import Column
+
+_BAR = 12
+_MOST_TABLES = 40
+
+
+def engine_text(entry: BackupEntry) -> str:
+    """Return `PG 15`, `MDB 10`, `MySQL 8`, `SQLite`."""
+    major = entry.server_version.partition(".")[0]
+    if entry.engine is None:
+        return "–"
+    if entry.engine is EngineName.SQLITE:
+        return "SQLite"
+    if entry.engine is EngineName.POSTGRESQL:
+        return f"PG {major}".rstrip()
+    return f"{'MDB' if entry.flavour == 'MariaDB' else 'MySQL'} {major}".rstrip()
+
+
+def format_text(entry: BackupEntry) -> str:
+    """Return `plain zstd`, `directory`."""
+    packing = entry.compression.partition(":")[0]
+    parts = [entry.format.value if entry.format else "–", packing if packing != "none" else ""]
+    return " ".join(part for part in parts if part)
+
+
+def _count(value: int | None) -> Span:
+    return dim("–") if value is None else Span(format_count(value))
+
+
+def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
+    """Return what is proven of a backup, or what is wrong with it. `shrunk` is the fraction it lost, if too much."""
+    if entry.kind is EntryKind.BROKEN:
+        return line(Span("✖ ", Tone.TROUBLE), Span("broken", Tone.TROUBLE))
+    if entry.kind is EntryKind.FOREIGN:
+        return line(dim("○ foreign"))
+    if shrunk is not None:
+        return line(Span("▲ ", Tone.WARNING), Span(f"{shrunk * 100:.0f} % smaller", Tone.WARNING))
+    if entry.proof == "restored":
+        return line(Span("● ", Tone.OK), Span("restored, equal"))
+    if entry.proof == "checksums":
+        return line(Span("● ", Tone.OK), Span("checksums"))
+    return line(dim("○ not proven"))
+
+
+def history_columns(now: Callable[[], datetime], shrunk: Callable[[str], float | None]) -> list[Column[BackupEntry]]:
+    """Return the columns; `shrunk` tells by backup id how much smaller than its forerunner a backup is."""
+    return [
+        Column("AGE", lambda entry: Span(format_age(entry.began_at, now())), 6,
+               order=lambda entry: entry.began_at, descending=True),
+        Column("DATABASE", _database, 9, grow=3, widest=40, order=lambda entry: entry.database.lower()),
+        Column("ENGINE", lambda entry: Span(engine_text(entry)), 7, order=engine_text),
+        Column("FORMAT", lambda entry: Span(format_text(entry)), 11, widest=16, grow=1, order=format_text),
+        Column("SIZE", lambda entry: Span(format_bytes(entry.size_bytes)), 6, right=True,
+               order=lambda entry: entry.size_bytes, descending=True),
+        Column("TABLES", lambda entry: _count(entry.tables), 6, right=True, spare=1,
+               order=lambda entry: entry.tables, descending=True),
+        Column("ROWS", lambda entry: _count(entry.rows), 7, right=True,
+               order=lambda entry: entry.rows, descending=True),
+        Column("PROOF", lambda entry: proof_line(entry, shrunk(entry.backup_id)), 14, grow=2, widest=24,
+               order=lambda entry: entry.proof or ""),
+    ]  # fmt: skip
+
+
+def _database(entry: BackupEntry) -> Span:
+    return strong(entry.database) if entry.database else dim(entry.backup_id)
+
+
+def entry_search(entry: BackupEntry) -> str:
+    """Return what a filter looks into."""
+    words = (entry.backup_id, entry.database, entry.profile, engine_text(entry), format_text(entry), entry.kind.value,
+             entry.proof or "not proven", entry.problem)  # fmt: skip
+    return " ".join(words)
+
+
+def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None) -> list[Line]:
+    """Return all that is known of a backup."""
+    lines: list[Line] = [line(strong(entry.backup_id)), BLANK]
+    if entry.problem:
+        lines += [line(Span("✖ ", Tone.TROUBLE), Span(entry.problem, Tone.TROUBLE)), BLANK]
+    if shrunk is not None:
+        lines += [warning(f"{shrunk * 100:.0f} % smaller than the backup before it; look inside before trusting it"),
+                  BLANK]  # fmt: skip
+    if entry.kind is EntryKind.FOREIGN:
+        lines += [line(dim("A dump without a manifest: not made by dbtui, or moved without it.")), BLANK]
+    lines += [
+        fact("made", format_time(entry.began_at), dim(f"  {format_age(entry.began_at, now)}")),
+        fact("database", entry.database or "–", dim(f"  profile {entry.profile}" if entry.profile else "")),
+        fact("engine", f"{entry.flavour or engine_text(entry)} {entry.server_version}"),
+        fact("format", format_text(entry)),
+        fact("size", format_bytes(entry.size_bytes)),
+        fact("tables", "–" if entry.tables is None else str(entry.tables),
+             dim("" if entry.rows is None else f"  {entry.rows:,} rows".replace(",", " "))),
+        fact("proof", *proof_line(entry, None), dim(_verified(entry))),
+        fact("file", entry.data_path or "gone"),
+    ]  # fmt: skip
+    return lines
+
+
+def _verified(entry: BackupEntry) -> str:
+    moment = parse_time(entry.verified_at) if entry.verified_at else None
+    return f"  {format_time(moment)}" if moment else ""
+
+
+def show_tables(tables: tuple[BackupTable, ...], width: int) -> list[Line]:
+    """Return the largest tables with a bar each, the largest first."""
+    weight = _weight_of(tables)
+    ordered = sorted(tables, key=lambda table: weight(table), reverse=True)
+    most = max((weight(table) for table in tables), default=0)
+    names = max(12, width - _BAR - 22)
+    lines: list[Line] = []
+    for table in ordered[:_MOST_TABLES]:
+        name = Span(str(table.table_name)[:names].ljust(names))
+        rows = "" if table.rows is None else f"{format_count(table.rows)}"
+        size = "" if table.bytes is None else format_bytes(table.bytes)
+        share = weight(table) / most if most else 0
+        lines.append(line(name, dim(f" {rows:>8}  {size:>7}  "), size_bar(share, _BAR)))
+    if len(ordered) > _MOST_TABLES:
+        lines.append(line(dim(f"and {len(ordered) - _MOST_TABLES} more")))
+    return lines
+
+
+def _weight_of(tables: tuple[BackupTable, ...]) -> Callable[[BackupTable], int]:
+    if any(table.bytes for table in tables):
+        return lambda table: table.bytes or 0
+    return lambda table: table.rows or 0
+
+
+def history_empty(directory: str, opened: str, problem: str) -> list[Line]:
+    """Return what an empty history says: what would be here, and the key that makes it."""
+    if problem:
+        return [line(" ", Span("✖ ", Tone.TROUBLE), Span(problem)), BLANK, line(dim(" R reads it again"))]
+    lines: list[Line] = [
+        line(" No backup in ", strong(directory), " yet. Every backup made there would be a row."),
+        BLANK,
+    ]
+    if opened:
+        return [*lines, line(" ", Span("b", Tone.KEY), " backs up ", strong(opened))]
+    return [*lines, line(" ", Span("1", Tone.KEY), ", then ", Span("⏎", Tone.KEY), " opens a connection; ",
+                         Span("b", Tone.KEY), " backs it up")]  # fmt: skip
+
+
+def utc_now() -> datetime:
+    """Return the clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,70 @@
+"""What every pane is: it owns its data, says where the operator is in it, and does its actions by `act_<name>`."""
+
+from typing import Any, ClassVar
+
+from textual.containers import Container
+
+from dbtui.jobs import Job
+from dbtui.model.jobs import JobOutcome
+from dbtui.tui.actions import Situation
+from dbtui.tui.cells import Tone
+from dbtui.tui.messages import Announced, SituationChanged
+from dbtui.tui.widgets.table import Table
+
+
+class Pane(Container):
+    """One numbered pane. Its widget id is its name."""
+
+    TITLE: ClassVar[str] = ""
+
+    def situation(self, base: Situation) -> Situation:
+        """Return `base` with what this pane knows."""
+        return base
+
+    def focus_content(self) -> None:
+        """Put the focus where work begins."""
+
+    def load(self) -> None:
+        """Ask again for what is shown."""
+
+    def back(self) -> bool:
+        """Go one level back. Returns False when there is none."""
+        return False
+
+    def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
+        """A job of any pane has ended."""
+
+    def tick(self) -> None:
+        """A minute may have passed: ages may read differently."""
+        for table in self.query(Table):
+            table.repaint_changed()
+
+    def sort(self, backwards: bool) -> None:
+        """Sort the focused list by its next column, or turn its order around."""
+        table = self.focused_table
+        if table is None:
+            return
+        if backwards:
+            table.sort_backwards()
+            return
+        label = table.sort_next()
+        self.announce(f"sorted by {label.lower()}" if label else "in its own order")
+
+    @property
+    def focused_table(self) -> Table[Any] | None:
+        """The list that has the focus."""
+        focused = self.screen.focused
+        return focused if isinstance(focused, Table) and self in focused.ancestors else None
+
+    def announce(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Say a sentence in the message line."""
+        self.post_message(Announced(text, tone))
+
+    def on_table_moved(self, event: Table.Moved) -> None:
+        """The keys of another row may be others."""
+        event.stop()
+        self.row_changed(event.table)
+        self.post_message(SituationChanged())
+
+    def row_changed(self, table: Table[Any]) -> None:
+        """The cursor of one of its lists is on another row."""

@@ -1,0 +1,160 @@
+"""What the panes ask the runner to do: the core's routines, their locks, and the line that says how they ended."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from dbtui.history import History
+from dbtui.jobs import JobRequest
+from dbtui.model.backups import (
+    BackupContents,
+    BackupEntry,
+    CreatePlan,
+    CreateResult,
+    DumpOptions,
+    RestoreOptions,
+    RestorePlan,
+    RestoreResult,
+    TableName,
+    TableSample,
+    VerifyResult,
+)
+from dbtui.model.connections import ConnectionProfile, TargetStatus
+from dbtui.model.events import Routine
+from dbtui.model.jobs import HistoryEntry, JobState
+from dbtui.model.text import format_bytes, format_count, format_duration
+from dbtui.routines import backups
+from dbtui.routines.connections import collect_status
+from dbtui.routines.context import RoutineContext
+
+ResultT = TypeVar("ResultT")
+
+
+def status(profile: ConnectionProfile) -> JobRequest[TargetStatus]:
+    """Look at a target."""
+    return JobRequest(routine="look at", target=profile.name, changes=False, thread=f"poll {profile.name}",
+                      start=lambda context: collect_status(context, profile))  # fmt: skip
+
+
+def entries(directory: Path) -> JobRequest[tuple[BackupEntry, ...]]:
+    """List the backups of a directory."""
+    return JobRequest(routine="list", target=str(directory), changes=False,
+                      start=lambda context: backups.collect_entries(context, directory))  # fmt: skip
+
+
+def contents(entry: BackupEntry) -> JobRequest[BackupContents]:
+    """Look inside a backup."""
+    return JobRequest(routine="look into", target=entry.backup_id, changes=False,
+                      start=lambda context: backups.collect_contents(context, entry))  # fmt: skip
+
+
+def definition(entry: BackupEntry, table: TableName) -> JobRequest[str]:
+    """Read the SQL that makes a table."""
+    return JobRequest(routine="read definition", target=entry.backup_id, changes=False,
+                      start=lambda context: backups.show_definition(context, entry, table))  # fmt: skip
+
+
+def sample(entry: BackupEntry, table: TableName, limit: int) -> JobRequest[TableSample]:
+    """Read a table's first rows."""
+    return JobRequest(routine="read rows", target=entry.backup_id, changes=False,
+                      start=lambda context: backups.collect_sample(context, entry, table, limit))  # fmt: skip
+
+
+def create_plan(profile: ConnectionProfile, directory: Path, options: DumpOptions) -> JobRequest[CreatePlan]:
+    """Plan a backup."""
+    return JobRequest(routine="plan backup", target=profile.name, changes=False,
+                      start=lambda context: backups.plan_create(context, profile, directory, options))  # fmt: skip
+
+
+def create(profile: ConnectionProfile, plan: CreatePlan) -> JobRequest[CreateResult]:
+    """Make a backup."""
+    return JobRequest(
+        routine="backup",
+        target=profile.name,
+        subject=plan.facts.info.database or profile.database,
+        thread=f"jobs of {profile.name}",
+        locks=(backups.create_lock(profile),),
+        start=lambda context: backups.apply_create(context, profile, plan),
+        summary=_created,
+    )
+
+
+def _created(result: CreateResult) -> str:
+    manifest = result.manifest
+    rows = [table.rows for table in manifest.tables if table.rows is not None]
+    return (
+        f"backed up {manifest.database} as {manifest.backup_id}: {format_bytes(manifest.size_bytes)}, "
+        f"{len(manifest.tables)} tables, {format_count(sum(rows))} rows in {format_duration(manifest.duration_seconds)}"
+    )
+
+
+def restore_plan(entry: BackupEntry, profile: ConnectionProfile, options: RestoreOptions) -> JobRequest[RestorePlan]:
+    """Plan a restore."""
+    return JobRequest(routine="plan restore", target=profile.name, changes=False,
+                      start=lambda context: backups.plan_restore(context, entry, profile, options))  # fmt: skip
+
+
+def restore(profile: ConnectionProfile, plan: RestorePlan) -> JobRequest[RestoreResult]:
+    """Restore a backup."""
+    return JobRequest(
+        routine="restore",
+        target=profile.name,
+        subject=f"{plan.backup.backup_id} → {plan.final_database}",
+        thread=f"jobs of {profile.name}",
+        locks=(backups.restore_lock(profile, plan.final_database),),
+        start=lambda context: backups.apply_restore(context, profile, plan),
+        summary=_restored,
+        judge=lambda result: JobState.PARTIAL if result.differences else JobState.SUCCEEDED,
+    )
+
+
+def _restored(result: RestoreResult) -> str:
+    rows = f", {format_count(result.rows)} rows" if result.rows is not None else ""
+    text = f"restored into {result.database}: {result.tables} tables{rows} in {format_duration(result.seconds)}"
+    if result.differences:
+        return f"{text}; {len(result.differences)} tables have other row counts than the backup says"
+    return f"{text}; what was there is kept as {result.kept_as}" if result.kept_as else f"{text}, row counts equal"
+
+
+def verify(entry: BackupEntry, profile: ConnectionProfile | None) -> JobRequest[VerifyResult]:
+    """Verify a backup; with a profile also by restoring it there into a scratch database."""
+    routine: str = "verify by restore" if profile else "verify"
+
+    def start(context: RoutineContext) -> Routine[VerifyResult]:
+        return backups.verify_backup(context, entry, profile)
+
+    return JobRequest(
+        routine=routine,
+        target=profile.name if profile else entry.database or entry.backup_id,
+        subject=entry.backup_id,
+        thread=f"jobs of {profile.name}" if profile else "",
+        locks=(backups.backup_lock(entry),),
+        start=start,
+        summary=_verified,
+        judge=lambda result: JobState.FAILED if result.problems else JobState.SUCCEEDED,
+    )
+
+
+def _verified(result: VerifyResult) -> str:
+    if result.problems:
+        more = f" and {len(result.problems) - 1} more" if len(result.problems) > 1 else ""
+        return f"{result.backup_id} is not good: {result.problems[0]}{more}"
+    if result.proof == "restored":
+        return f"{result.backup_id} was restored and {result.tables_compared} tables have equal row counts"
+    return f"{result.backup_id} is good: checksums of {result.files_checked} file(s) and its archive are right"
+
+
+def past_runs(history: History, limit: int) -> JobRequest[tuple[HistoryEntry, ...]]:
+    """Read the newest entries of the history."""
+
+    def start(_context: RoutineContext) -> Routine[tuple[HistoryEntry, ...]]:
+        yield from ()
+        return history.entries(limit)
+
+    return JobRequest(routine="read history", target="", changes=False, start=start)
+
+
+def delete(entry: BackupEntry) -> JobRequest[str]:
+    """Delete a backup."""
+    return JobRequest(routine="delete", target=entry.database or entry.backup_id, subject=entry.backup_id,
+                      locks=(backups.backup_lock(entry),),
+                      start=lambda context: backups.delete_backup(context, entry))  # fmt: skip

@@ -1,0 +1,1 @@
+"""What the screen is made of: each draws lines of `dbtui.tui.cells` and nothing else."""

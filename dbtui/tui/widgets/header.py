@@ -1,0 +1,73 @@
+"""The header line: where am I, on what, how fresh."""
+
+from dbtui.model.connections import Environment, ServerInfo
+from dbtui.tui.actions import Situation
+from dbtui.tui.cells import Line, Span, Tone, dim, line, spread, strong
+from dbtui.tui.widgets.drawn import Lines
+
+_SHORT = {"PostgreSQL": "PG", "MariaDB": "MariaDB", "MySQL": "MySQL", "SQLite": "SQLite"}
+_SIGNS = {Environment.PRODUCTION: Span(" PROD ", Tone.PRODUCTION), Environment.STAGING: Span(" STAGING ", Tone.STAGING)}
+
+
+def version_text(info: ServerInfo) -> str:
+    """Return `PG 15.18`, `MariaDB 10.11.14`."""
+    return f"{_SHORT.get(info.flavour, info.flavour)} {info.version}"
+
+
+def environment_sign(environment: Environment) -> Span | None:
+    """Return the sign of an environment that deserves care."""
+    return _SIGNS.get(environment)
+
+
+def show_header(situation: Situation, width: int) -> Line:
+    """Return the header line of a situation."""
+    crumbs: list[Span] = [Span(" dbtui", Tone.ACCENT), Span("  ")]
+    for number, crumb in enumerate(situation.crumbs):
+        if number:
+            crumbs.append(dim(" ▸ "))
+        crumbs.append(strong(crumb))
+    return spread(tuple(crumbs), _facts(situation, narrow=width < 100), width)
+
+
+def _facts(situation: Situation, narrow: bool) -> Line:
+    gap = Span(" " if narrow else "   ")
+    facts: list[Span] = [gap]
+    status, opened = situation.status, situation.opened
+    if opened is not None:
+        if status is not None and status.info is not None:
+            facts += [Span("● ", Tone.OK), Span(status.info.role), gap, Span(version_text(status.info)), gap]
+        elif status is not None:
+            facts += [Span("✖ ", Tone.TROUBLE), Span("unreachable"), gap]
+        sign = environment_sign(opened.environment)
+        facts += [sign, gap] if sign else []
+        facts += [Span("read-only", Tone.WARNING), gap] if opened.read_only else []
+    if situation.age:
+        facts += [dim(situation.age), Span(" ")]
+    return tuple(facts)
+
+
+class Header(Lines):
+    """The first line of the screen. Its background says production or staging."""
+
+    def show(self, situation: Situation) -> None:
+        """Show where the operator is."""
+        environment = situation.opened.environment if situation.opened else None
+        self.set_class(environment is Environment.PRODUCTION, "-production")
+        self.set_class(environment is Environment.STAGING, "-staging")
+        self.show_lines([show_header(situation, self.size.width)])
+
+
+class PaneBar(Lines):
+    """The second line: the panes and their digits."""
+
+    def show(self, titles: list[tuple[str, str]], active: str, jobs_running: int) -> None:
+        """Show the panes; `titles` are their ids and titles in the order of their digits."""
+        parts: list[Span] = [Span(" ")]
+        for digit, (pane, title) in enumerate(titles, 1):
+            here = pane == active
+            parts.append(Span(f" {digit} ", Tone.ACTIVE if here else Tone.KEY))
+            parts.append(Span(f"{title} ", Tone.ACTIVE if here else Tone.PLAIN))
+            if pane == "jobs" and jobs_running:
+                parts.append(Span(f"● {jobs_running} ", Tone.ACCENT))
+            parts.append(Span(" "))
+        self.show_lines([line(*parts)])
