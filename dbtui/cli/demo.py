@@ -11,6 +11,6 @@ def demo(check: bool) -> int:
         from dbtui.cli.ui import check_terminal
 
         check_terminal()
-    from dbtui.demo.run import run
+    from dbtui.demo import run_demo
 
-    return run(check)
+    return run_demo(check)
