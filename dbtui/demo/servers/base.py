@@ -204,7 +204,8 @@ def find_program(name: str) -> Path | None:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """An environment with nothing of ours in it: no PG*, MYSQL*, proxies or secrets."""
-    return {"HOME": str(home), "LC_ALL": "C", "PATH": os.pathsep.join(PROGRAM_DIRECTORIES), "TZ": "UTC"}
+    programs = os.pathsep.join(PROGRAM_DIRECTORIES)
+    return {"HOME": str(home), "LC_ALL": "C", "PATH": programs, "TMPDIR": str(home), "TZ": "UTC"}
 
 
 def _dying_with_parent(signal_number: signal.Signals) -> list[str]:
