@@ -1,5 +1,6 @@
 """Manifests as JSON: the model's dataclasses, in the order of their fields, indented."""
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeVar
@@ -88,7 +89,7 @@ def _reason(error: Exception) -> str:
 def _check(version: int, begin_time: str, paths: list[str]) -> None:
     if version > MANIFEST_VERSION:
         raise DamagedBackupError(
-            f"its manifest has version {version}, this dbtui reads up to {MANIFEST_VERSION}", "use a newer dbtui"
+            f"its manifest has version {version}, newer than this dbtui knows", "use a newer dbtui"
         )
     if _TIME.match(begin_time) is None:
         raise DamagedBackupError(
@@ -131,10 +132,9 @@ def parse_compression(text: str) -> Compression:
 def read_limited(path: str | Path) -> bytes:
     """Return a manifest file's bytes. Raises OSError, and DamagedBackupError when it is far too large for one."""
     with Path(path).open("rb", buffering=0) as file:
-        data = file.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise DamagedBackupError(f"its manifest has more than {LARGEST_BYTES >> 20} MB")
-    return data
+        if os.fstat(file.fileno()).st_size <= LARGEST_BYTES:
+            return file.read(LARGEST_BYTES)
+    raise DamagedBackupError(f"its manifest has more than {LARGEST_BYTES >> 20} MB")
 
 
 def rows_of(tables: "list[SlimTable] | tuple[BackupTable, ...]") -> int | None:
