@@ -5,7 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from functools import lru_cache
 
 from dbtui.model.text import format_untrusted
 
@@ -29,8 +29,11 @@ def terminal_width() -> int | None:
 
 def count_cells(text: str) -> int:
     """Return how many terminal cells a printable text takes."""
-    if text.isascii():
-        return len(text)
+    return len(text) if text.isascii() else _count_wide(text)
+
+
+@lru_cache(maxsize=4096)
+def _count_wide(text: str) -> int:
     return sum(
         0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
     )
@@ -91,6 +94,8 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _fit(text: str, width: int, right: bool) -> str:
-    text = cut_to_cells(text, width)
-    padding = "".join(repeat(" ", width - count_cells(text)))
+    if (cells := count_cells(text)) > width:
+        text = cut_to_cells(text, width)
+        cells = count_cells(text)
+    padding = " " * (width - cells)
     return padding + text if right else text + padding
