@@ -10,24 +10,15 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
-from dbtui.jobs import Job, JobRequest, JobRunner
-from dbtui.model.connections import ConnectionProfile, TargetStatus
+from dbtui.jobs import JobRunner
+from dbtui.model.connections import ConnectionProfile, Environment, TargetStatus
 from dbtui.tui import crash, leaving, terminal
 from dbtui.tui.actions import Situation, action_of, bindings_of
-from dbtui.tui.announcing import announcement
 from dbtui.tui.cells import Tone
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.global_actions import GlobalActions
-from dbtui.tui.messages import (
-    Announced,
-    JobChanged,
-    JobEnded,
-    JobWanted,
-    SituationChanged,
-    StatusCollected,
-    TargetOpened,
-)
+from dbtui.tui.orders import Orders
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
@@ -36,7 +27,6 @@ from dbtui.tui.themes import THEMES
 from dbtui.tui.widgets.footer import Footer, MessageLine
 from dbtui.tui.widgets.header import Header, PaneBar
 from dbtui.tui.widgets.jobs_strip import JobsStrip
-from dbtui.tui.workers import follow
 
 if TYPE_CHECKING:
     from dbtui.config import Settings
@@ -44,7 +34,7 @@ if TYPE_CHECKING:
 AGE_SECONDS = 15.0
 
 
-class DbtuiApp(GlobalActions, App[int], inherit_bindings=False):
+class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
     """The terminal UI. Everything it does goes through `runner`; `opened` is the target it begins with."""
 
     TITLE = "dbtui"
@@ -148,6 +138,7 @@ class DbtuiApp(GlobalActions, App[int], inherit_bindings=False):
             return
         situation, screen = self.situation, self.screen_stack[0]
         screen.query_one(Header).show(situation)
+        screen.set_class(self.opened is not None and self.opened.environment is Environment.PRODUCTION, "-production")
         titles = [(pane.id or "", pane.TITLE) for pane in self.panes]
         screen.query_one(PaneBar).show(titles, self.active, situation.jobs_running)
         screen.query_one(JobsStrip).show(self.runner.running)
@@ -176,65 +167,6 @@ class DbtuiApp(GlobalActions, App[int], inherit_bindings=False):
         owner = self if action.scope == "global" else self.pane
         getattr(owner, f"act_{action.name}")()
         self.show_frame()
-
-    def start_job(self, request: JobRequest[Any]) -> None:
-        """Run a job and follow it."""
-        job = self.runner.submit(request)
-        self.run_worker(self._follow(job), description=f"job {job.job_id}")
-        self.post_message(JobChanged(job))
-
-    async def _follow(self, job: Job[Any]) -> None:
-        async for _batch in follow(job):
-            if job.outcome is None:
-                self.post_message(JobChanged(job))
-        if job.outcome is not None:
-            self.post_message(JobEnded(job, job.outcome))
-
-    def on_job_wanted(self, message: JobWanted) -> None:
-        """Run it."""
-        self.start_job(message.request)
-
-    def on_job_changed(self, _message: JobChanged) -> None:
-        """Show how far jobs are."""
-        self.screen_stack[0].query_one(JobsPane).show_jobs()
-        self.show_frame()
-
-    def on_job_ended(self, message: JobEnded) -> None:
-        """Say how it ended, and let the panes know."""
-        text, tone = announcement(message.job, message.outcome)
-        self.say(text, tone)
-        for pane in self.panes:
-            pane.job_ended(message.job, message.outcome)
-        self.show_frame()
-
-    def on_target_opened(self, message: TargetOpened) -> None:
-        """Make it the target of everything."""
-        self.opened = message.profile
-        self.backups_pane.open_target(message.profile)
-        self.show_pane("backups")
-        if message.backup:
-            self.action_perform("backups.backup")
-
-    def on_status_collected(self, message: StatusCollected) -> None:
-        """Keep it for the header."""
-        self.statuses[message.status.profile] = message.status
-        self.show_frame()
-
-    def on_announced(self, message: Announced) -> None:
-        """Say it."""
-        self.say(message.text, message.tone)
-
-    def on_situation_changed(self, _message: SituationChanged) -> None:
-        """Draw the frame anew."""
-        self.show_frame()
-
-    def on_descendant_focus(self) -> None:
-        """The keys may be others now."""
-        self.show_frame()
-
-    def on_resize(self) -> None:
-        """Header and footer are made for a width."""
-        self.call_after_refresh(self.show_frame)
 
     # ------------------------------------------------------------ the end
 

@@ -13,7 +13,7 @@ from dbtui.tui.dialogs.palette import Palette
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.messages import TargetOpened
 from dbtui.tui.widgets.jobs_strip import job_title
-from dbtui.tui.workers import request_cancel
+from dbtui.tui.workers import request_cancel, run_in_background
 
 if TYPE_CHECKING:
     from dbtui.tui.app import DbtuiApp
@@ -95,12 +95,12 @@ class GlobalActions:
     def act_help(self) -> None:
         """Show every key that works here."""
         app = self._app
-        app.run_worker(ask(app.pane, Help(app.situation)), description="help")
+        run_in_background(app, "help", ask, app.pane, Help(app.situation))
 
     def act_palette(self) -> None:
         """Find an action or a connection by name."""
         app = self._app
-        app.run_worker(self._choose(), description="palette")
+        run_in_background(app, "palette", self._choose)
 
     async def _choose(self) -> None:
         app = self._app
@@ -117,7 +117,7 @@ class GlobalActions:
         """Ask, then cancel the oldest running job."""
         running = self._app.runner.running
         if running:
-            self._app.run_worker(self._cancel(running[0]), description="cancel dialog")
+            run_in_background(self._app, "cancel dialog", self._cancel, running[0])
 
     async def _cancel(self, job: Job[Any]) -> None:
         text = [line(job_title(job)), line(dim("What it has done so far is undone; nothing that existed is touched."))]
@@ -130,7 +130,7 @@ class GlobalActions:
         if not app.runner.running:
             app.exit(0)
             return
-        app.run_worker(self._quit(), description="quit dialog")
+        run_in_background(app, "quit dialog", self._quit)
 
     async def _quit(self) -> None:
         app = self._app

@@ -6,8 +6,11 @@ executor, so that leaving never waits for a server that does not answer.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from textual.dom import DOMNode
 
 from dbtui.jobs import Job, JobRequest, JobRunner
 from dbtui.model.events import Event, Progressed
@@ -105,3 +108,14 @@ async def outcome_of(
 def request_cancel(job: Job[ResultT], reason: str = "operator") -> None:
     """Ask a job to stop, from a thread: telling a server to stop can itself take a moment."""
     threading.Thread(target=job.cancel, args=(reason,), name=f"cancel job {job.job_id}", daemon=True).start()
+
+
+def run_in_background(
+    node: DOMNode, name: str, work: Callable[..., Coroutine[Any, Any, object]], *arguments: Any, group: str = ""
+) -> None:
+    """Run a coroutine on the loop until it ends or `node` goes. Within a `group`, a newer one replaces the older.
+
+    `name` is all that is told of it: by itself Textual would describe a worker by its arguments, secrets included.
+    """
+    coroutine = cast(Any, partial(work, *arguments))
+    node.run_worker(coroutine, name, group=group or "default", description=name, exclusive=bool(group))

@@ -111,7 +111,7 @@ async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
     """Show a dialog over `node`'s screen and wait for its answer; the focus returns to where it was."""
     screen = node.screen
     before = screen.focused
-    await screen.mount(dialog)
+    await screen.query_one("#panes").mount(dialog)
     dialog.focus_first()
     node.post_message(SituationChanged())
     try:

@@ -13,7 +13,7 @@ from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.dialogs.plan_lines import refusal
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.inputs import PushButton
-from dbtui.tui.workers import outcome_of
+from dbtui.tui.workers import outcome_of, run_in_background
 
 PlanT = TypeVar("PlanT")
 AnswerT = TypeVar("AnswerT")
@@ -73,7 +73,7 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
         self._settling = self.set_timer(_SETTLE_SECONDS, self._make_plan)
 
     def _make_plan(self) -> None:
-        self.run_worker(self._plan(), exclusive=True, group="plan", description="plan")
+        run_in_background(self, "plan", self._plan, group="plan")
 
     async def _plan(self) -> None:
         self.plan = None

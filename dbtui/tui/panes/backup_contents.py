@@ -40,7 +40,9 @@ def tree_of(contents: BackupContents, folded: frozenset[str], order: str) -> lis
     schemas = {schema: list(group) for schema, group in groupby(tables, lambda table: table.schema)}
     for schema in contents.schemas:
         schemas.setdefault(schema, [])
-    for schema, members in schemas.items():
+    for schema, members in sorted(
+        schemas.items(), key=lambda item: (-sum(_weight(t, order) for t in item[1]), item[0])
+    ):
         leaves += _schema(schema, members, folded, order, most)
     objects = sorted(contents.objects, key=lambda each: (each.kind, each.schema, each.name))
     for kind, group in groupby(objects, lambda each: each.kind):
@@ -109,7 +111,7 @@ def _size(leaf: Leaf) -> Span:
 
 
 COLUMNS: list[Column[Leaf]] = [
-    Column("NAME", _label, 20, grow=3),
+    Column("NAME", _label, 20, grow=3, widest=60),
     Column("ROWS", _rows, 8, right=True),
     Column("SIZE", _size, 7, right=True),
     Column("SHARE", lambda leaf: size_bar(leaf.share, _BAR), _BAR, spare=1),

@@ -47,7 +47,7 @@ def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
     if shrunk is not None:
         return line(Span("▲ ", Tone.WARNING), Span(f"{shrunk * 100:.0f} % smaller", Tone.WARNING))
     if entry.proof == "restored":
-        return line(Span("● ", Tone.OK), Span("restored, equal"))
+        return line(Span("● ", Tone.OK), Span("restored"))
     if entry.proof == "checksums":
         return line(Span("● ", Tone.OK), Span("checksums"))
     return line(dim("○ not proven"))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ from dbtui.tui.panes import backup_list as listing
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.table import Table
-from dbtui.tui.workers import outcome_of
+from dbtui.tui.workers import outcome_of, run_in_background
 
 SAMPLE_ROWS = 50
 
@@ -131,7 +132,7 @@ class BackupsPane(Pane):
         """Read the directory."""
         if not self.history.view.rows:
             self.history.show_rows((), [line(dim(f" Reading {self.directory} …"))])
-        self.run_worker(self._load(), exclusive=True, group="history", description="list backups")
+        run_in_background(self, "list backups", self._load, group="history")
 
     async def _load(self) -> None:
         outcome = await outcome_of(self._runner, requests.entries(self.directory))
@@ -183,7 +184,7 @@ class BackupsPane(Pane):
         self.contents_table.show_rows((), [line(dim(" Reading the backup …"))])
         self._show_overview()
         self.contents_table.focus()
-        self.run_worker(self._read(entry), exclusive=True, group="contents", description="look into a backup")
+        run_in_background(self, "look into a backup", self._read, entry, group="contents")
         self.post_message(SituationChanged())
 
     async def _read(self, entry: BackupEntry) -> None:
@@ -247,11 +248,13 @@ class BackupsPane(Pane):
         panel.show_text([line(dim("Reading the backup …"))])
         panel.focus()
         reading = (
-            self._show_read(requests.definition(entry, leaf.table.table_name), inside.show_definition)
+            partial(self._show_read, requests.definition(entry, leaf.table.table_name), inside.show_definition)
             if what == "definition"
-            else self._show_read(requests.sample(entry, leaf.table.table_name, SAMPLE_ROWS), inside.show_sample)
+            else partial(
+                self._show_read, requests.sample(entry, leaf.table.table_name, SAMPLE_ROWS), inside.show_sample
+            )
         )
-        self.run_worker(reading, exclusive=True, group="table", description="read a table")
+        run_in_background(self, "read a table", reading, group="table")
 
     async def _show_read(self, request: JobRequest[Any], show: Any) -> None:
         outcome = await outcome_of(self._runner, request)
@@ -345,7 +348,7 @@ class BackupsPane(Pane):
     def act_backup(self) -> None:
         """Ask how, then back up the open target."""
         if self.opened is not None:
-            self.run_worker(self._backup(self.opened), description="backup dialog")
+            run_in_background(self, "backup dialog", self._backup, self.opened)
 
     async def _backup(self, profile: ConnectionProfile) -> None:
         plan = await ask(self, BackupDialog(self._runner, profile))
@@ -356,7 +359,7 @@ class BackupsPane(Pane):
         """Ask where to, show the plan, then restore."""
         entry = self.selected
         if entry is not None:
-            self.run_worker(self._restore(entry, tuple(sorted(self.ticked))), description="restore dialog")
+            run_in_background(self, "restore dialog", self._restore, entry, tuple(sorted(self.ticked)))
 
     async def _restore(self, entry: BackupEntry, ticked: tuple[TableName, ...]) -> None:
         writable = [profile for profile in self._profiles if not profile.read_only]
@@ -382,7 +385,7 @@ class BackupsPane(Pane):
     def act_delete(self) -> None:
         """Ask for the backup's name, then delete it."""
         if self.selected is not None:
-            self.run_worker(self._delete(self.selected), description="delete dialog")
+            run_in_background(self, "delete dialog", self._delete, self.selected)
 
     async def _delete(self, entry: BackupEntry) -> None:
         text = [

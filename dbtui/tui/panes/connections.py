@@ -23,7 +23,7 @@ from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.header import environment_sign, version_text
 from dbtui.tui.widgets.rows import Column
 from dbtui.tui.widgets.table import Table
-from dbtui.tui.workers import outcome_of
+from dbtui.tui.workers import outcome_of, run_in_background
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ def _name(row: Row) -> Line:
 
 COLUMNS: list[Column[Row]] = [
     Column("", _sign, 1),
-    Column("NAME", _name, 18, grow=2, widest=32, order=lambda row: row.profile.name.lower()),
-    Column("SERVER", _server, 20, grow=4, order=lambda row: row.status.info.flavour if row.status and row.status.info
-           else None),
+    Column("NAME", _name, 14, grow=2, widest=32, order=lambda row: row.profile.name.lower()),
+    Column("SERVER", _server, 18, grow=4, spills=True,
+           order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
     Column("ROLE", lambda row: Span(row.status.info.role if row.status and row.status.info else ""), 7),
     Column("SESSIONS", _sessions, 8, right=True, descending=True,
            order=lambda row: row.status.sessions_used if row.status else None),
@@ -161,7 +161,7 @@ class ConnectionsPane(Pane):
         for name, row in self.rows.items():
             if not row.asking:
                 self.rows[name] = replace(row, asking=True)
-                self.run_worker(self._ask(row.profile), description=f"look at {name}")
+                run_in_background(self, f"look at {name}", self._ask, row.profile)
         self._show()
 
     async def _ask(self, profile: ConnectionProfile) -> None:

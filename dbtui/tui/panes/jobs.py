@@ -24,7 +24,7 @@ from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.jobs_strip import format_amount
 from dbtui.tui.widgets.rows import Column
 from dbtui.tui.widgets.table import Table
-from dbtui.tui.workers import outcome_of, request_cancel
+from dbtui.tui.workers import outcome_of, request_cancel, run_in_background
 
 _SIGNS = {
     JobState.QUEUED: Span("○ waits", Tone.DIM),
@@ -169,7 +169,7 @@ class JobsPane(Pane):
 
     def load(self) -> None:
         """Read history and the runner."""
-        self.run_worker(self._load(), exclusive=True, group="history", description="read history")
+        run_in_background(self, "read history", self._load, group="history")
 
     async def _load(self) -> None:
         outcome = await outcome_of(self._runner, requests.past_runs(self._runner.history, _PAST))

@@ -12,7 +12,10 @@ GAP = 2
 
 @dataclass(frozen=True)
 class Column(Generic[RowT]):
-    """One column. `grow` shares the room that is left; without room `spare` columns give way, highest number first."""
+    """One column. `grow` shares the room that is left; without room `spare` columns give way, highest number first.
+
+    A text too long for a column that `spills` runs on over the empty cells after it.
+    """
 
     label: str
     draw: Callable[[RowT], Span | Line]
@@ -21,6 +24,7 @@ class Column(Generic[RowT]):
     grow: int = 0
     widest: int = 0
     spare: int = 0
+    spills: bool = False
     order: Callable[[RowT], Any] | None = None
     descending: bool = False
 

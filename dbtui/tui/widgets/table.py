@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from dbtui.tui.actions import bindings_of
-from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, segments, strong
+from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, segments, strong, width_of
 from dbtui.tui.widgets.drawn import TONE_CLASSES, tone_styles
 from dbtui.tui.widgets.rows import GAP, Column, RowT, RowView, column_widths
 
@@ -183,10 +183,20 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         cells: list[Span] = [Span(" ")]
         if self.tickable:
             cells.append(Span("■ ", Tone.ACCENT) if self.view.key_of(row) in self.marks else Span("  "))
-        for number, (place, width) in enumerate(self._shared_widths().items()):
-            column = self.columns[place]
+        shown = [(self.columns[place], width) for place, width in self._shared_widths().items()]
+        drawn = [column.cells(row) for column, _ in shown]
+        number = 0
+        while number < len(shown):
+            column, width = shown[number]
             cells.extend(line(" " * GAP) if number else ())
-            cells.extend(fit(column.cells(row), width, "right" if column.right else "left"))
+            after = number + 1
+            while (
+                column.spills and after < len(shown) and width_of(drawn[number]) > width and not width_of(drawn[after])
+            ):
+                width += GAP + shown[after][1]
+                after += 1
+            cells.extend(fit(drawn[number], width, "right" if column.right else "left"))
+            number = after
         return tuple(cells)
 
     def render_line(self, y: int) -> Strip:
