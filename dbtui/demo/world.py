@@ -79,6 +79,8 @@ def enter_environment(world: World) -> None:
     for name in [name for name in os.environ if name.startswith(STRANGERS) or name == "DATABASE_URL"]:
         del os.environ[name]
     os.environ["DBTUI_CONFIG"] = str(world.config)
+    if world.postgresql:
+        os.environ["DBTUI_PG_BIN"] = str(world.postgresql.binaries)
     for variable, folder in (("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")):
         os.environ[variable] = str(world.home / folder)
 

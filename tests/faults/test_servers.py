@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from dbtui.demo.servers import (
 )
 from dbtui.demo.servers.postgresql import embedded_binaries, postgresql_version
 from dbtui.errors import ToolError
+from tests.fix_servers import processes_in, wait_until
 from tests.fix_sshd import Sshd
 
 OWNER = """
@@ -38,33 +38,6 @@ server.add_replica()
 print(directory.path, flush=True)
 time.sleep(600)
 """
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)
-
-
-def processes_in(directory: Path) -> list[str]:
-    """The commands of the living processes that name `directory`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if os.fsencode(directory) in command:
-                found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-    return found
-
-
-@pytest.fixture
-def short_directory(server_directory: ServerDirectory) -> Path:
-    """A directory of this test alone whose path leaves room for a unix socket's name."""
-    return server_directory.add_subdirectory(f"t{time.monotonic_ns() % 100_000_000}", None)
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""The demo without a terminal: opens the terminal UI at 80x24, goes through every pane, backs up and restores."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from dbtui.config import Settings
+from dbtui.demo.walker import Walker
+from dbtui.demo.world import World
+from dbtui.model.backups import CreateResult, RestoreResult
+from dbtui.model.connections import ConnectionProfile
+from dbtui.tui import leaving
+from dbtui.tui.app import DbtuiApp
+
+SCREEN = (80, 24)
+#: One profile for each engine.
+PROFILES = ("erp", "shop", "app")
+_COUNTED_TABLES = {
+    "erp": "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'reporting')",
+    "shop": "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
+    " AND table_type = 'BASE TABLE'",
+    "app": "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+}
+
+
+def walk(settings: Settings, world: World, say: Callable[[str], None]) -> int:
+    """Walk through the terminal UI, saying what was seen. Returns 0; raises DbtuiError when something is wrong."""
+    return asyncio.run(_walk(settings, world, say))
+
+
+async def _walk(settings: Settings, world: World, say: Callable[[str], None]) -> int:
+    runner = leaving.make_runner(os.environ)
+    app = DbtuiApp(runner, settings)
+    async with app.run_test(size=SCREEN) as pilot:
+        walker = Walker(app, pilot, say)
+        await _see_connections(walker, settings)
+        for name in PROFILES:
+            profile = settings.profile(name)
+            if profile:
+                await _open(walker, settings, profile)
+                await _look_inside(walker)
+                await _back_up_and_restore(walker, world, profile)
+        await _see_jobs(walker)
+        await _see_help(walker)
+        await walker.press("q")
+        await walker.wait_for("the end", lambda: not app.is_running)
+    if app.crash:
+        raise walker.failure("it crashed")
+    say("all panes seen, every restored database equal to its source")
+    return app.return_code or 0
+
+
+async def _see_connections(walker: Walker, settings: Settings) -> None:
+    statuses = walker.app.statuses
+    await walker.wait_for("every connection's status", lambda: len(statuses) == len(settings.profiles))
+    for status in statuses.values():
+        if not status.reachable:
+            raise walker.failure(f"{status.profile} is unreachable: {status.problem}")
+    walker.say(f"pane 1, connections: {len(statuses)} reachable")
+    walker.show_screen()
+
+
+async def _open(walker: Walker, settings: Settings, profile: ConnectionProfile) -> None:
+    await walker.press("1", "g")
+    for _ in range(settings.profiles.index(profile)):
+        await walker.press("j")
+    await walker.press("enter")
+    await walker.wait_for(f"{profile.name} to open", lambda: walker.app.opened == profile)
+    await walker.wait_for("the list of backups", lambda: bool(walker.app.backups_pane.history.view.rows))
+    await walker.press("slash", *profile.name, "enter")
+    walker.say(f"pane 2, backups of {profile.name}:")
+    walker.show_screen()
+
+
+async def _look_inside(walker: Walker) -> None:
+    pane = walker.app.backups_pane
+    await walker.press("g", "enter")
+    await walker.wait_for("the contents of the backup", lambda: pane.contents is not None)
+    walker.say(f"inside {pane.entry.backup_id if pane.entry else ''}:")
+    walker.show_screen(most=10)
+    await walker.press("j", "enter")
+    await walker.wait_to_see("CREATE TABLE")
+    await walker.press("escape", "o")
+    await walker.wait_to_see("first rows")
+    await walker.press("escape", "escape")
+    walker.say("a table's definition and first rows were read from it")
+
+
+async def _back_up_and_restore(walker: Walker, world: World, profile: ConnectionProfile) -> None:
+    jobs = len(walker.app.runner.jobs)
+    await walker.press("b")
+    await walker.push()
+    made: CreateResult = (await walker.wait_for_job(jobs + 1)).outcome.result  # type: ignore[union-attr, assignment]
+    walker.say(f"backed up {profile.name} by keys: {made.manifest.backup_id}")
+    await walker.wait_for("the new backup in the list", lambda: _first_backup(walker) == made.manifest.backup_id)
+    await walker.press("g", "r")
+    await walker.push()
+    done: RestoreResult = (await walker.wait_for_job(jobs + 2)).outcome.result  # type: ignore[union-attr, assignment]
+    before, after = _count_rows(world, profile, ""), _count_rows(world, profile, done.database)
+    if before != after:
+        raise walker.failure(f"{done.database} has other rows than {profile.name}: {after} instead of {before}")
+    walker.say(f"restored it by keys into {done.database}: {len(after)} tables, {sum(after.values())} rows, all equal")
+    await walker.press("escape")
+
+
+def _first_backup(walker: Walker) -> str:
+    rows = walker.app.backups_pane.history.view.rows
+    return rows[0].backup_id if rows else ""
+
+
+async def _see_jobs(walker: Walker) -> None:
+    await walker.press("3")
+    walker.say("pane 3, jobs:")
+    walker.show_screen(most=10)
+    await walker.press("enter", "escape")
+
+
+async def _see_help(walker: Walker) -> None:
+    for key, name in (("question_mark", "help"), ("colon", "palette")):
+        await walker.press(key)
+        await walker.wait_for(f"the {name}", lambda: bool(walker.app.dialogs))
+        await walker.press("escape")
+        await walker.wait_for(f"the {name} to close", lambda: not walker.app.dialogs)
+        walker.say(f"the {name} opens and closes")
+
+
+def _count_rows(world: World, profile: ConnectionProfile, database: str) -> dict[str, int]:
+    """Every table's rows, counted by the server: of the profile's own database, or of another one."""
+    run = _runner_of(world, profile, database)
+    return {table: run(f"SELECT count(*) FROM {table}")[0][0] for (table,) in run(_COUNTED_TABLES[profile.name])}
+
+
+def _runner_of(world: World, profile: ConnectionProfile, database: str) -> Callable[[str], list[tuple[Any, ...]]]:
+    name = database or profile.database
+    if profile.name == "erp" and world.postgresql:
+        server = world.postgresql
+        return lambda sql: server.execute(sql, database=name)
+    if profile.name == "shop" and world.mariadb:
+        maria = world.mariadb
+        return lambda sql: maria.execute(sql, database=name)
+    return lambda sql: _run_on_file(database or str(world.sqlite), sql)
+
+
+def _run_on_file(path: str, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
