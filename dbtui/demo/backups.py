@@ -40,11 +40,10 @@ def make_backups(world: World, say: Callable[[str], None]) -> None:
 
 
 def _choices(world: World) -> list[tuple[str, timedelta, str]]:
-    """Which profiles are backed up, how long ago, and how they are packed."""
-    app = [("app", RECENT if not world.postgresql else EARLIER, "none")]
-    erp = [("erp", RECENT, "zstd")] if world.postgresql else [("app", YESTERDAY, "gzip")]
-    shop = ("shop", YESTERDAY, "none") if world.mariadb else (erp[0][0], YESTERDAY, "gzip")
-    return [*app, *erp, shop]
+    """Which profiles are backed up, how long ago, and how they are packed; always three, whatever runs here."""
+    latest = "erp" if world.postgresql else "app"
+    middle = "shop" if world.mariadb else latest
+    return [("app", EARLIER, "none"), (middle, YESTERDAY, "none"), (latest, RECENT, "zstd")]
 
 
 def _submit(profile: ConnectionProfile, directory: Path, moment: datetime, compress: str) -> Job[CreateResult]:
