@@ -83,6 +83,7 @@ class ChildTool:
                 stdout=stdout,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                umask=0o077,
             )
         except OSError as error:
             raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", "install it or put it on PATH") from error

@@ -13,17 +13,25 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from psycopg2.extras import NamedTupleCursor
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.postgresql.conninfo import format_conninfo, format_passfile, format_server, parse_conninfo, parse_options  # noqa: E501
-from dbtui.adapters.postgresql.failures import translate, translate_connect
+from dbtui.adapters.postgresql.conninfo import (
+    format_conninfo,
+    format_passfile,
+    format_server,
+    parse_conninfo,
+    parse_options,
+)
+from dbtui.adapters.postgresql.failures import MissingDatabaseError, translate, translate_connect
 from dbtui.adapters.postgresql.interrupts import interrupter, open_connection, peer_address
 from dbtui.adapters.postgresql.sql import statement
 from dbtui.adapters.postgresql.tools import Tool, find_tool
 from dbtui.adapters.processes import tool_environment
-from dbtui.errors import RefusedError, UsageError
+from dbtui.errors import ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
 
 __all__ = ["Connection", "PostgresqlTarget", "translate"]
 
+#: Databases that every server has, unless somebody removed them.
+_MAINTENANCE = ("postgres", "template1")
 #: libpq's variables that say how to connect; the only secrets among them are in files that they name.
 _TOOL_VARIABLES = (
     "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL",
@@ -54,8 +62,9 @@ class PostgresqlTarget:
         if not self._parameters.get("dbname") and profile.database:
             self._parameters["dbname"] = profile.database
         self.is_pooled = False
+        self._missing: MissingDatabaseError | None = None
         try:
-            self._connection = self._open(self._parameters)
+            self._connection = self._open_first()
             self._pin()
             self.info = self._introduce()
             if not self.is_pooled:
@@ -63,6 +72,24 @@ class PostgresqlTarget:
         except BaseException:
             self.close()
             raise
+
+    def _open_first(self) -> Connection:
+        """Connect to the database that was asked for, or, if there is none yet, to one that every server has."""
+        try:
+            return self._open(self._parameters)
+        except MissingDatabaseError as error:
+            self._missing = error
+        for database in _MAINTENANCE:
+            try:
+                return self._open({**self._parameters, "dbname": database})
+            except ConnectError:
+                continue
+        raise self._missing
+
+    def check_database(self) -> None:
+        """Raise ConnectError when the profile's own database does not exist: only a restore can do without it."""
+        if self._missing is not None:
+            raise self._missing
 
     def _open(self, parameters: Mapping[str, str], *, shielded: bool = False) -> Connection:
         words = {**parameters, "client_encoding": "UTF8"}
@@ -100,7 +127,7 @@ class PostgresqlTarget:
             version=row.version.split()[0],
             version_number=row.version_number,
             role="replica" if row.is_replica else "primary",
-            database=row.database,
+            database=row.database if self._missing is None else "",
             user=row.login,
             is_superuser=row.is_superuser,
             extensions=tuple(row.extensions),
@@ -174,6 +201,39 @@ class PostgresqlTarget:
         made.autocommit = autocommit
         return made
 
+    @contextmanager
+    def working(self, database: str, *, autocommit: bool = False, shielded: bool = False) -> Iterator[Connection]:
+        """Open another connection as `connect` does and close it when the block ends."""
+        made = self.connect(database, autocommit=autocommit, shielded=shielded)
+        try:
+            yield made
+        finally:
+            made.close()
+
+    def own_processes(self) -> list[int]:
+        """Return the server's process numbers of this target's own sessions."""
+        return [made.info.backend_pid for made in self._connections if not made.closed]
+
+    def maintenance_database(self, *avoided: str) -> str:
+        """Return a database to stand in while `avoided` are created, renamed or dropped. Raises ServerError."""
+        found = [row.name for row in self.collect("collect_open_databases", avoided=list(avoided))]
+        for database in (*_MAINTENANCE, *found):
+            if database in found:
+                return str(database)
+        raise ServerError("there is no other database to connect to", "create the database postgres")
+
+    def leave(self, *databases: str) -> None:
+        """Close this target's own sessions in databases that are about to be renamed or dropped."""
+        if self._connection.info.dbname in databases:
+            left, self._connection = (
+                self._connection,
+                self.connect(self.maintenance_database(*databases), shielded=True),
+            )
+            left.close()
+        for made in self._connections:
+            if not made.closed and made.info.dbname in databases:
+                made.close()
+
     def refuse_read_only(self, what: str) -> None:
         """Raise RefusedError when the profile allows no changes."""
         if self.profile.read_only:
@@ -202,7 +262,7 @@ class PostgresqlTarget:
                 words.pop("passfile", None)
                 text = format_passfile(self._password.reveal())
                 environ["PGPASSFILE"] = stack.enter_context(_private_file(text))
-            if self._settings:
+            if self._settings and not self.is_pooled:
                 words["options"] = " ".join(f"-c {name}={_escape(value)}" for name, value in self._settings.items())
             yield ["-d", format_conninfo(words)], environ
 
@@ -214,9 +274,7 @@ class PostgresqlTarget:
         self._scopes.close()
 
 
-def _choose_password(
-    password: Secret | None, parameters: dict[str, str], environ: Mapping[str, str]
-) -> Secret | None:
+def _choose_password(password: Secret | None, parameters: dict[str, str], environ: Mapping[str, str]) -> Secret | None:
     """Take a password out of the parameters: what was given wins, then the URL, then PGPASSWORD; else libpq's files."""
     in_url = parameters.pop("password", None)
     for name, keyword in (("PGPASSFILE", "passfile"), ("PGSERVICE", "service")):

@@ -41,6 +41,10 @@ _CONNECT: tuple[tuple[str, bool, str, str], ...] = (
 )  # fmt: skip
 
 
+class MissingDatabaseError(ConnectError):
+    """The server was reached and let the login in, but has no such database."""
+
+
 def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> DbtuiError:
     """Return what a refused connection means: AuthenticationError, ConnectError, or UsageError for a bad parameter."""
     text = str(error).strip()
@@ -55,7 +59,10 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
     }
     for pattern, is_login, sentence, hint in _CONNECT:
         if (error.pgcode and error.pgcode == pattern.rpartition("|")[2]) or re.search(pattern, text):
-            return (AuthenticationError if is_login else ConnectError)(sentence.format_map(words), hint)
+            kind = AuthenticationError if is_login else ConnectError
+            if "no such database" in pattern:
+                kind = MissingDatabaseError
+            return kind(sentence.format_map(words), hint)
     return ConnectError(f"cannot connect to {words['where']}: {said}")
 
 

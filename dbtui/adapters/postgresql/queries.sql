@@ -8,3 +8,297 @@ SELECT current_setting('server_version') AS version,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS is_superuser,
        pg_backend_pid() AS process_id,
        ARRAY(SELECT extname::text FROM pg_catalog.pg_extension ORDER BY 1) AS extensions;
+
+-- name: collect_tables
+-- Everything that holds rows of its own, and partitioned parents. Temporary tables and members of extensions are left
+-- out: pg_dump does not dump them. A table that is locked exclusively is not measured, because measuring would wait.
+SELECT c.oid::bigint AS table_id, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+       c.relpersistence = 'u' AS is_unlogged,
+       CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows_estimate,
+       CASE WHEN c.relkind = 'p' THEN 0
+            WHEN :measure AND c.oid NOT IN (SELECT relation FROM pg_catalog.pg_locks
+                                            WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
+            THEN pg_catalog.pg_table_size(c.oid)
+            ELSE c.relpages::bigint * current_setting('block_size')::bigint END AS size_bytes,
+       has_schema_privilege(n.oid, 'USAGE') AS can_use_schema,
+       has_table_privilege(c.oid, 'SELECT') AS can_read,
+       row_security_active(c.oid) AS hides_rows
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname, c.relname;
+
+-- name: collect_parents
+-- Each child with its parent: partitions and inheritance. A child cannot be restored without its parent's definition.
+SELECT inhrelid::bigint AS child_id, inhparent::bigint AS parent_id FROM pg_catalog.pg_inherits;
+
+-- name: collect_unreadable
+-- What pg_dump reads beside tables: sequences, and the configuration tables of extensions.
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+       has_schema_privilege(n.oid, 'USAGE') AS can_use_schema,
+       d.refobjid::bigint AS owner_table_id
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+                                AND d.refclassid = 'pg_class'::regclass
+WHERE (c.relkind = 'S' OR c.oid IN (SELECT unnest(extconfig) FROM pg_catalog.pg_extension))
+  AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))
+ORDER BY 1, 2;
+
+-- name: collect_lock_holders
+-- pg_dump takes ACCESS SHARE on every table; only ACCESS EXCLUSIVE, held or waited for, is in its way.
+SELECT l.pid AS process_id, coalesce(n.nspname || '.' || c.relname, l.relation::text) AS relation_name,
+       c.oid::bigint AS table_id, n.nspname = 'pg_catalog' AS is_catalog, l.granted AS is_held,
+       a.usename::text AS login, a.application_name AS application, a.query AS sql,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND c.relkind IN ('r', 'p')
+ORDER BY l.granted DESC, seconds DESC NULLS LAST;
+
+-- name: collect_long_transactions
+-- Old transactions keep DDL waiting behind this dump's locks, and the dump behind the DDL.
+SELECT a.pid AS process_id, a.usename::text AS login, a.application_name AS application, a.state,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+FROM pg_catalog.pg_stat_activity a
+WHERE a.xact_start < clock_timestamp() - make_interval(secs => :minimum_seconds) AND a.pid <> pg_backend_pid()
+  AND a.datname = current_database()
+ORDER BY a.xact_start;
+
+-- name: collect_roles
+-- Owners and grantees: who has to exist where the dump is restored. pg_shdepend leaves out the bootstrap superuser.
+SELECT r.rolname::text AS role_name
+FROM pg_catalog.pg_roles r
+WHERE r.rolname !~ '^pg_' AND (
+      r.oid IN (SELECT d.refobjid FROM pg_catalog.pg_shdepend d
+                WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a', 'r')
+                  AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+   OR r.oid IN (SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
+   OR r.oid IN (SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+   OR r.oid IN (SELECT p.proowner FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))
+ORDER BY 1;
+
+-- name: collect_large_objects
+-- Large objects have privileges of their own; pg_dump fails at the first that it may not read.
+SELECT count(*) AS objects,
+       count(*) FILTER (WHERE NOT (:sees_all OR pg_has_role(lomowner, 'USAGE') OR EXISTS (
+           SELECT FROM aclexplode(lomacl) x
+           WHERE x.privilege_type = 'SELECT' AND (x.grantee = 0 OR pg_has_role(x.grantee, 'USAGE'))))) AS unreadable
+FROM pg_catalog.pg_largeobject_metadata;
+
+-- name: collect_dump_remarks
+-- What a dump leaves out or leaves empty without saying so, and what may end a dump from a replica.
+SELECT ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind = 'm' AND NOT c.relispopulated ORDER BY 1) AS unpopulated_views,
+       ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_index i
+             JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE NOT i.indisvalid AND c.relkind = 'i' ORDER BY 1) AS invalid_indexes,
+       (SELECT count(*) FROM pg_catalog.pg_class WHERE relkind = 'f') AS foreign_tables,
+       pg_catalog.pg_database_size(current_database()) AS size_bytes,
+       current_setting('max_standby_streaming_delay') AS standby_delay,
+       current_setting('hot_standby_feedback')::bool AS has_feedback;
+
+-- name: collect_outside_references
+-- Foreign keys from the chosen tables to others: with only some tables dumped they cannot be restored.
+SELECT DISTINCT n.nspname || '.' || c.relname || ' → ' || rn.nspname || '.' || rc.relname AS reference
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class rc ON rc.oid = k.confrelid
+JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
+WHERE k.contype = 'f' AND k.conrelid = ANY (CAST(:table_ids AS oid[])) AND k.confrelid <> ALL (CAST(:table_ids AS oid[]))
+ORDER BY 1;
+
+-- name: collect_status
+-- Client sessions of all databases against the slots that an ordinary login can have. numbackends counts sessions
+-- without a privilege, but pg_stat_activity alone tells clients from background workers.
+SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity
+        WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL) AS sessions_used,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+       - coalesce(current_setting('reserved_connections', true), '0')::int AS sessions_available,
+       CASE WHEN has_database_privilege(current_database(), 'CONNECT')
+            THEN pg_catalog.pg_database_size(current_database()) END AS size_bytes,
+       (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+          AND n.nspname <> 'information_schema') AS tables,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS sees_sessions;
+
+-- name: lift_timeouts
+-- A dump takes as long as it takes. LOCAL, so that nothing is left behind in a pooled session.
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+
+-- name: lift_timeouts
+-- since: 17
+-- From 17 on a transaction has a timeout too.
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0;
+
+-- name: export_snapshot
+-- The first question of its transaction: the snapshot is taken here, when the tables are locked already.
+SELECT pg_catalog.pg_export_snapshot() AS name;
+
+-- name: collect_sizes
+-- Which tables there are, with their size: for counting in a restored database, which nobody locks.
+SELECT n.nspname::text AS schema, c.relname::text AS name, pg_catalog.pg_table_size(c.oid) AS size_bytes
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+
+-- name: collect_copy_progress
+-- since: 14
+-- What pg_dump's own COPY statements have sent of the tables they are at.
+SELECT n.nspname::text AS schema, c.relname::text AS name, p.bytes_processed
+FROM pg_catalog.pg_stat_progress_copy p
+JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE p.datname = current_database() AND p.command = 'COPY TO';
+
+-- name: collect_copy_progress
+-- Before 14 the server does not tell.
+SELECT NULL::text AS schema, NULL::text AS name, 0::bigint AS bytes_processed WHERE false;
+
+-- name: collect_schemas
+-- The schemas that a dump holds, also those without tables.
+SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace n
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1;
+
+-- name: collect_login_power
+-- Whether code that comes with a dump could run programs or touch files of the server with this login's rights.
+SELECT EXISTS (
+         SELECT FROM pg_catalog.pg_roles r
+         WHERE (r.rolsuper AND r.rolname = current_user)
+            OR (r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
+                AND pg_has_role(current_user, r.oid, 'MEMBER'))) AS is_powerful;
+
+-- name: prepare_load
+-- Settings of the load's transaction alone: texts as pg_dump writes them, no wait for the disk at each step, and enough
+-- memory to build indexes in one go.
+SELECT set_config('standard_conforming_strings', 'on', true) AS texts,
+       set_config('statement_timeout', '0', true) AS timeout,
+       set_config('synchronous_commit', 'off', true) AS waits,
+       set_config('maintenance_work_mem',
+                  CASE WHEN pg_size_bytes(current_setting('maintenance_work_mem')) < 268435456 THEN '256MB'
+                       ELSE current_setting('maintenance_work_mem') END, true) AS memory;
+
+-- name: collect_role_names
+-- Roles that rights and policies of a dump may refer to.
+SELECT rolname::text AS role_name, pg_has_role(current_user, oid, 'MEMBER') AS is_ours FROM pg_catalog.pg_roles;
+
+-- name: collect_database
+-- One row when the database exists. Its size needs CONNECT, or pg_read_all_stats.
+SELECT d.datallowconn AS is_open,
+       CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
+            THEN pg_catalog.pg_database_size(d.oid) END AS size_bytes
+FROM pg_catalog.pg_database d WHERE d.datname = :database;
+
+-- name: collect_objects
+-- Whether a database is empty: what an extension brought along does not count.
+SELECT (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+          AND n.nspname <> 'information_schema' AND NOT EXISTS (
+              SELECT FROM pg_catalog.pg_depend x
+              WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid AND x.deptype = 'e')) AS tables,
+       (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('v', 'm', 'S', 'c') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+          AND n.nspname <> 'information_schema' AND NOT EXISTS (
+              SELECT FROM pg_catalog.pg_depend x
+              WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid AND x.deptype = 'e'))
+       + (SELECT count(*) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+          WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+              SELECT FROM pg_catalog.pg_depend x
+              WHERE x.classid = 'pg_proc'::regclass AND x.objid = p.oid AND x.deptype = 'e')) AS others;
+
+-- name: collect_sessions_of
+-- Who is connected to a database and would be disconnected.
+SELECT a.pid AS process_id, coalesce(a.usename, '')::text AS login, coalesce(a.application_name, '') AS application,
+       coalesce(host(a.client_addr), 'local') AS client, coalesce(a.state, '') AS state
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = :database AND a.pid <> ALL (CAST(:own AS int[]))
+  AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
+ORDER BY a.backend_start;
+
+-- name: collect_server_for_restore
+-- What a restore needs of the server. data_directory is shown to superusers and pg_read_all_settings only.
+SELECT ARRAY(SELECT datname::text FROM pg_catalog.pg_database ORDER BY 1) AS databases,
+       ARRAY(SELECT rolname::text FROM pg_catalog.pg_roles) AS roles,
+       ARRAY(SELECT name::text FROM pg_catalog.pg_available_extensions) AS available_extensions,
+       ARRAY(SELECT v.name::text FROM pg_catalog.pg_available_extension_versions v
+             JOIN pg_catalog.pg_available_extensions e ON e.name = v.name AND e.default_version = v.version
+             WHERE v.superuser AND NOT v.trusted) AS superuser_extensions,
+       (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS can_create,
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory') AS data_directory,
+       extract(epoch FROM pg_postmaster_start_time())::float8 AS started,
+       ARRAY(SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE database = :database) AS slots;
+
+-- name: collect_database_shape
+-- What CREATE DATABASE takes from an existing database. Before 15 there are no other locale providers.
+SELECT pg_encoding_to_char(d.encoding) AS encoding, d.datcollate::text AS lc_collate, d.datctype::text AS lc_ctype,
+       'c' AS provider, NULL::text AS locale, NULL::text AS rules, r.rolname::text AS owner,
+       pg_has_role(d.datdba, 'MEMBER') AS can_own, t.spcname::text AS tablespace_name
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
+JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+WHERE d.datname = :database;
+
+-- name: collect_database_shape
+-- since: 15
+-- ICU locales of databases.
+SELECT pg_encoding_to_char(d.encoding) AS encoding, d.datcollate::text AS lc_collate, d.datctype::text AS lc_ctype,
+       d.datlocprovider::text AS provider, to_jsonb(d) ->> 'daticulocale' AS locale,
+       to_jsonb(d) ->> 'daticurules' AS rules, r.rolname::text AS owner,
+       pg_has_role(d.datdba, 'MEMBER') AS can_own, t.spcname::text AS tablespace_name
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
+JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+WHERE d.datname = :database;
+
+-- name: collect_database_shape
+-- since: 17
+-- The column was renamed, and a builtin provider came.
+SELECT pg_encoding_to_char(d.encoding) AS encoding, d.datcollate::text AS lc_collate, d.datctype::text AS lc_ctype,
+       d.datlocprovider::text AS provider, d.datlocale AS locale, d.daticurules AS rules, r.rolname::text AS owner,
+       pg_has_role(d.datdba, 'MEMBER') AS can_own, t.spcname::text AS tablespace_name
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
+JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+WHERE d.datname = :database;
+
+-- name: collect_database_properties
+-- What belongs to a database but is in no dump of it without --create.
+SELECT d.datconnlimit AS connection_limit, r.rolname::text AS owner, d.datistemplate AS is_template,
+       pg_catalog.shobj_description(d.oid, 'pg_database') AS remark, d.datacl IS NOT NULL AS has_grants
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
+WHERE d.datname = :database;
+
+-- name: collect_database_settings
+-- ALTER DATABASE … SET, and ALTER ROLE … IN DATABASE … SET.
+SELECT r.rolname::text AS role_name, unnest(s.setconfig) AS setting
+FROM pg_catalog.pg_db_role_setting s
+JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+WHERE d.datname = :database AND (s.setrole = 0 OR r.oid IS NOT NULL);
+
+-- name: collect_database_grants
+-- Who may do what with a database; no grantee stands for PUBLIC.
+SELECT g.rolname::text AS grantee, x.privilege_type, x.is_grantable
+FROM pg_catalog.pg_database d
+CROSS JOIN LATERAL aclexplode(d.datacl) x
+LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+WHERE d.datname = :database AND (x.grantee = 0 OR g.oid IS NOT NULL);
+
+-- name: terminate_sessions_of
+-- Every other session in a database. Returns those that are still there.
+SELECT a.pid AS process_id, pg_catalog.pg_terminate_backend(a.pid) AS was_told
+FROM pg_catalog.pg_stat_activity a WHERE a.datname = :database AND a.pid <> pg_backend_pid();
+
+-- name: collect_open_databases
+-- Where one can stand while another database is renamed or dropped.
+SELECT datname::text AS name FROM pg_catalog.pg_database
+WHERE datallowconn AND datname <> ALL (CAST(:avoided AS text[])) AND has_database_privilege(oid, 'CONNECT')
+ORDER BY datistemplate, datname;

@@ -1,0 +1,35 @@
+"""PostgreSQL, as the rest of dbtui sees it."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from dbtui.adapters.adapter import BackupAdapter, Target
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.postgresql.backups import PostgresqlBackups
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.status import collect_status
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
+
+
+class PostgresqlAdapter:
+    """The engine PostgreSQL."""
+
+    engine = EngineName.POSTGRESQL
+    backups: BackupAdapter = PostgresqlBackups()
+
+    def open_target(
+        self,
+        profile: ConnectionProfile,
+        password: Secret | None,
+        cancellation: Cancellation,
+        environ: Mapping[str, str],
+    ) -> Target:
+        """Connect. Raises ConnectError, AuthenticationError, UsageError."""
+        return PostgresqlTarget(profile, password, cancellation, environ)
+
+    def collect_status(self, target: Target) -> TargetStatus:
+        """Look at the target for the connections pane."""
+        return collect_status(cast(PostgresqlTarget, target))
+
+
+ADAPTER = PostgresqlAdapter()

@@ -1,0 +1,105 @@
+"""The backup half of the PostgreSQL adapter: every question goes to the module that answers it."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from dbtui.adapters.adapter import Target
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.postgresql import check, contents, counts, databases, facts, load, restore_facts
+from dbtui.adapters.postgresql import dump as dumping
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.model.backups import (
+    BackupContents,
+    BackupTable,
+    DestinationFacts,
+    DumpFacts,
+    DumpOptions,
+    DumpRequest,
+    DumpResult,
+    LoadRequest,
+    RestoreFacts,
+    StoredBackup,
+    TableName,
+    TableSample,
+)
+from dbtui.model.events import Routine
+
+
+def _own(target: Target) -> PostgresqlTarget:
+    return cast(PostgresqlTarget, target)
+
+
+class PostgresqlBackups:
+    """Dumps, reads and loads backups of PostgreSQL."""
+
+    def collect_dump_facts(self, target: Target, options: DumpOptions) -> DumpFacts:
+        """Ask server and machine what planning a dump needs."""
+        return facts.collect_dump_facts(_own(target), options)
+
+    def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
+        """Write a dump with pg_dump and count its rows in the same snapshot."""
+        return dumping.dump(_own(target), request)
+
+    def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
+        """Read what a backup holds, without a server."""
+        return contents.collect_contents(backup, cancellation)
+
+    def show_definition(self, backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
+        """Return the SQL that creates a table, read from the backup."""
+        return contents.show_definition(backup, table, cancellation)
+
+    def collect_sample(
+        self, backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation
+    ) -> TableSample:
+        """Return a table's first rows, read from the backup."""
+        return contents.collect_sample(backup, table, limit, cancellation)
+
+    def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
+        """Look for damage and hostile contents; nothing of the backup is run."""
+        return check.check_archive(backup, cancellation)
+
+    def collect_destination(self, target: Target, database: str) -> DestinationFacts:
+        """Look at the database a restore would fill, which may not exist."""
+        return databases.collect_destination(_own(target), database)
+
+    def collect_restore_facts(
+        self, target: Target, backup: StoredBackup, contents: BackupContents, database: str
+    ) -> RestoreFacts:
+        """Ask server and machine what planning a restore into `database` needs."""
+        return restore_facts.collect_restore_facts(_own(target), backup, contents, database)
+
+    def create_database(
+        self,
+        target: Target,
+        database: str,
+        like: str,
+        contents: BackupContents,  # noqa: ARG002 - encodings are the server's: UTF-8 holds any dump
+    ) -> None:
+        """Create an empty database, with the owner, encoding and locale of `like`, if given."""
+        databases.create_database(_own(target), database, like)
+
+    def load(self, target: Target, request: LoadRequest) -> Routine[None]:
+        """Load a backup into an empty database."""
+        return load.load(_own(target), request)
+
+    def count_rows(
+        self, target: Target, database: str, tables: Sequence[TableName]
+    ) -> Routine[tuple[BackupTable, ...]]:
+        """Count the rows of each table that exists, exactly, all at one moment."""
+        return counts.count_rows(_own(target), database, tables)
+
+    def swap_database(self, target: Target, live: str, fresh: str, kept: str) -> Routine[None]:
+        """Make `fresh` the database called `live` and keep the old one as `kept`, in one transaction."""
+        return databases.swap_database(_own(target), live, fresh, kept)
+
+    def drop_database(self, target: Target, database: str) -> None:
+        """Drop a database that this run created."""
+        databases.drop_database(_own(target), database)
+
+    def kept_name(self, target: Target, database: str, stamp: str) -> str:  # noqa: ARG002
+        """Return the name under which a replaced database is kept."""
+        return databases.kept_name(database, stamp)
+
+    def new_name(self, target: Target, database: str, suffix: str) -> str:  # noqa: ARG002
+        """Return a name for a new database, within the server's 63 bytes."""
+        return databases.cut_name(database, suffix)

@@ -1,0 +1,196 @@
+"""Whole databases: what is there, making one like another, swapping two by name, dropping one."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
+from dbtui.adapters.postgresql.database_properties import copy_statements
+from dbtui.adapters.postgresql.sql import quote_name, quote_text
+from dbtui.errors import RefusedError, ServerError
+from dbtui.model.backups import DestinationFacts, SessionBrief
+from dbtui.model.events import CommandRan, Event, Routine, StepFinished
+from dbtui.model.text import format_untrusted
+
+#: Bytes, not characters: PostgreSQL manual, "Identifiers and Key Words", NAMEDATALEN.
+NAME_BYTES = 63
+_TERMINATE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.05
+
+
+def collect_destination(target: PostgresqlTarget, database: str) -> DestinationFacts:
+    """Look at the database a restore would fill. One that cannot be looked into counts as not empty."""
+    rows = target.collect("collect_database", database=database)
+    if not rows:
+        return DestinationFacts(database=database, exists=False)
+    tables = 1
+    if rows[0].is_open:
+        with target.working(database) as connection:
+            found = target.collect_one("collect_objects", connection)
+        tables = found.tables or min(found.others, 1)
+    sessions = tuple(
+        SessionBrief(row.process_id, row.login, row.application, row.client, row.state)
+        for row in target.collect("collect_sessions_of", database=database, own=target.own_processes())
+    )
+    return DestinationFacts(
+        database=database, exists=True, tables=tables, size_bytes=rows[0].size_bytes, sessions=sessions
+    )
+
+
+def create_database(target: PostgresqlTarget, database: str, like: str) -> None:
+    """Create an empty database from template0, with the encoding, locale, owner and tablespace of `like`, if given.
+
+    Raises ServerError, RefusedError (read-only profile).
+    """
+    target.refuse_read_only(f"creating database {format_untrusted(database)}")
+    source = like or "template0"
+    shapes = target.collect("collect_database_shape", database=source)
+    if not shapes:
+        raise ServerError(f"database {format_untrusted(source)} does not exist", "plan the restore again", code="3D000")
+    words = _words_like(shapes[0]) if like else _words_new(shapes[0])
+    sql = f"CREATE DATABASE {quote_name(database)} TEMPLATE template0 {' '.join(words)}"
+    with (
+        target.working(target.maintenance_database(database), autocommit=True) as connection,
+        target.translating(f"creating database {format_untrusted(database)}"),
+    ):
+        _execute(connection, sql)
+
+
+def _words_like(shape: Any) -> Iterator[str]:
+    yield f"ENCODING {quote_text(shape.encoding)}"
+    yield f"LC_COLLATE {quote_text(shape.lc_collate)} LC_CTYPE {quote_text(shape.lc_ctype)}"
+    if shape.provider == "i":
+        yield f"LOCALE_PROVIDER icu ICU_LOCALE {quote_text(shape.locale)}"
+        if shape.rules:
+            yield f"ICU_RULES {quote_text(shape.rules)}"
+    elif shape.provider == "b":
+        yield f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {quote_text(shape.locale)}"
+    if shape.can_own:
+        yield f"OWNER {quote_name(shape.owner)}"
+    if shape.tablespace_name != "pg_default":
+        yield f"TABLESPACE {quote_name(shape.tablespace_name)}"
+
+
+def _words_new(shape: Any) -> Iterator[str]:
+    """UTF-8, which can hold what comes; in the server's own locale where that goes together."""
+    yield "ENCODING 'UTF8'"
+    if shape.encoding != "UTF8" and shape.lc_ctype not in ("C", "POSIX"):
+        yield "LC_COLLATE 'C' LC_CTYPE 'C'"
+
+
+def swap_database(target: PostgresqlTarget, live: str, fresh: str, kept: str) -> Routine[None]:
+    """Make `fresh` the database called `live`; the old one becomes `kept` and takes no connections.
+
+    Owner, grants, settings, comment and connection limit are copied before anything else. New sessions are kept out,
+    the present ones ended, and both renamed in one transaction; if anything fails, `live` is opened again.
+    Raises ServerError, Cancelled, RefusedError.
+    """
+    target.refuse_read_only(f"replacing database {format_untrusted(live)}")
+    began = time.monotonic()
+    place = target.maintenance_database(live, fresh)
+    with target.working(place, autocommit=True) as connection:
+        for sql in copy_statements(target, connection, live, fresh):
+            yield from _run(target, connection, sql)
+    target.leave(live, fresh)
+    target.cancellation.check()
+    # From here on a cancelled run must be able to finish or to undo: nothing interrupts this connection.
+    with target.working(place, autocommit=True, shielded=True) as connection:
+        yield from _run(target, connection, f"ALTER DATABASE {quote_name(live)} ALLOW_CONNECTIONS false")
+        try:
+            yield from _terminate(target, connection, live)
+            yield from _terminate(target, connection, fresh)
+            yield from _rename(target, connection, live, fresh, kept)
+        except BaseException:
+            _run_last(connection, f"ALTER DATABASE {quote_name(live)} ALLOW_CONNECTIONS true")
+            raise
+    yield StepFinished(
+        "keep", time.monotonic() - began, f"{kept} takes no connections; to go back: {undo_sql(live, kept)}"
+    )
+
+
+def undo_sql(live: str, kept: str) -> str:
+    """Return the SQL that makes the kept database the live one again."""
+    aside = cut_name(live, "_restored")
+    return (
+        f"ALTER DATABASE {quote_name(live)} RENAME TO {quote_name(aside)}; "
+        f"ALTER DATABASE {quote_name(kept)} RENAME TO {quote_name(live)}; "
+        f"ALTER DATABASE {quote_name(live)} ALLOW_CONNECTIONS true"
+    )
+
+
+def _rename(target: PostgresqlTarget, connection: Connection, live: str, fresh: str, kept: str) -> Routine[None]:
+    first = f"ALTER DATABASE {quote_name(live)} RENAME TO {quote_name(kept)}"
+    second = f"ALTER DATABASE {quote_name(fresh)} RENAME TO {quote_name(live)}"
+    sql = f"BEGIN; {first}; {second}; COMMIT"
+    with target.translating(f"renaming {format_untrusted(fresh)} to {format_untrusted(live)}"):
+        try:
+            _execute(connection, "BEGIN")
+            _execute(connection, first)
+            _execute(connection, second)
+            _execute(connection, "COMMIT")
+        except BaseException:
+            _run_last(connection, "ROLLBACK")
+            raise
+    yield CommandRan(sql)
+
+
+def _terminate(target: PostgresqlTarget, connection: Connection, database: str) -> Routine[None]:
+    """End every other session in a database and wait until they are gone."""
+    deadline = time.monotonic() + _TERMINATE_SECONDS
+    said = False
+    while left := target.collect("terminate_sessions_of", connection, database=database):
+        if not said:
+            yield CommandRan(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {quote_text(database)}"  # noqa: S608 - shown, not run
+            )
+            said = True
+        if time.monotonic() > deadline:
+            sessions = ", ".join(str(row.process_id) for row in left[:5])
+            raise ServerError(
+                f"{len(left)} sessions in {format_untrusted(database)} do not end ({sessions})",
+                "end them, then try again",
+            )
+        target.cancellation.check()
+        target.cancellation.wait(_PAUSE_SECONDS)
+
+
+def _run(target: PostgresqlTarget, connection: Connection, sql: str) -> Iterator[Event]:
+    with target.translating(format_untrusted(sql, 200)):
+        _execute(connection, sql)
+    yield CommandRan(sql)
+
+
+def _execute(connection: Connection, sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def _run_last(connection: Connection, sql: str) -> None:
+    """Undo after a failure, if the connection still lives."""
+    if not connection.closed:
+        _execute(connection, sql)
+
+
+def drop_database(target: PostgresqlTarget, database: str) -> None:
+    """Drop a database, ending its sessions. No error if it is not there. Not interrupted by a cancelled run."""
+    target.refuse_read_only(f"dropping database {format_untrusted(database)}")
+    target.leave(database)
+    place = target.maintenance_database(database)
+    with (
+        target.working(place, autocommit=True, shielded=True) as connection,
+        target.translating(f"dropping database {format_untrusted(database)}"),
+    ):
+        _execute(connection, f"DROP DATABASE IF EXISTS {quote_name(database)} WITH (FORCE)")
+
+
+def cut_name(database: str, suffix: str) -> str:
+    """Return `database` and `suffix`, the former cut so that both fit into a name."""
+    room = NAME_BYTES - len(suffix.encode())
+    if room < 1:
+        raise RefusedError(f"the suffix {suffix} is too long for a database name", "choose a shorter one")
+    return database.encode()[:room].decode(errors="ignore") + suffix
+
+
+def kept_name(database: str, stamp: str) -> str:
+    """Return the name under which a replaced database is kept."""
+    return cut_name(database, f"_kept_{stamp.lower()}")

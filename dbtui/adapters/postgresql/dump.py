@@ -1,0 +1,252 @@
+"""Making a dump with pg_dump, in a snapshot of which the rows are counted exactly."""
+
+import shlex
+import subprocess
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtui.adapters.followers import DirectoryFollower, FileFollower
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.counts import RowCounter
+from dbtui.adapters.postgresql.dump_arguments import check_compression, dump_arguments, packs_itself
+from dbtui.adapters.postgresql.progress import DumpProgress
+from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot, open_snapshot
+from dbtui.adapters.processes import ChildTool
+from dbtui.adapters.space import SpaceWatch
+from dbtui.adapters.streams import WrittenFile, create_file, hash_file, write_stream
+from dbtui.errors import ServerError, ToolError
+from dbtui.model.backups import (
+    BackupFile,
+    BackupFormat,
+    BackupTable,
+    CompressionKind,
+    DumpRequest,
+    DumpResult,
+    TableName,
+)
+from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted, Warned
+from dbtui.model.text import format_bytes
+
+_TICK_SECONDS = 0.2
+_TRAILER = b"-- PostgreSQL database dump complete"
+_TRAILER_WITHIN_BYTES = 4096
+#: Files of a directory dump that pg_dump writes at its end, or more than once.
+_REWRITTEN = frozenset({"toc.dat", "blobs.toc"})
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a dump left: files by name (empty: the one file), and how large it is uncompressed, where that is known."""
+
+    files: tuple[BackupFile, ...]
+    raw_bytes: int | None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of pg_dump: everything its way of writing needs."""
+
+    target: PostgresqlTarget
+    request: DumpRequest
+    argv: Sequence[str]
+    environ: dict[str, str]
+    progress: DumpProgress
+
+    @property
+    def path(self) -> Path:
+        """The partial file or directory."""
+        return Path(self.request.partial_path)
+
+    def start(self, stdout: int = subprocess.DEVNULL) -> ChildTool:
+        """Start pg_dump."""
+        return ChildTool(self.argv, environ=self.environ, stdout=stdout, on_line=self.progress.listen)
+
+    def check(self, tool: ChildTool) -> None:
+        """Wait for the end; raise what its exit code and last words mean."""
+        code = tool.wait()
+        if code == 0:
+            return
+        self.target.cancellation.check()
+        SpaceWatch(self.path).check_messages(tool.errors)
+        said = next(iter(tool.errors), "")
+        if "lock timeout" in said:
+            raise ServerError(
+                f"pg_dump could not lock a table for reading within {LOCK_WAIT_SECONDS} s: {said}",
+                "wait for the session that changes it, or end that session, then try again",
+                code="55P03",
+            )
+        raise tool.failure(f"the dump of {self.target.info.database}", code)
+
+
+def dump(target: PostgresqlTarget, request: DumpRequest) -> Routine[DumpResult]:
+    """Write the dump at `request.partial_path`, durable and hashed, and count its rows in the same snapshot.
+
+    Raises ToolError, ServerError, StorageError, Cancelled; no process or query is left behind.
+    """
+    target.check_database()
+    check_compression(request)
+    began = time.monotonic()
+    yield StepStarted("snapshot", target.info.database)
+    with open_snapshot(target, request.options) as snapshot:
+        yield StepFinished("snapshot", time.monotonic() - began, f"{len(snapshot.listed)} tables locked for reading")
+        counted = [] if request.options.schema_only else [each.table for each in snapshot.counted]
+        with RowCounter(target, snapshot.connection, counted) as counter:
+            progress = DumpProgress(target, request.facts.tables, request.expected_raw_bytes, counter.announce)
+            written = yield from _dump_files(target, request, snapshot, progress, counter)
+            for message in progress.warnings:
+                yield Warned(f"pg_dump: {message}")
+            counts = yield from _finish_counts(counter, len(counted))
+        schemas = tuple(row.name for row in target.collect("collect_schemas", snapshot.connection))
+    return DumpResult(
+        files=written.files,
+        tables=_backup_tables(request, snapshot, counts),
+        uncompressed_bytes=written.raw_bytes,
+        schemas=schemas,
+        extensions=request.facts.extensions,
+        roles=request.facts.roles,
+        warnings=tuple(progress.warnings),
+    )
+
+
+def _backup_tables(request: DumpRequest, snapshot: Snapshot, counts: dict[TableName, int]) -> tuple[BackupTable, ...]:
+    sizes = {facts.table_name: facts.bytes for facts in request.facts.tables}
+    if request.options.schema_only:
+        return tuple(BackupTable(each.table.schema, each.table.name) for each in snapshot.listed)
+    return tuple(
+        BackupTable(each.table.schema, each.table.name, counts.get(each.table, 0), "exact", sizes.get(each.table))
+        for each in snapshot.listed
+    )
+
+
+def _dump_files(
+    target: PostgresqlTarget, request: DumpRequest, snapshot: Snapshot, progress: DumpProgress, counter: RowCounter
+) -> Generator[Event, None, _Written]:
+    began = time.monotonic()
+    space = SpaceWatch(Path(request.partial_path))
+    with target.tool_arguments(target.info.database) as (login, environ):
+        argv = [request.facts.tool_path, *login, *dump_arguments(target, request, snapshot)]
+        yield StepStarted("dump", target.info.database)
+        yield CommandRan(shlex.join(argv))
+        writing = _write(_Run(target, request, argv, environ, progress))
+        try:
+            while True:
+                try:
+                    raw_bytes = next(writing)
+                except StopIteration as end:
+                    written: _Written = end.value
+                    break
+                target.cancellation.check()
+                counter.check()
+                space.check()
+                yield progress.of_tables() if raw_bytes is None else progress.of_text(raw_bytes)
+        finally:
+            writing.close()
+    size = sum(file.size_bytes for file in written.files)
+    yield StepFinished("dump", time.monotonic() - began, format_bytes(size))
+    return written
+
+
+def _finish_counts(counter: RowCounter, total: int) -> Generator[Event, None, dict[TableName, int]]:
+    began = time.monotonic()
+    yield StepStarted("count rows")
+    remaining = counter.finish()
+    while True:
+        try:
+            done = next(remaining)
+        except StopIteration as end:
+            counts: dict[TableName, int] = end.value
+            break
+        yield Progressed(done, total, "tables")
+    yield StepFinished("count rows", time.monotonic() - began, f"{sum(counts.values())} rows in {total} tables")
+    return counts
+
+
+_Writing = Generator[int | None, None, _Written]
+
+
+def _write(run: _Run) -> _Writing:
+    """Choose how the dump is written: by pg_dump itself wherever that can be, so that Python is out of the way."""
+    options = run.request.options
+    if options.format is BackupFormat.DIRECTORY:
+        return _write_directory(run)
+    if options.format is BackupFormat.CUSTOM:
+        return _write_archive(run) if packs_itself(run.request) else _write_packed(run)
+    return _write_plain(run) if options.compression.kind is CompressionKind.NONE else _write_packed(run)
+
+
+def _write_plain(run: _Run) -> _Writing:
+    with (
+        create_file(run.path) as file,
+        run.start(file.fileno()) as tool,
+        run.target.cancellation.interrupting(tool.stop),
+        FileFollower(file.fileno(), run.path) as follower,
+    ):
+        while not tool.wait_for(_TICK_SECONDS):
+            yield follower.size_bytes
+        run.check(tool)
+        written = follower.finish()
+    return _single(run, written)
+
+
+def _write_packed(run: _Run) -> _Writing:
+    with run.start(subprocess.PIPE) as tool, run.target.cancellation.interrupting(tool.stop):
+        assert tool.process.stdout is not None  # noqa: S101 - asked for above
+        written = yield from write_stream(
+            tool.process.stdout.fileno(), run.path, run.request.options.compression, run.target.cancellation
+        )
+        run.check(tool)
+    return _single(run, written)
+
+
+def _write_archive(run: _Run) -> _Writing:
+    create_file(run.path).close()  # pg_dump keeps its mode
+    with run.start() as tool, run.target.cancellation.interrupting(tool.stop):
+        while not tool.wait_for(_TICK_SECONDS):
+            yield None
+        run.check(tool)
+    # pg_dump goes back to the head of an archive at its end, so it can be hashed only now.
+    hashing = hash_file(run.path, "", run.target.cancellation)
+    file = yield from _unnumbered(hashing)
+    return _Written((file,), _raw_bytes(run, (file,)))
+
+
+def _write_directory(run: _Run) -> _Writing:
+    with (
+        run.start() as tool,
+        run.target.cancellation.interrupting(tool.stop),
+        DirectoryFollower(run.path, _REWRITTEN) as follower,
+    ):
+        while not tool.wait_for(_TICK_SECONDS):
+            yield None
+        run.check(tool)
+        files = follower.finish()
+    return _Written(files, _raw_bytes(run, files))
+
+
+def _unnumbered(hashing: Generator[int, None, BackupFile]) -> Generator[None, None, BackupFile]:
+    while True:
+        try:
+            next(hashing)
+        except StopIteration as end:
+            file: BackupFile = end.value
+            return file
+        yield None
+
+
+def _raw_bytes(run: _Run, files: Sequence[BackupFile]) -> int | None:
+    if run.request.options.compression.kind is CompressionKind.NONE:
+        return sum(file.size_bytes for file in files)
+    return None
+
+
+def _single(run: _Run, written: WrittenFile) -> _Written:
+    """A dump in one file; a plain one has to end as pg_dump ends it."""
+    if run.request.options.format is BackupFormat.PLAIN and _TRAILER not in written.tail[-_TRAILER_WITHIN_BYTES:]:
+        raise ToolError(
+            f"the dump of {run.target.info.database} is not complete: its last line is missing, though pg_dump "
+            "reported success",
+            "look at the disk and the tool, then try again",
+        )
+    return _Written((BackupFile("", written.size_bytes, written.sha256),), written.raw_bytes)

@@ -1,0 +1,68 @@
+"""What pg_dump is told for a request."""
+
+from collections.abc import Iterator
+
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot
+from dbtui.errors import ToolError
+from dbtui.model.backups import BackupFormat, CompressionKind, DumpRequest
+
+#: pg_dump packs with zstd itself from this major version on.
+_ZSTD_SINCE = 16
+_LEVELS = {CompressionKind.GZIP: 6, CompressionKind.ZSTD: 1}
+
+
+def packs_itself(request: DumpRequest) -> bool:
+    """Whether pg_dump does the compression of an archive: all but zstd before 16."""
+    return request.options.compression.kind is not CompressionKind.ZSTD or request.facts.tool_major >= _ZSTD_SINCE
+
+
+def check_compression(request: DumpRequest) -> None:
+    """Raise ToolError when the format cannot be packed that way: files of a directory are pg_dump's own."""
+    if request.options.format is BackupFormat.DIRECTORY and not packs_itself(request):
+        raise ToolError(
+            f"pg_dump {request.facts.tool_version} cannot compress the directory format with zstd",
+            f"choose gzip, another format, or pg_dump {_ZSTD_SINCE} or newer",
+        )
+
+
+def dump_arguments(target: PostgresqlTarget, request: DumpRequest, snapshot: Snapshot) -> Iterator[str]:
+    """Yield the arguments after the login."""
+    options = request.options
+    yield "--no-password"
+    yield "--verbose"
+    yield f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s"
+    yield f"--snapshot={snapshot.name}"
+    yield f"--format={options.format.value}"
+    if options.format is not BackupFormat.PLAIN:
+        yield f"--compress={_compress(request)}"
+    if options.format is BackupFormat.DIRECTORY:
+        yield f"--jobs={max(1, options.jobs)}"
+    if options.format is BackupFormat.DIRECTORY or (options.format is BackupFormat.CUSTOM and packs_itself(request)):
+        yield f"--file={request.partial_path}"
+    if options.schema_only:
+        yield "--schema-only"
+    if target.info.role == "replica" and any(each.is_unlogged for each in snapshot.chosen):
+        yield "--no-unlogged-table-data"
+    yield from _choice(request, snapshot)
+
+
+def _compress(request: DumpRequest) -> str:
+    compression = request.options.compression
+    if compression.kind is CompressionKind.NONE or not packs_itself(request):
+        return "0"
+    level = _LEVELS[compression.kind] if compression.level is None else compression.level
+    return f"zstd:{level}" if compression.kind is CompressionKind.ZSTD else str(level)
+
+
+def _choice(request: DumpRequest, snapshot: Snapshot) -> Iterator[str]:
+    """Exact, quoted names: pg_dump would take anything else for a pattern."""
+    options = request.options
+    if options.tables:
+        yield from (f"--table={each.sql}" for each in snapshot.chosen)
+        if request.facts.large_objects and not options.schema_only:
+            yield "--blobs"
+    elif options.exclude_tables:
+        chosen = {each.table_id for each in snapshot.chosen}
+        left_out = snapshot.catalogue.named(set(snapshot.catalogue.tables) - chosen)
+        yield from (f"--exclude-table={each.sql}" for each in left_out)
