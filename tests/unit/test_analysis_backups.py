@@ -115,13 +115,14 @@ def test_a_new_pg_dump_writes_zstd_directories() -> None:
     assert "--jobs=2" in plan.steps[0].command
 
 
-def test_sqlite_makes_a_copy_and_takes_no_table_options() -> None:
+def test_sqlite_makes_a_copy() -> None:
     facts = replace(FACTS, info=replace(INFO, engine=EngineName.SQLITE, flavour="SQLite", version_number=3040001))
     plan = planned(facts, DumpOptions())
     assert plan.options.format is BackupFormat.COPY
     assert plan.data_name.endswith(".sqlite")
     assert plan.refusals == ()
-    assert "whole file" in planned(facts, DumpOptions(schema_only=True)).refusals[0]
+    packed = planned(replace(facts, database_bytes=1000), DumpOptions(compression=ZSTD), free_bytes=1700)
+    assert "1.5 kB will be written" in packed.refusals[0]
     assert "no custom format" in planned(facts, DumpOptions(format=BackupFormat.CUSTOM)).refusals[0]
 
 

@@ -196,6 +196,47 @@ def test_a_symbolic_link_is_not_the_data_of_a_backup(tmp_path: Path) -> None:
     assert "not a regular file" in entries_of(tmp_path)[0].problem
 
 
+def test_a_forged_manifest_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    forged = replace(MANIFEST, files=(BackupFile("../../etc/passwd", 1, ""),))
+    (tmp_path / "x.sql.manifest.json").write_bytes(encode_manifest(forged))
+    (entry,) = entries_of(tmp_path)
+    assert (entry.kind, entry.data_path) == (EntryKind.BROKEN, "")
+    assert "outside of the backup" in entry.problem
+
+
+# ---------------------------------------------------------------- the index
+
+
+def test_a_long_history_is_indexed_and_the_index_is_never_believed_over_the_files(tmp_path: Path) -> None:
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    for number in range(250):
+        add_backup(tmp_path, f"2026{number // 28 % 12 + 1:02}{number % 28 + 1:02}T{number // 28:02}0000Z")
+    first = entries_of(tmp_path)
+    (index,) = cache.rglob("*.msgpack")
+    assert index.stat().st_mode & 0o777 == 0o600
+    assert entries_of(tmp_path) == first
+    changed, gone, without_data = first[10], first[20], first[30]
+    replaced = Path(changed.data_path + ".manifest.json")
+    about = replaced.stat()
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(replaced.read_bytes().replace(b'"rows": 10,', b'"rows": 11,'))
+    os.utime(fresh, ns=(about.st_mtime_ns, about.st_mtime_ns))
+    fresh.rename(replaced)
+    Path(gone.data_path + ".manifest.json").unlink()
+    Path(gone.data_path).unlink()
+    Path(without_data.data_path).unlink()
+    second = {entry.backup_id: entry for entry in entries_of(tmp_path)}
+    assert len(second) == 249
+    assert second[changed.backup_id].rows == 101
+    assert second[without_data.backup_id].kind is EntryKind.BROKEN
+    index.write_bytes(b"\x93 damaged")
+    assert {entry.backup_id: entry for entry in entries_of(tmp_path)} == second
+    index.unlink()
+    index.parent.rmdir()
+    index.parent.write_text("in the way")
+    assert {entry.backup_id: entry for entry in entries_of(tmp_path)} == second
+
+
 # ---------------------------------------------------------------- finding
 
 

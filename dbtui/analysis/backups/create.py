@@ -63,7 +63,7 @@ def plan_create(
     refusals = [
         *_refuse_options(facts, options),
         *_refuse_server(facts, options),
-        *_refuse_space(directory, disk_bytes, free_bytes),
+        *_refuse_space(directory, _peak_bytes(facts, options, raw_bytes, disk_bytes), free_bytes),
     ]
     return CreatePlan(
         backup_id=backup_id,
@@ -98,11 +98,20 @@ def estimate_bytes(facts: DumpFacts, options: DumpOptions, previous: Manifest | 
         if raw is not None and not _packs(options):
             return _scaled(raw, growth), _scaled(raw, growth)
     known = [table.bytes for table in facts.tables if table.bytes is not None]
-    total = facts.database_bytes if options.format is BackupFormat.COPY else sum(known) if known else None
+    is_whole_copy = options.format is BackupFormat.COPY and not (known and (options.tables or options.exclude_tables))
+    total = facts.database_bytes if is_whole_copy else sum(known) if known else None
     if total is None:
         return None, None
     text = total if options.format is BackupFormat.COPY else int(total * _TEXT_SHARE)
     return text, int(text * _PACKED_SHARE) if _packs(options) else text
+
+
+def _peak_bytes(facts: DumpFacts, options: DumpOptions, raw: int | None, disk: int | None) -> int | None:
+    """The room that is needed while it is made: SQLite's copies are made whole before they are packed or cut down."""
+    if options.format is not BackupFormat.COPY or disk is None:
+        return disk
+    whole = facts.database_bytes or raw or 0 if options.tables or options.exclude_tables else 0
+    return disk + whole + (raw or 0 if _packs(options) else 0)
 
 
 def _growth(facts: DumpFacts, previous: Manifest | None) -> float:
@@ -150,8 +159,6 @@ def _refuse_options(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
         )
     for pattern in facts.unmatched:
         yield f"no table matches “{pattern}”: check the name, patterns are schema.table or table with * and ?"
-    if engine is EngineName.SQLITE and (options.tables or options.exclude_tables or options.schema_only):
-        yield "an SQLite backup is a copy of the whole file: --table, --exclude-table and --schema-only do not apply"
 
 
 def _refuse_server(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The history of a backup directory: every manifest, every dump without one, newest first.
 
 Whatever lies in the directory, the list is made: what cannot be read is a row that says why. Nothing is read but
-manifests, and the first bytes of foreign files. Data files are not looked at one by one: their names in the one
-listing of the directory tell that they are there.
+manifests that the index does not know, and the first bytes of foreign files. Data files are not looked at one by one:
+their names in the one listing of the directory tell that they are there.
 """
 
 import os
@@ -17,7 +17,8 @@ from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, Ba
 from dbtui.model.events import Routine
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.foreign import recognise
-from dbtui.routines.backups.manifest import SlimManifest, data_name, decode_slim, read_limited, rows_of
+from dbtui.routines.backups.index import ManifestIndex
+from dbtui.routines.backups.manifest import data_name, decode_slim, read_limited, rows_of
 from dbtui.routines.context import RoutineContext
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -31,14 +32,16 @@ def collect_entries(c: RoutineContext, directory: Path, database: str = "") -> R
     """
     yield from ()
     listing = list_directory(directory)
+    index = ManifestIndex(listing.directory, c.environ)
     entries = []
     claimed = set()
     for name, found in listing.names.items():
         if name.endswith(MANIFEST_SUFFIX):
             c.cancellation.check()
-            entry, data = read_entry(listing, found)
+            entry, data = read_entry(listing, found, index)
             claimed.add(data)
             entries.append(entry)
+    index.save()
     for name, found in listing.names.items():
         if name not in claimed and is_foreign_name(name):
             c.cancellation.check()
@@ -85,24 +88,48 @@ def stem_of(manifest_name: str) -> str:
 # ---------------------------------------------------------------- backups with a manifest
 
 
-def read_entry(listing: Listing, found: "os.DirEntry[str]") -> tuple[BackupEntry, str]:
+def read_entry(
+    listing: Listing, found: "os.DirEntry[str]", index: ManifestIndex | None = None
+) -> tuple[BackupEntry, str]:
     """Return the row of one manifest, and the name of its data in the directory (empty if unknown)."""
     try:
-        if not found.is_file(follow_symlinks=False):
-            raise DamagedBackupError("its manifest is not a regular file")
-        slim = decode_slim(read_limited(found.path))
-        began_at = _parse_time(slim.begin_time)
+        entry = _indexed_entry(listing, found, index)
     except DamagedBackupError as error:
         return _broken(listing, found.name, str(error))
     except OSError as error:
         return _broken(listing, found.name, f"its manifest cannot be read: {error.strerror}")
+    data = entry.data_path[len(listing.directory) + 1 :]
+    problem = entry.problem or _data_problem(listing, entry, data)
+    if not problem:
+        return entry, data
+    path = entry.data_path if data in listing.names else ""
+    return replace(entry, kind=EntryKind.BROKEN, problem=problem, data_path=path), data
+
+
+def _indexed_entry(listing: Listing, found: "os.DirEntry[str]", index: ManifestIndex | None) -> BackupEntry:
+    if not found.is_file(follow_symlinks=False):
+        raise DamagedBackupError("its manifest is not a regular file")
+    if index is None:
+        return _manifest_entry(listing, found)
+    about = found.stat(follow_symlinks=False)
+    known = index.find(found.name, about)
+    if known is not None:
+        return known
+    entry = _manifest_entry(listing, found)
+    index.keep(found.name, about, entry)
+    return entry
+
+
+def _manifest_entry(listing: Listing, found: "os.DirEntry[str]") -> BackupEntry:
+    """The row that a manifest alone gives, whatever became of its data."""
+    slim = decode_slim(read_limited(found.path))
     data = data_name([file.path for file in slim.files])
-    entry = BackupEntry(
+    return BackupEntry(
         backup_id=stem_of(found.name),
         kind=EntryKind.COMPLETE,
         directory=listing.directory,
         data_path=f"{listing.directory}/{data}",
-        began_at=began_at,
+        began_at=_parse_time(slim.begin_time),
         engine=slim.engine,
         flavour=slim.flavour,
         database=slim.database,
@@ -115,12 +142,8 @@ def read_entry(listing: Listing, found: "os.DirEntry[str]") -> tuple[BackupEntry
         rows=rows_of(slim.tables),
         verified_at=slim.verified_at,
         proof=slim.proof,
+        problem="it is encrypted, which this dbtui cannot read" if slim.encryption else "",
     )
-    problem = _data_problem(listing, slim, data)
-    if not problem:
-        return entry, data
-    path = entry.data_path if data in listing.names else ""
-    return replace(entry, kind=EntryKind.BROKEN, problem=problem, data_path=path), data
 
 
 def _parse_time(text: str) -> datetime:
@@ -132,19 +155,18 @@ def _parse_time(text: str) -> datetime:
         raise DamagedBackupError(f"its manifest is wrong: begin_time {shown!r} is not a time") from None
 
 
-def _data_problem(listing: Listing, slim: SlimManifest, data: str) -> str:
+def _data_problem(listing: Listing, entry: BackupEntry, data: str) -> str:
     found = listing.names.get(data)
-    shown = format_untrusted(data, 120)
     if found is None:
-        return f"its data {shown} is gone"
-    is_directory = slim.format is BackupFormat.DIRECTORY
+        return f"its data {format_untrusted(data, 120)} is gone"
+    is_directory = entry.format is BackupFormat.DIRECTORY
     try:
         is_right = found.is_dir(follow_symlinks=False) if is_directory else found.is_file(follow_symlinks=False)
     except OSError as error:
-        return f"its data {shown} cannot be read: {error.strerror}"
-    if not is_right:
-        return f"its data {shown} is not a {'directory' if is_directory else 'regular file'}"
-    return "it is encrypted, which this dbtui cannot read" if slim.encryption else ""
+        return f"its data {format_untrusted(data, 120)} cannot be read: {error.strerror}"
+    if is_right:
+        return ""
+    return f"its data {format_untrusted(data, 120)} is not a {'directory' if is_directory else 'regular file'}"
 
 
 def _broken(listing: Listing, manifest_name: str, problem: str) -> tuple[BackupEntry, str]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -62,14 +62,18 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(data: bytes) -> Manifest:
     """Return the manifest in `data`. Unknown fields are passed over. Raises DamagedBackupError with the reason."""
     manifest = _decoded(_WHOLE, data)
-    _check(manifest.format_version, manifest.begin_time, [file.path for file in manifest.files])
+    _check(manifest.format_version, manifest.begin_time)
+    data_name([file.path for file in manifest.files])
     return manifest
 
 
 def decode_slim(data: bytes) -> SlimManifest:
-    """Return what a list needs of the manifest in `data`. Raises DamagedBackupError with the reason."""
+    """Return what a list needs of the manifest in `data`. Raises DamagedBackupError with the reason.
+
+    The paths of its files are not looked at: `data_name` does that.
+    """
     slim = _decoded(_SLIM, data)
-    _check(slim.format_version, slim.begin_time, [file.path for file in slim.files])
+    _check(slim.format_version, slim.begin_time)
     return slim
 
 
@@ -86,7 +90,7 @@ def _reason(error: Exception) -> str:
     return format_untrusted(str(error), 200)
 
 
-def _check(version: int, begin_time: str, paths: list[str]) -> None:
+def _check(version: int, begin_time: str) -> None:
     if version > MANIFEST_VERSION:
         raise DamagedBackupError(
             f"its manifest has version {version}, newer than this dbtui knows", "use a newer dbtui"
@@ -111,8 +115,8 @@ def data_name(paths: list[str]) -> str:
         raise DamagedBackupError("its manifest names no file")
     names = set()
     for path in paths:
-        parts = PurePosixPath(path).parts
-        if not parts or "\0" in path or parts[0] == "/" or ".." in parts or str(PurePosixPath(*parts)) != path:
+        parts = path.split("/")
+        if "\0" in path or any(part in ("", ".", "..") for part in parts):
             raise DamagedBackupError(f"its manifest names a file outside of the backup: {format_untrusted(path, 80)!r}")
         names.add(parts[0])
     if len(names) > 1 or (len(paths) > 1 and names & set(paths)):
@@ -131,10 +135,15 @@ def parse_compression(text: str) -> Compression:
 
 def read_limited(path: str | Path) -> bytes:
     """Return a manifest file's bytes. Raises OSError, and DamagedBackupError when it is far too large for one."""
-    with Path(path).open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size <= LARGEST_BYTES:
-            return file.read(LARGEST_BYTES)
-    raise DamagedBackupError(f"its manifest has more than {LARGEST_BYTES >> 20} MB")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > LARGEST_BYTES:
+            raise DamagedBackupError(f"its manifest has more than {LARGEST_BYTES >> 20} MB")
+        data = os.read(descriptor, size + 1)
+        return data if len(data) == size else data + os.read(descriptor, LARGEST_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def rows_of(tables: "list[SlimTable] | tuple[BackupTable, ...]") -> int | None:
