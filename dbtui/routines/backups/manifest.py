@@ -99,7 +99,6 @@ def _check(version: int, begin_time: str) -> None:
         raise DamagedBackupError(
             f"its manifest is wrong: begin_time {format_untrusted(begin_time, 40)!r} is not a time"
         )
-    data_name(paths)
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
