@@ -58,6 +58,7 @@ def _submit(profile: ConnectionProfile, directory: Path, moment: datetime, compr
         routine="backup",
         target=profile.name,
         subject=profile.database,
+        changes=False,  # the history is for what the person at the keys does
         start=lambda c: backups.create_backup(c, profile, directory, options),
     )
     return JobRunner(context, History(state_dir(os.environ))).submit(request)

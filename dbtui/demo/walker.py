@@ -17,17 +17,19 @@ from dbtui.tui.widgets.inputs import PushButton
 
 PATIENCE_SECONDS = 60.0
 _FIELDS = 20
+_CELL_WIDTH = 12.2  # of Textual's picture
 # Each run of text in Textual's picture names the line it stands on.
 _TEXT = re.compile(r'<text[^>]*? x="([\d.]+)"[^>]*?clip-path="url\(#[^")]*-line-(\d+)\)"[^>]*>(.*?)</text>', re.DOTALL)
 
 
 def read_screen(app: DbtuiApp) -> list[str]:
-    """The lines on the screen, without what leads or trails them in blanks; empty ones are left out."""
-    runs: dict[int, list[tuple[float, str]]] = {}
-    for x, number, text in _TEXT.findall(app.export_screenshot()):
-        runs.setdefault(int(number), []).append((float(x), html.unescape(text)))
-    lines = ["".join(text for _, text in sorted(runs[number])).replace("\xa0", " ") for number in sorted(runs)]
-    return [line.rstrip() for line in lines if line.strip()]
+    """The lines on the screen, without trailing blanks; empty ones are left out."""
+    lines: dict[int, str] = {}
+    for x, number, text in sorted(_TEXT.findall(app.export_screenshot()), key=lambda run: float(run[0])):
+        place = int(number)
+        before = lines.get(place, "").ljust(round(float(x) / _CELL_WIDTH))
+        lines[place] = before + html.unescape(text).replace("\xa0", " ")
+    return [lines[place].rstrip() for place in sorted(lines) if lines[place].strip()]
 
 
 class Walker:
