@@ -1,0 +1,65 @@
+"""Loads a backup into an empty database, in the way that fits its format."""
+
+import time
+from pathlib import Path
+
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.load_plain import PlainLoader, refusal
+from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
+from dbtui.errors import DamagedBackupError
+from dbtui.model.backups import LoadRequest
+from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted, Warned
+
+
+def load(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
+    """Load a backup into an empty database and gather its statistics.
+
+    Raises DamagedBackupError, RefusedError before the first statement; ServerError with file, line and object;
+    ConnectError, ToolError, StorageError, Cancelled.
+    """
+    target.refuse_read_only("restoring")
+    yield from _load_plain(target, request)
+    yield from _analyze(target, request)
+
+
+def _load_plain(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
+    name = Path(request.backup.data_path).name
+    index = yield from _scan(target, request)
+    _refuse(target, index, name)
+    yield CommandRan(f"BEGIN; every statement of {request.backup.data_path}; COMMIT")
+    for remark in index.left_out:
+        yield Warned(remark)
+    yield from PlainLoader(target, request, index, None).run()
+
+
+def _scan(target: PostgresqlTarget, request: LoadRequest) -> Routine[PlainIndex]:
+    scan = scan_backup(request.backup, target.cancellation)
+    total = request.backup.manifest.uncompressed_bytes if request.backup.manifest else None
+    while True:
+        try:
+            done = next(scan)
+        except StopIteration as end:
+            index: PlainIndex = end.value
+            return index
+        yield Progressed(done, total, "bytes")
+
+
+def _refuse(target: PostgresqlTarget, index: PlainIndex, name: str) -> None:
+    if index.problems:
+        raise DamagedBackupError(index.problems[0], "nothing was changed; restore another backup")
+    grave = [risk for risk in index.risks if not risk.skippable]
+    if grave and target.collect_one("collect_login_power").is_powerful:
+        raise refusal(f"{name}:{grave[0].line}", grave[0].reason)
+
+
+def _analyze(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
+    """Let the planner know the data; a freshly loaded database has no statistics."""
+    began = time.monotonic()
+    yield StepStarted("analyze", request.database)
+    yield CommandRan("ANALYZE")
+    connection = target.connect(request.database, autocommit=True)
+    try:
+        target.rows("ANALYZE", None, connection)
+    finally:
+        connection.close()
+    yield StepFinished("analyze", time.monotonic() - began)

@@ -1,0 +1,261 @@
+"""A plain dump loaded without psql: statement by statement over one connection, in one transaction.
+
+psql would take a truncated file for a whole one and commit it, and run the commands that a hostile one holds. Here
+nothing is committed before pg_dump's last line was read, and psql commands do not exist.
+"""
+
+import re
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import errorcodes as codes
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, though its author spelt it small
+
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.failures import translate
+from dbtui.adapters.postgresql.frame import DumpFrame
+from dbtui.adapters.postgresql.load_code import LoadCode
+from dbtui.adapters.postgresql.objects import DumpedObject, parse_object
+from dbtui.adapters.postgresql.plain import PlainIndex
+from dbtui.adapters.postgresql.sql_lexer import CHUNK_BYTES, Lexer, Statement
+from dbtui.adapters.postgresql.sql_tokens import head_words
+from dbtui.adapters.postgresql.statements import Action, Verdict, assess_statement
+from dbtui.adapters.streams import open_raw, storage_errors
+from dbtui.errors import ConnectError, DamagedBackupError, DbtuiError, RefusedError, ServerError
+from dbtui.model.backups import LoadRequest
+from dbtui.model.events import Event, Progressed, Routine, Warned
+from dbtui.model.text import format_untrusted
+
+PIECE_SECONDS = 0.4
+_ABSENT = frozenset(
+    {codes.UNDEFINED_TABLE, codes.UNDEFINED_OBJECT, codes.UNDEFINED_FUNCTION, codes.UNDEFINED_COLUMN,
+     codes.INVALID_SCHEMA_NAME, codes.DEPENDENT_OBJECTS_STILL_EXIST}
+)  # fmt: skip
+_RIGHTS = frozenset({codes.INSUFFICIENT_PRIVILEGE, codes.UNDEFINED_OBJECT})
+#: Statements whose failure for these reasons leaves the data whole: by kind, the codes.
+_BEARABLE: dict[str, frozenset[str]] = {
+    "COMMENT": frozenset({codes.INSUFFICIENT_PRIVILEGE}),
+    "SECURITY LABEL": frozenset({codes.INSUFFICIENT_PRIVILEGE, codes.INVALID_PARAMETER_VALUE}),
+    "EVENT TRIGGER": frozenset({codes.INSUFFICIENT_PRIVILEGE}),
+    "LANGUAGE": frozenset({codes.DUPLICATE_OBJECT}),
+    "SET": frozenset({codes.UNDEFINED_OBJECT, codes.INVALID_PARAMETER_VALUE}),
+}
+_COPY_LINE = re.compile(r"^COPY .*?, line (\d+)", re.DOTALL)
+
+
+class CopyFeed:
+    """COPY data as a file that psycopg2 reads, cut into pieces that last less than a second, between rows."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self._deadline = 0.0
+        self._piece_ended = False
+        self.exhausted = False
+        self.error: DbtuiError | None = None
+
+    def begin_piece(self) -> int:
+        """Let the next piece begin; returns how many lines were taken out of the dump but not yet sent."""
+        self._deadline, self._piece_ended = time.monotonic() + PIECE_SECONDS, False
+        return self._rest.count(b"\n")
+
+    def read(self, _size: int = -1) -> bytes:
+        """Return the next bytes, nothing at the end of a piece."""
+        if self._piece_ended:
+            return b""
+        data, self._rest = self._rest or self._next(), b""
+        if data and time.monotonic() >= self._deadline and (cut := data.rfind(b"\n") + 1):
+            data, self._rest, self._piece_ended = data[:cut], data[cut:], True
+        return data
+
+    def readline(self, _size: int = -1) -> bytes:
+        """What psycopg2's file type asks for besides; it reads COPY data with `read`."""
+        return self.read()
+
+    def _next(self) -> bytes:
+        try:
+            data = next(self._chunks, b"")
+        except DbtuiError as error:  # psycopg2 would hide it behind its own
+            self.error = error
+            raise
+        self.exhausted = not data
+        return data
+
+
+class PlainLoader:
+    """One load. `chosen`: offsets of the statements to run, None for all; `deferred` run after everything else."""
+
+    def __init__(
+        self, target: PostgresqlTarget, request: LoadRequest, index: PlainIndex, chosen: frozenset[int] | None
+    ) -> None:
+        self._target = target
+        self._request = request
+        self._index = index
+        self._chosen = chosen
+        self._path = Path(request.backup.data_path)
+        self._connection = target.connect(request.database)
+        self._code = LoadCode() if target.collect_one("collect_login_power").is_powerful else None
+        self._roles = {row.role_name for row in target.collect("collect_role_names")}
+        self._deferred: list[tuple[Statement, DumpedObject]] = []
+        self._warnings: list[str] = []
+
+    def run(self) -> Routine[None]:
+        """Load everything and commit. Raises ServerError, ConnectError, DamagedBackupError, RefusedError, Cancelled."""
+        try:
+            with open_raw(self._path, self._request.backup.compression) as stream, storage_errors(self._path):
+                yield from self._load(Lexer(stream, self._path.name))
+            self._connection.commit()
+        finally:
+            self._connection.close()
+
+    def _load(self, lexer: Lexer) -> Generator[Event, None, None]:
+        self._target.collect("prepare_load", self._connection)
+        frame = DumpFrame(self._path.name)
+        next_tick = 0.0
+        with self._connection.cursor(cursor_factory=Cursor) as cursor:
+            for statement in lexer:
+                if problem := frame.follow(statement):
+                    raise DamagedBackupError(problem, "nothing was changed; restore another backup")
+                if not statement.is_command:
+                    yield from self._take(cursor, lexer, statement)
+                if time.monotonic() >= next_tick:
+                    self._target.cancellation.check()
+                    yield from self._report(lexer, "")
+                    next_tick = time.monotonic() + PIECE_SECONDS
+            for problem in frame.close(lexer.trailing_comments):
+                raise DamagedBackupError(problem, "nothing was changed; restore another backup")
+            for statement, about in self._deferred:
+                self._run(cursor, statement, "EVENT TRIGGER", about)
+            cursor.execute("RESET SESSION AUTHORIZATION; RESET ALL")
+        yield from self._report(lexer, "")
+
+    def _report(self, lexer: Lexer, detail: str) -> Generator[Event, None, None]:
+        for warning in self._warnings:
+            yield Warned(warning)
+        self._warnings.clear()
+        yield Progressed(lexer.offset, self._index.raw_bytes or None, "bytes", detail)
+
+    def _take(self, cursor: Cursor, lexer: Lexer, statement: Statement) -> Generator[Event, None, None]:
+        verdict = assess_statement(statement)
+        if verdict.action is Action.REFUSE:
+            raise DamagedBackupError(f"{self._at(statement)}: {verdict.reason}", "nothing was changed")
+        if verdict.action is Action.LEAVE_OUT or not self._may_run(statement, verdict):
+            return
+        if self._chosen is not None and not self._is_chosen(statement, verdict):
+            return
+        if statement.has_data:
+            yield from self._copy(cursor, lexer, statement)
+            return
+        if verdict.kind == "INSERT":
+            self._execute(cursor, statement, verdict.kind)
+            return
+        about = parse_object(statement.text, verdict.kind)
+        if self._request.skip_owners and self._is_about_roles(statement, about):
+            return
+        if about.kind == "EVENT TRIGGER" and verdict.action is Action.RUN:
+            self._deferred.append((statement, about))
+        else:
+            self._run(cursor, statement, verdict.kind, about, is_optional=verdict.action is Action.TRY)
+
+    def _is_chosen(self, statement: Statement, verdict: Verdict) -> bool:
+        if verdict.kind == "INSERT":
+            return parse_object(statement.text, "INSERT").key in self._chosen_tables
+        return statement.offset in (self._chosen or ())
+
+    @property
+    def _chosen_tables(self) -> set[tuple[bytes, bytes]]:
+        return {(table.schema.encode(), table.name.encode()) for table in self._request.tables}
+
+    def _may_run(self, statement: Statement, verdict: Verdict) -> bool:
+        """Whether a login with power over the server may run it; refuse what cannot be left out."""
+        risk = self._code.examine(statement.text, verdict.kind) if self._code else None
+        if risk is None:
+            return True
+        if risk.skippable:
+            self._warnings.append(f"{self._at(statement)}: {verdict.kind} was left out: {risk.reason}")
+            return False
+        raise refusal(self._at(statement), risk.reason)
+
+    def _is_about_roles(self, statement: Statement, about: DumpedObject) -> bool:
+        if about.kind in ("ACL", "DEFAULT ACL"):
+            return True
+        words = head_words(statement.text, 3)
+        if words[:1] == ("RESET",) or words[1:2] == ("SESSION",) or words[1:2] == ("ROLE",):
+            return True
+        if about.kind == "POLICY" and not {self._index.text_of(role) for role in about.roles} <= self._roles:
+            self._warnings.append(f"{self._at(statement)}: a policy was left out: its role does not exist here")
+            return True
+        return words[:1] == ("ALTER",) and bool(about.roles)
+
+    def _run(
+        self, cursor: Cursor, statement: Statement, kind: str, about: DumpedObject, *, is_optional: bool = False
+    ) -> None:
+        bearable = _ABSENT if is_optional else _BEARABLE.get(kind, frozenset())
+        if about.roles and statement.text[:5].upper() == b"ALTER":
+            bearable = _RIGHTS
+        if kind == "SCHEMA" and about.name == b"public":
+            bearable = bearable | {codes.DUPLICATE_SCHEMA}
+        if not bearable:
+            self._execute(cursor, statement, kind, about)
+            return
+        cursor.execute("SAVEPOINT dbtui")
+        try:
+            cursor.execute(statement.text)
+        except psycopg2.Error as error:
+            if error.pgcode not in bearable:
+                raise self._failure(error, statement, kind, about) from error
+            cursor.execute("ROLLBACK TO SAVEPOINT dbtui")
+            if kind != "SCHEMA" and not is_optional:
+                self._warnings.append(str(self._failure(error, statement, kind, about)))
+        cursor.execute("RELEASE SAVEPOINT dbtui")
+
+    def _execute(self, cursor: Cursor, statement: Statement, kind: str, about: DumpedObject | None = None) -> None:
+        try:
+            cursor.execute(statement.text)
+        except psycopg2.Error as error:
+            raise self._failure(error, statement, kind, about) from error
+
+    def _copy(self, cursor: Cursor, lexer: Lexer, statement: Statement) -> Generator[Event, None, None]:
+        feed = CopyFeed(lexer.copy_chunks())
+        about = parse_object(statement.text, "COPY")
+        shown = self._show(about)
+        while not feed.exhausted:
+            lines_before = lexer.data_lines - feed.begin_piece()
+            try:
+                cursor.copy_expert(statement.text, feed, CHUNK_BYTES)
+            except psycopg2.Error as error:
+                if feed.error is not None:
+                    raise feed.error from None
+                raise self._failure(error, statement, "COPY", about, lines_before) from error
+            self._target.cancellation.check()
+            yield from self._report(lexer, shown)
+
+    def _failure(
+        self, error: psycopg2.Error, statement: Statement, kind: str, about: DumpedObject | None, lines: int = 0
+    ) -> DbtuiError:
+        """Name file, line and object. The server's context is not repeated: it holds data."""
+        self._target.cancellation.check()
+        found = _COPY_LINE.match(error.diag.context or "") if kind == "COPY" else None
+        line = statement.line + lines + int(found[1]) if found else statement.line
+        what = f"{self._path.name}:{line}: {kind} {self._show(about)}" if about else f"{self._path.name}:{line}: {kind}"
+        failure = translate(error, what)
+        if isinstance(failure, (ServerError, ConnectError)):
+            return failure
+        return ServerError(failure.message, failure.hint)
+
+    def _show(self, about: DumpedObject) -> str:
+        names = [self._index.text_of(name) for name in about.key if name]
+        return format_untrusted(".".join(names), 200)
+
+    def _at(self, statement: Statement) -> str:
+        return f"{self._path.name}:{statement.line}"
+
+
+def refusal(where: str, reason: str) -> RefusedError:
+    """Return the RefusedError for a statement that would run opaque code with a powerful login."""
+    return RefusedError(
+        f"{where}: restoring would run code of the dump with this login's power over the server: {reason}",
+        "restore with a login that is neither a superuser nor allowed to run programs or touch files there",
+    )
