@@ -1,0 +1,35 @@
+"""The SQLite adapter, as adapters.registry looks for it."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.sqlite import connect, status
+from dbtui.adapters.sqlite.backups import SqliteBackups
+from dbtui.adapters.sqlite.connect import SqliteTarget
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
+
+
+class SqliteAdapter:
+    """SQLite. See adapters.adapter.Adapter."""
+
+    engine = EngineName.SQLITE
+    backups: BackupAdapter = SqliteBackups()
+
+    def open_target(
+        self,
+        profile: ConnectionProfile,
+        password: Secret | None,
+        cancellation: Cancellation,
+        environ: Mapping[str, str],
+    ) -> Target:
+        """See connect.open_target."""
+        return connect.open_target(profile, password, cancellation, environ)
+
+    def collect_status(self, target: Target) -> TargetStatus:
+        """See status.collect_status."""
+        return status.collect_status(cast(SqliteTarget, target))
+
+
+ADAPTER: Adapter = SqliteAdapter()

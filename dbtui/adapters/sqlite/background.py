@@ -1,0 +1,57 @@
+"""Work that blocks inside SQLite runs in a thread of its own, so that a routine can go on telling and be cancelled."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar
+
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.model.events import Event, Routine
+
+ResultT = TypeVar("ResultT")
+_TICK_SECONDS = 0.1
+
+
+class Background(Generic[ResultT]):
+    """`work` running in a thread. Leaving the block before its end calls `stop`, again and again, until it has ended.
+
+    SQLite forgets an interrupt that arrives between two statements: hence again and again.
+    """
+
+    def __init__(self, work: Callable[[], ResultT], stop: Callable[[], None], cancellation: Cancellation) -> None:
+        self._work = work
+        self._stop = stop
+        self._cancellation = cancellation
+        self._result: list[ResultT] = []
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sqlite work", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._work())
+        except BaseException as error:  # it is raised again in the thread that waits
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        while not self._ended.wait(_TICK_SECONDS / 2):
+            self._stop()
+        self._thread.join()
+
+    def wait(self, tell: Callable[[], Event]) -> Routine[ResultT]:
+        """Yield what `tell` says a few times a second until the work has ended; return its result or raise its error.
+
+        Raises Cancelled.
+        """
+        while not self._ended.wait(_TICK_SECONDS):
+            self._cancellation.check()
+            yield tell()
+        if self._error is not None:
+            self._cancellation.check()
+            raise self._error
+        return self._result[0]
