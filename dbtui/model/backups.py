@@ -240,6 +240,7 @@ class DumpFacts:
     tool_path: str
     tool_version: str
     tool_major: int = 0
+    tool_lacks_zstd: bool = False  # of a version that knows zstd, but built without it
     tables: tuple[TableFacts, ...] = ()
     unmatched: tuple[str, ...] = ()
     database_bytes: int | None = None

@@ -56,6 +56,7 @@ class PostgresqlTarget:
         self.environ = environ
         self._scopes = ExitStack()
         self._connections: list[Connection] = []
+        self._processes: list[int] = []
         self._parameters = parse_conninfo(profile.url)
         self._password = _choose_password(password, self._parameters, environ)
         self._settings = _take_settings(self._parameters)
@@ -100,6 +101,7 @@ class PostgresqlTarget:
         except psycopg2.Error as error:
             raise translate_connect(error, parameters) from None  # its frames hold the password
         self._connections.append(made)
+        self._processes.append(made.info.backend_pid)
         made.cursor_factory = NamedTupleCursor
         if self.profile.read_only:
             made.set_session(readonly=True)
@@ -211,8 +213,8 @@ class PostgresqlTarget:
             made.close()
 
     def own_processes(self) -> list[int]:
-        """Return the server's process numbers of this target's own sessions."""
-        return [made.info.backend_pid for made in self._connections if not made.closed]
+        """Return the server's process numbers of this target's own sessions, present and past."""
+        return list(self._processes)
 
     def maintenance_database(self, *avoided: str) -> str:
         """Return a database to stand in while `avoided` are created, renamed or dropped. Raises ServerError."""

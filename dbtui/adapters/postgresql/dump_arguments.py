@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot
+from dbtui.adapters.postgresql.tools import ZSTD_SINCE
 from dbtui.errors import ToolError
 from dbtui.model.backups import BackupFormat, CompressionKind, DumpRequest
 
-#: pg_dump packs with zstd itself from this major version on.
-_ZSTD_SINCE = 16
 _LEVELS = {CompressionKind.GZIP: 6, CompressionKind.ZSTD: 1}
 
 
 def packs_itself(request: DumpRequest) -> bool:
-    """Whether pg_dump does the compression of an archive: all but zstd before 16."""
-    return request.options.compression.kind is not CompressionKind.ZSTD or request.facts.tool_major >= _ZSTD_SINCE
+    """Whether pg_dump does the compression of an archive: all but zstd before 16, or built without it."""
+    has_zstd = request.facts.tool_major >= ZSTD_SINCE and not request.facts.tool_lacks_zstd
+    return has_zstd or request.options.compression.kind is not CompressionKind.ZSTD
 
 
 def check_compression(request: DumpRequest) -> None:
@@ -22,7 +22,7 @@ def check_compression(request: DumpRequest) -> None:
     if request.options.format is BackupFormat.DIRECTORY and not packs_itself(request):
         raise ToolError(
             f"pg_dump {request.facts.tool_version} cannot compress the directory format with zstd",
-            f"choose gzip, another format, or pg_dump {_ZSTD_SINCE} or newer",
+            f"choose gzip, another format, or pg_dump {ZSTD_SINCE} or newer",
         )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.sql import quote_name, quote_table
 from dbtui.adapters.postgresql.tables import CatalogTable, Catalogue, collect_catalogue
-from dbtui.model.backups import DumpFacts, DumpOptions, TableFacts, TableName
+from dbtui.adapters.postgresql.tools import lacks_zstd
+from dbtui.model.backups import CompressionKind, DumpFacts, DumpOptions, TableFacts, TableName
 from dbtui.model.text import format_duration, format_untrusted
 
 _LONG_SECONDS = 300
@@ -27,6 +28,7 @@ def collect_dump_facts(target: PostgresqlTarget, options: DumpOptions) -> DumpFa
         tool_path=tool.path,
         tool_version=tool.version,
         tool_major=tool.major,
+        tool_lacks_zstd=options.compression.kind is CompressionKind.ZSTD and lacks_zstd(tool),
         tables=_table_facts(catalogue.listed(chosen)),
         unmatched=unmatched,
         database_bytes=remarks.size_bytes,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dbtui.adapters.processes import tool_output
+from dbtui.adapters.processes import ChildTool, tool_output
 from dbtui.errors import ToolError
 
 _INSTALLED = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin", "usr/local/pgsql/bin")
 BINARIES_VARIABLE = "DBTUI_PG_BIN"
+#: pg_dump packs with zstd itself from this major version on, if it was built with it.
+ZSTD_SINCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,18 @@ def find_tool(name: str, server_version_number: int, environ: Mapping[str, str])
         raise ToolError(f"{name} is not installed here and the server is PostgreSQL {major}", hint)
     versions = ", ".join(f"{tool.version} ({tool.path})" for tool in tools)
     raise ToolError(f"every {name} here is older than the server, which is PostgreSQL {major}: found {versions}", hint)
+
+
+@cache
+def lacks_zstd(tool: Tool) -> bool:
+    """Whether a pg_dump that is new enough to pack with zstd was built without it. It says so before it connects."""
+    nowhere = "host=/nonexistent connect_timeout=1"
+    argv = [tool.path, "--format=custom", "--compress=zstd:1", f"--file={os.devnull}", "--no-password", "-d", nowhere]
+    if tool.major < ZSTD_SINCE:
+        return False
+    with ChildTool(argv) as asked:
+        asked.wait()
+        return any("does not support compression" in line for line in asked.messages)
 
 
 def _directories(environ: Mapping[str, str]) -> Iterator[Path]:

@@ -58,7 +58,9 @@ def plan_create(
     """
     options = fit_options(facts.info.engine, options)
     backup_id = choose_backup_id(database, now, is_taken)
-    data_name = backup_id + data_suffix(options.format, options.compression, facts.tool_major)
+    data_name = backup_id + data_suffix(
+        options.format, options.compression, 0 if facts.tool_lacks_zstd else facts.tool_major
+    )
     raw_bytes, disk_bytes = estimate_bytes(facts, options, previous)
     refusals = [
         *_refuse_options(facts, options),
@@ -151,10 +153,10 @@ def _refuse_options(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
     if (
         options.format is BackupFormat.DIRECTORY
         and options.compression.kind is CompressionKind.ZSTD
-        and facts.tool_major < FIRST_PG_DUMP_WITH_ZSTD
+        and (facts.tool_lacks_zstd or facts.tool_major < FIRST_PG_DUMP_WITH_ZSTD)
     ):
         yield (
-            f"{facts.tool} {facts.tool_version} cannot write a directory with zstd (16 is the first that can): "
+            f"{facts.tool} {facts.tool_version} cannot write a directory with zstd (16, built with it, is the first that can): "
             "use --compress gzip:1, or another format"
         )
     for pattern in facts.unmatched:
