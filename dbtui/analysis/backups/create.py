@@ -156,7 +156,7 @@ def _refuse_options(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
         and (facts.tool_lacks_zstd or facts.tool_major < FIRST_PG_DUMP_WITH_ZSTD)
     ):
         yield (
-            f"{facts.tool} {facts.tool_version} cannot write a directory with zstd (16, built with it, is the first that can): "
+            f"{facts.tool} {facts.tool_version} cannot write a directory with zstd (from 16 on it may): "
             "use --compress gzip:1, or another format"
         )
     for pattern in facts.unmatched:
