@@ -20,8 +20,8 @@ APP_LINES = 200
 
 FORBIDDEN_FUNCTION_PREFIXES = ("get_", "do_", "handle", "process_", "kill")
 FORBIDDEN_WORDS = {"manager", "helper", "helpers", "util", "utils", "common", "misc"}
-# The names of Textual's and other libraries' own hooks that must be spelt their way.
-FOREIGN_HOOKS = {"get_system_commands", "get_default_screen", "get_key_display", "get_css_variables"}
+# Hooks of click and Textual that are overridden, and so must be spelt their way.
+FOREIGN_HOOKS = {"get_command", "get_content_height", "get_content_width", "_handle_exception"}
 
 HEAVY_MODULES = ("textual", "rich", "sqlalchemy", "psycopg2", "pymysql", "zstandard", "dbtui.tui", "dbtui.demo")
 
