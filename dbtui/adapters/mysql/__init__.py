@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: the same file names as in every engine's folder."""

@@ -1,0 +1,100 @@
+"""The backup half of the adapter: every method's work is in the module of that name."""
+
+from collections.abc import Sequence
+
+from dbtui.adapters.adapter import Target
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, names, swap
+from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.model.backups import (
+    BackupContents,
+    BackupTable,
+    DestinationFacts,
+    DumpFacts,
+    DumpOptions,
+    DumpRequest,
+    DumpResult,
+    LoadRequest,
+    RestoreFacts,
+    StoredBackup,
+    TableName,
+    TableSample,
+)
+from dbtui.model.events import Routine
+
+
+def narrow(target: Target) -> MysqlTarget:
+    """Return the target as what it is; one of another engine is a mistake of the program."""
+    if not isinstance(target, MysqlTarget):
+        raise TypeError(f"{type(target).__name__} is no MySQL target")
+    return target
+
+
+class MysqlBackups:
+    """Dumps, reads and loads MySQL and MariaDB backups; see `dbtui.adapters.adapter.BackupAdapter`."""
+
+    def collect_dump_facts(self, target: Target, options: DumpOptions) -> DumpFacts:
+        """Ask server and machine what planning a dump needs."""
+        return facts.collect_dump_facts(narrow(target), options)
+
+    def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
+        """Write the dump."""
+        return dump.dump(narrow(target), request)
+
+    def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
+        """Read what a backup holds."""
+        return contents.collect_contents(backup, cancellation)
+
+    def show_definition(self, backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
+        """Return the SQL that creates a table."""
+        return contents.show_definition(backup, table, cancellation)
+
+    def collect_sample(
+        self, backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation
+    ) -> TableSample:
+        """Return a table's first rows."""
+        return contents.collect_sample(backup, table, limit, cancellation)
+
+    def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
+        """Look for damage and hostile contents."""
+        return check.check_archive(backup, cancellation)
+
+    def collect_destination(self, target: Target, database: str) -> DestinationFacts:
+        """Look at the database a restore would fill."""
+        return databases.collect_destination(narrow(target), database)
+
+    def collect_restore_facts(
+        self, target: Target, backup: StoredBackup, contents: BackupContents, database: str
+    ) -> RestoreFacts:
+        """Ask server and machine what planning a restore needs."""
+        return databases.collect_restore_facts(narrow(target), backup, contents, database)
+
+    def create_database(self, target: Target, database: str, like: str, contents: BackupContents) -> None:
+        """Create an empty database."""
+        databases.create_database(narrow(target), database, like, contents)
+
+    def load(self, target: Target, request: LoadRequest) -> Routine[None]:
+        """Load a backup into an empty database."""
+        return load.load(narrow(target), request)
+
+    def count_rows(
+        self, target: Target, database: str, tables: Sequence[TableName]
+    ) -> Routine[tuple[BackupTable, ...]]:
+        """Count rows exactly."""
+        return counts.count_rows(narrow(target), database, tables)
+
+    def swap_database(self, target: Target, live: str, fresh: str, kept: str) -> Routine[None]:
+        """Make `fresh` the database called `live`, keep the old one as `kept`."""
+        return swap.swap_database(narrow(target), live, fresh, kept)
+
+    def drop_database(self, target: Target, database: str) -> None:
+        """Drop a database that this run created."""
+        databases.drop_database(narrow(target), database)
+
+    def kept_name(self, target: Target, database: str, stamp: str) -> str:
+        """Return the name under which a replaced database is kept."""
+        return names.cut_name(database, f"__old_{stamp}")
+
+    def new_name(self, target: Target, database: str, suffix: str) -> str:
+        """Return a name for a new database."""
+        return names.cut_name(database, suffix)

@@ -1,0 +1,41 @@
+"""Looking for what a checksum cannot show: a missing end, statements that do more than a dump needs."""
+
+import time
+
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.mysql.cursor import Refusal
+from dbtui.adapters.mysql.plain import DumpFile
+from dbtui.adapters.mysql.statements import Judge
+from dbtui.errors import DamagedBackupError
+from dbtui.model.backups import StoredBackup
+from dbtui.model.events import Progressed, Routine
+
+_SHOWN = 20
+_TICK_SECONDS = 0.2
+
+
+def check_archive(backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
+    """Read the whole dump and judge every statement; return what is wrong, a sentence each. Nothing of it is run."""
+    problems: list[str] = []
+    next_tick = time.monotonic() + _TICK_SECONDS
+    try:
+        with DumpFile(backup, cancellation) as dump:
+            judge = Judge(source=dump.source)
+            for statement in dump.statements():
+                try:
+                    judge.judge(statement)
+                except Refusal as refusal:
+                    problems.append(f"{dump.name}, line {statement.line}: {refusal.message}")
+                if len(problems) >= _SHOWN:
+                    break
+                if time.monotonic() >= next_tick:
+                    yield Progressed(dump.raw_bytes, dump.expected_bytes, "bytes")
+                    next_tick = time.monotonic() + _TICK_SECONDS
+            if len(problems) < _SHOWN and not dump.is_complete:
+                problems.append(f"{dump.name} is truncated: its last line is missing")
+            expected = backup.manifest.uncompressed_bytes if backup.manifest else None
+            if not problems and expected is not None and expected != dump.raw_bytes:
+                problems.append(f"{dump.name} has {dump.raw_bytes} bytes of text instead of {expected}")
+    except DamagedBackupError as error:
+        problems.append(error.message)
+    return tuple(problems)

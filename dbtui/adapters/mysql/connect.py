@@ -1,0 +1,290 @@
+"""An open connection to a MySQL or MariaDB server: questions are asked on it, and tools are given a login like its own."""
+
+import contextlib
+import os
+import queue
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import DictCursor
+
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.mysql.failures import INTERRUPTED, LOST, split_error, translate, translate_connect
+from dbtui.adapters.mysql.options import MysqlOptions, collect_options, format_tool_options
+from dbtui.adapters.queries import query
+from dbtui.errors import Cancelled, ConnectError, RefusedError, ServerError
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
+
+if TYPE_CHECKING:
+    MysqlConnection = Connection[DictCursor]
+else:
+    MysqlConnection = Connection
+
+Row = dict[str, Any]
+
+_REPEAT_SECONDS = 0.2
+_PATIENCE_SECONDS = 5.0
+_BIND = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+
+
+@cache
+def statement(name: str, version: tuple[int, ...] = (9999,)) -> str:
+    """Return the SQL called `name` in queries.sql, with PyMySQL's binds in place of `:name`."""
+    return _BIND.sub(r"%(\1)s", query(__package__, name, version).replace("%", "%%"))
+
+
+class MysqlTarget:
+    """A login on one server. Its own connection asks short questions; `connect` opens others for longer work."""
+
+    def __init__(
+        self,
+        profile: ConnectionProfile,
+        password: Secret | None,
+        cancellation: Cancellation,
+        environ: Mapping[str, str],
+    ) -> None:
+        """Connect, to no database yet: it may not exist. Raises ConnectError, AuthenticationError, UsageError."""
+        self.profile = profile
+        self.cancellation = cancellation
+        self.environ = environ
+        self.options = collect_options(profile, password, environ)
+        self.switched_off_events: dict[str, tuple[str, ...]] = {}  # by database: what loading left disabled
+        self._scopes = ExitStack()
+        self._connections: list[MysqlConnection] = []
+        try:
+            self._connection = self.connect("")
+            self.info = self._introduce()
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<MysqlTarget {self.options.server}>"
+
+    def connect(self, database: str, *, shielded: bool = False) -> MysqlConnection:
+        """Open another connection, autocommitting, to `database` or none; it is closed with the target at the latest.
+
+        A requested stop ends its statements, unless it is `shielded`: for undoing what a cancelled run began.
+        Raises ConnectError, AuthenticationError, Cancelled.
+        """
+        made = self._open(database) if shielded else self._open_unless_cancelled(database)
+        self._connections.append(made)
+        if not shielded:
+            self._scopes.enter_context(self.cancellation.interrupting(lambda: self._interrupt(made)))
+        if self.profile.read_only:
+            self.rows("SET SESSION TRANSACTION READ ONLY", on=made)
+        return made
+
+    def _open(self, database: str) -> MysqlConnection:
+        options = self.options
+        verifies = options.tls in ("verify_ca", "verify_identity")
+        tls: dict[str, Any] = {"ssl_disabled": True} if options.tls == "disabled" or options.socket else {}
+        if not tls and options.tls != "preferred":
+            tls = {
+                "ssl_ca": options.tls_ca or None,
+                "ssl_verify_cert": verifies,
+                "ssl_verify_identity": options.tls == "verify_identity",
+            }
+        if not options.socket and options.tls != "disabled" and options.tls_cert:
+            tls |= {"ssl_cert": options.tls_cert, "ssl_key": options.tls_key or None}
+        # As bytes: PyMySQL would encode it as Latin-1.
+        secret = options.password.reveal().encode() if options.password else b""
+        try:
+            return pymysql.connect(
+                user=options.user,
+                password=secret,  # type: ignore[arg-type]
+                host=options.host,
+                port=options.port,
+                unix_socket=options.socket or None,
+                database=database or None,
+                charset=options.charset,
+                connect_timeout=options.connect_timeout,
+                autocommit=True,
+                local_infile=False,
+                program_name="dbtui",
+                cursorclass=DictCursor,
+                **tls,
+            )
+        except (pymysql.Error, OSError, LookupError, RuntimeError) as error:
+            raise translate_connect(error, options) from None  # its frames hold the password
+
+    def _open_unless_cancelled(self, database: str) -> MysqlConnection:
+        """Connect on a thread of its own, and give it up at once when a stop is requested."""
+        outcomes: queue.SimpleQueue[MysqlConnection | Exception | None] = queue.SimpleQueue()
+
+        def attempt() -> None:
+            try:
+                outcomes.put(self._open(database))
+            except Exception as error:  # handed to the thread that waits
+                outcomes.put(error)
+            if abandoned.is_set():
+                _close_all(outcomes)
+
+        abandoned = threading.Event()
+        with self.cancellation.interrupting(lambda: outcomes.put(None)):
+            threading.Thread(target=attempt, name="connecting", daemon=True).start()
+            outcome = outcomes.get()
+        if outcome is None:
+            abandoned.set()
+            _close_all(outcomes)
+            raise Cancelled(f"cancelled ({self.cancellation.reason})")
+        if isinstance(outcome, Exception):
+            self.cancellation.check()
+            raise outcome
+        return outcome
+
+    def _interrupt(self, made: MysqlConnection) -> None:
+        threading.Thread(target=self._cancel_until_closed, args=(made,), name="cancelling", daemon=True).start()
+
+    def _cancel_until_closed(self, made: MysqlConnection) -> None:
+        """Send KILL QUERY again and again: one that overtakes its statement is forgotten by the server."""
+        began = time.monotonic()
+        try:
+            second = self._open("")
+        except ConnectError:
+            _shut_socket(made)
+            return
+        try:
+            while made.open:
+                with second.cursor() as cursor:
+                    cursor.execute(f"KILL QUERY {made.thread_id()}")
+                if time.monotonic() - began > _PATIENCE_SECONDS:
+                    _shut_socket(made)
+                    return
+                time.sleep(_REPEAT_SECONDS)
+        except pymysql.Error as error:
+            if split_error(error)[0] != 1094:  # the session is gone, which is what was wanted
+                _shut_socket(made)
+        finally:
+            second.close()
+
+    def _introduce(self) -> ServerInfo:
+        row = self.collect_one("introduce_server")
+        said = str(row["version"])
+        flavour = "MariaDB" if "mariadb" in f"{said} {row['version_comment']}".lower() else "MySQL"
+        version = (re.findall(r"\d+\.\d+\.\d+", said.removeprefix("5.5.5-")) or ["0.0.0"])[0]
+        major, minor, patch = (int(part) for part in version.split("."))
+        self.is_encrypted = bool(self.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"])
+        grants = self.collect_grants()
+        everywhere = " ".join(grant for grant in grants if " ON *.* " in grant)
+        return ServerInfo(
+            engine=EngineName.MYSQL,
+            flavour=flavour,
+            version=version,
+            version_number=major * 10000 + minor * 100 + patch,
+            role="replica" if self._is_replica(flavour, (major, minor, patch)) else "primary",
+            database=self.options.database,
+            user=str(row["login"]),
+            is_superuser=bool(re.search(r"\b(?:ALL PRIVILEGES|SUPER)\b", everywhere)),
+        )
+
+    def _is_replica(self, flavour: str, version: tuple[int, ...]) -> bool:
+        is_new = version >= ((10, 5, 1) if flavour == "MariaDB" else (8, 0, 22))
+        try:
+            return bool(self.rows("SHOW REPLICA STATUS" if is_new else "SHOW SLAVE STATUS"))
+        except ServerError as error:
+            if error.code not in ("1227", "1064", "1235"):
+                raise
+            return False
+
+    def collect_grants(self) -> tuple[str, ...]:
+        """Return what this login may do, as SHOW GRANTS says it, upper-cased words and quoted names as they come."""
+        return tuple(str(next(iter(row.values()))) for row in self.rows("SHOW GRANTS"))
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether the server is MariaDB."""
+        return self.info.flavour == "MariaDB"
+
+    @property
+    def database(self) -> str:
+        """The database that the profile names; empty when it names none."""
+        return self.options.database
+
+    def rows(
+        self, sql: str, binds: Mapping[str, Any] | None = None, on: MysqlConnection | None = None, what: str = ""
+    ) -> list[Row]:
+        """Run one statement and return its rows, read by column name.
+
+        `binds` None: the text is sent as it is. Raises ServerError, ConnectError, Cancelled.
+        """
+        used = on or self._connection
+        with self.translating(what), used.cursor() as cursor:
+            cursor.execute(sql, binds)
+            return list(cursor.fetchall())
+
+    def collect(self, name: str, on: MysqlConnection | None = None, **binds: Any) -> list[Row]:
+        """Ask the question called `name` in queries.sql and return its rows."""
+        if on is None:
+            self.cancellation.check()
+        return self.rows(statement(name), binds, on)
+
+    def collect_one(self, name: str, on: MysqlConnection | None = None, **binds: Any) -> Row:
+        """Ask a question that has exactly one row as its answer."""
+        return self.collect(name, on, **binds)[0]
+
+    @contextmanager
+    def translating(self, what: str = "") -> Iterator[None]:
+        """Turn PyMySQL's errors in the block into ours, and into Cancelled when a stop was requested."""
+        try:
+            yield
+        except (pymysql.Error, OSError, RuntimeError) as error:
+            if self.cancellation.requested and split_error(error)[0] in (0, *LOST, *INTERRUPTED):
+                self.cancellation.check()
+            raise translate(error, what) from error
+
+    def refuse_read_only(self, what: str) -> None:
+        """Raise RefusedError when the profile allows no changes."""
+        if self.profile.read_only:
+            raise RefusedError(f"{what} is refused: profile {self.profile.name} is read-only", "use another profile")
+
+    @contextmanager
+    def tool_arguments(self, is_mariadb_tool: bool) -> Iterator[str]:
+        """Yield the first argument that logs a tool in as this target: an option file only this user can read.
+
+        The file is gone when the block ends.
+        """
+        text = format_tool_options(self.options, is_encrypted=self.is_encrypted, is_mariadb_tool=is_mariadb_tool)
+        with tempfile.TemporaryDirectory(prefix="dbtui-") as directory:
+            path = Path(directory) / "client.cnf"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            yield f"--defaults-file={path}"
+
+    def close(self) -> None:
+        """Close every connection. Never raises."""
+        for made in self._connections:
+            close_quietly(made)
+        self._scopes.close()
+
+
+def close_quietly(made: MysqlConnection) -> None:
+    """Close a connection; one that is closed or lost already is what was wanted."""
+    with contextlib.suppress(pymysql.Error, OSError):
+        made.close()
+
+
+def _close_all(outcomes: "queue.SimpleQueue[MysqlConnection | Exception | None]") -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            late = outcomes.get_nowait()
+            if isinstance(late, Connection):
+                close_quietly(late)
+
+
+def _shut_socket(made: MysqlConnection) -> None:
+    """Wake a thread that waits for a server which no longer answers."""
+    wire = getattr(made, "_sock", None)
+    with contextlib.suppress(OSError):
+        if wire is not None:
+            wire.shutdown(2)

@@ -1,0 +1,195 @@
+"""Loading a dump: our own client, which sends one judged statement after another and knows no commands.
+
+A server that takes several statements in one packet is not asked to, LOAD DATA LOCAL is switched off, and everything is
+judged again while it is loaded: the file may have changed since it was checked.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pymysql
+
+from dbtui.adapters.mysql.connect import MysqlConnection, MysqlTarget, close_quietly
+from dbtui.adapters.mysql.cursor import Refusal
+from dbtui.adapters.mysql.failures import split_error
+from dbtui.adapters.mysql.names import quote_name, show_name
+from dbtui.adapters.mysql.plain import DumpFile
+from dbtui.adapters.mysql.sql_lexer import Statement
+from dbtui.adapters.mysql.statements import Action, Judge, Verdict
+from dbtui.errors import DamagedBackupError, DbtuiError, RefusedError, ServerError
+from dbtui.model.backups import LoadRequest
+from dbtui.model.events import CommandRan, Progressed, Routine, Warned
+from dbtui.model.text import format_bytes
+
+_TICK_SECONDS = 0.2
+#: What holds before the first statement. The dump sets its own; these are for dumps that set nothing.
+_SESSION = (
+    "SET NAMES utf8mb4",
+    "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES'",
+    "SET SESSION foreign_key_checks = 0",
+    "SET SESSION unique_checks = 0",
+    "SET SESSION time_zone = '+00:00'",
+)
+#: Access denied: to be another account's definer needs SUPER, SET USER or SET_USER_ID.
+_NO_DEFINER = 1227
+#: Errors that a statement on the database alone can have because a chosen table's neighbours are missing.
+_WITH_TABLE = ("rows", "table", "keys", "alter", "index", "drop")
+
+
+@dataclass(slots=True)
+class _Loading:
+    """One load: where it goes, what was seen."""
+
+    target: MysqlTarget
+    request: LoadRequest
+    connection: MysqlConnection
+    packet_bytes: int
+    source: str
+    chosen: frozenset[str]
+    events: list[str] = field(default_factory=list)
+    without_definer: int = 0
+
+    @property
+    def keeps_events_on(self) -> bool:
+        """Whether events may run at once: in a database of the same name, but not in a copy beside it."""
+        return self.request.database == self.source
+
+
+def load(target: MysqlTarget, request: LoadRequest) -> Routine[None]:
+    """Load a dump into an empty database.
+
+    Events of a copy are left switched off. Raises ServerError naming file, line and object, DamagedBackupError,
+    RefusedError, Cancelled.
+    """
+    target.refuse_read_only(f"loading {request.backup.backup_id}")
+    connection = target.connect(request.database)
+    try:
+        with DumpFile(request.backup, target.cancellation) as dump:
+            loading = _begin(target, request, connection, dump.source)
+            yield CommandRan(f"USE {quote_name(request.database)}; statements of {dump.name} one by one")
+            yield from _run_all(loading, dump)
+            if not dump.is_complete:
+                raise DamagedBackupError(f"{dump.name} is truncated: its last line is missing", "use another backup")
+        yield from _finish(loading)
+    finally:
+        close_quietly(connection)
+
+
+def _begin(
+    target: MysqlTarget, request: LoadRequest, connection: MysqlConnection, source: str
+) -> _Loading:
+    for statement in _SESSION:
+        target.rows(statement, on=connection)
+    packet = int(target.collect_one("packet_limit", on=connection)["bytes"])
+    chosen = frozenset(table.name for table in request.tables)
+    return _Loading(target, request, connection, packet, source, chosen)
+
+
+def _run_all(loading: _Loading, dump: DumpFile) -> Routine[None]:
+    judge = Judge(source=dump.source)
+    total, next_tick, table = dump.expected_bytes, time.monotonic() + _TICK_SECONDS, ""
+    for statement in dump.statements():
+        try:
+            verdict = judge.judge(statement)
+        except Refusal as refusal:
+            raise DamagedBackupError(
+                f"{dump.name}, line {statement.line}: {refusal.message}; it was not run", "use another backup"
+            ) from refusal
+        if verdict.action is Action.RUN and _is_wanted(loading, verdict):
+            _run(loading, dump, statement, verdict)
+            table = verdict.name or table
+        if time.monotonic() >= next_tick:
+            yield Progressed(statement.raw_end, total, "bytes", show_name(table))
+            next_tick = time.monotonic() + _TICK_SECONDS
+
+
+def _is_wanted(loading: _Loading, verdict: Verdict) -> bool:
+    """Whether a statement belongs to the tables that were chosen; sequences do, for defaults count with them."""
+    if not loading.chosen or verdict.kind in ("setting", "database", "sequence", "sequence value"):
+        return True
+    return (verdict.table or verdict.name) in loading.chosen and verdict.kind in (*_WITH_TABLE, "trigger")
+
+
+def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdict) -> None:
+    cuts = {"qualifier": b"", "database": quote_name(loading.request.database).encode()}
+    if verdict.kind == "event" and not loading.keeps_events_on:
+        cuts["enable"] = b"DISABLE"
+        loading.events += [verdict.name for purpose, _, _ in verdict.cuts if purpose == "enable"]
+    try:
+        _send(loading, _edit(statement.text, verdict, cuts))
+    except pymysql.Error as error:
+        if split_error(error)[0] != _NO_DEFINER or not verdict.definer:
+            raise _explain(loading, dump, statement, verdict, error) from error
+        loading.without_definer += 1
+        try:
+            _send(loading, _edit(statement.text, verdict, cuts | {"definer": b""}))
+        except pymysql.Error as second:
+            raise _explain(loading, dump, statement, verdict, second) from second
+    except RefusedError as error:
+        raise RefusedError(f"{dump.name}, line {statement.line}: {error.message}", error.hint) from error
+
+
+def _edit(text: bytes, verdict: Verdict, replacements: dict[str, bytes]) -> bytes:
+    """Return a statement with some of its parts replaced; the others stay as they are."""
+    for purpose, start, end in sorted(verdict.cuts, key=lambda cut: -cut[1]):
+        if purpose in replacements:
+            text = text[:start] + replacements[purpose] + text[end:]
+    return text
+
+
+def _send(loading: _Loading, text: bytes) -> None:
+    if len(text) + 1 >= loading.packet_bytes:
+        raise RefusedError(
+            f"a statement of {format_bytes(len(text))} is longer than the server's max_allowed_packet",
+            f"SET GLOBAL max_allowed_packet = {min(1 << 30, (len(text) // 1024 + 2) * 1024)} there, then restore again",
+        )
+    loading.connection.query(text)  # type: ignore[arg-type]  # bytes are sent as they are
+
+
+def _explain(
+    loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdict, error: pymysql.Error
+) -> DbtuiError:
+    """Say where it went wrong and on what, without the data that the server repeats."""
+    number, said = split_error(error)
+    if verdict.kind == "rows" or number == 1064:
+        said = re.sub(r"'(?:[^']|'')*'?", "'…'", said)
+    what = f"{dump.name}, line {statement.line}, {verdict.kind} {show_name(verdict.name)}".rstrip()
+    try:
+        with loading.target.translating(what):
+            raise type(error)(number, said) if number else error
+    except DbtuiError as translated:
+        return translated
+    return ServerError(what)
+
+
+def _finish(loading: _Loading) -> Routine[None]:
+    target, connection = loading.target, loading.connection
+    target.rows("SET SESSION foreign_key_checks = 1", on=connection)
+    target.rows("SET SESSION unique_checks = 1", on=connection)
+    orphans = target.collect("foreign_keys_without_parent", on=connection, schema=loading.request.database)
+    for row in orphans:
+        child, parent = show_name(str(row["child"])), show_name(str(row["parent"]))
+        message = f"table {child} refers to {parent}, which is not in the new database"
+        if not loading.chosen:
+            raise ServerError(message, "use a backup of the whole database")
+        yield Warned(message)
+    yield from _warn(loading)
+
+
+def _warn(loading: _Loading) -> Iterator[Warned]:
+    database = loading.request.database
+    loading.target.switched_off_events[database] = tuple(loading.events)
+    if loading.events:
+        shown = "; ".join(f"ALTER EVENT {quote_name(database)}.{quote_name(name)} ENABLE" for name in loading.events[:3])
+        more = len(loading.events) - 3
+        yield Warned(
+            f"{len(loading.events)} events are switched off in {show_name(database)}, so that a copy does not act on its "
+            f"own; to switch them on: {shown}{f'; and {more} more' if more > 0 else ''}"
+        )
+    if loading.without_definer:
+        yield Warned(
+            f"{loading.without_definer} views, triggers, routines or events now run as {loading.target.info.user}: "
+            "to keep their DEFINER, restore as an account with SET USER (MySQL: SET_USER_ID)"
+        )
