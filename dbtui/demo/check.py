@@ -19,7 +19,7 @@ SCREEN = (80, 24)
 #: One profile for each engine.
 PROFILES = ("erp", "shop", "app")
 _COUNTED_TABLES = {
-    "erp": "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'reporting')",
+    "erp": "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
     "shop": "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
     " AND table_type = 'BASE TABLE'",
     "app": "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
