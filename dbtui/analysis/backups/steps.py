@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from shlex import join
 from typing import Protocol
+from urllib.parse import quote
 
 from dbtui.model.backups import BackupFormat, PlanStep, RestoreFacts, StoredBackup, TableName
 from dbtui.model.connections import EngineName
+
+#: A name cut to so many characters has room for a suffix within PostgreSQL's 63 bytes.
+_SHORT_NAME = 50
 
 
 class Destination(Protocol):
@@ -69,7 +73,7 @@ def _create_command(engine: EngineName, database: str) -> str:
 
 
 def _load_command(backup: StoredBackup, facts: RestoreFacts, database: str, jobs: int) -> str:
-    if not facts.tool:
+    if not facts.tool or backup.engine is EngineName.SQLITE:
         return ""
     parallel = [f"--jobs={jobs}"] if jobs > 1 and backup.format is BackupFormat.DIRECTORY else []
     return join([facts.tool, *parallel, database])
@@ -94,26 +98,27 @@ def swap_command(engine: EngineName, live: str, fresh: str, kept: str) -> str:
 def undo_sentence(engine: EngineName, choice: Destination) -> str:
     """Return how to go back after a restore, in one sentence."""
     if not choice.swaps:
-        drop = f"remove the file {choice.final}" if engine is EngineName.SQLITE else (
-            f"DROP DATABASE {quote_name(engine, choice.final)}"
-        )  # fmt: skip
-        return f"nothing that existed is touched; to undo: {drop}"
+        return f"nothing that existed is touched; to undo: {_removal(engine, choice.final)}"
     if not choice.replaces:
-        return f"{choice.final} was empty; nothing is lost"
+        removal = _removal(engine, choice.keeps_as)
+        return f"{choice.final} was empty and stays as {choice.keeps_as}; to remove that: {removal}"
     if engine is EngineName.SQLITE:
-        return (
-            f"the old content stays in {choice.keeps_as}; to go back restore that file: "
-            + join(["dbtui", "backup", "restore", choice.keeps_as, "--to", f"sqlite:///{choice.final}", "--replace"])
-        )  # fmt: skip
-    name = quote_name(engine, choice.final)
-    kept = quote_name(engine, choice.keeps_as)
+        words = ["dbtui", "backup", "restore", choice.keeps_as, "--to", f"sqlite:///{quote(choice.final)}", "--replace"]
+        return f"the old content stays in {choice.keeps_as}; to go back: {join(words)}"
+    name, kept = quote_name(engine, choice.final), quote_name(engine, choice.keeps_as)
     if engine is EngineName.MYSQL:
         return f"the old tables stay in {kept}; to go back rename them into {name} (RENAME TABLE {kept}.t TO {name}.t)"
-    replaced = quote_name(engine, f"{choice.keeps_as}_undone")
+    aside = quote_name(engine, f"{choice.final[:_SHORT_NAME]}_undone")
     return (
-        f"the old database stays as {kept}; to go back: BEGIN; ALTER DATABASE {name} RENAME TO {replaced}; "
+        f"the old database stays as {kept}; to go back: BEGIN; ALTER DATABASE {name} RENAME TO {aside}; "
         f"ALTER DATABASE {kept} RENAME TO {name}; COMMIT; ALTER DATABASE {name} ALLOW_CONNECTIONS true"
     )
+
+
+def _removal(engine: EngineName, database: str) -> str:
+    if engine is EngineName.SQLITE:
+        return join(["rm", "--", database])
+    return f"DROP DATABASE {quote_name(engine, database)}"
 
 
 def quote_name(engine: EngineName, name: str) -> str:

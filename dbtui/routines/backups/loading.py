@@ -99,6 +99,9 @@ def _create(
     fresh.is_ours = True
     try:
         adapter.create_database(target, fresh.name, like, contents)
+    except RefusedError:
+        fresh.is_ours = False
+        raise
     except ServerError as error:
         fresh.is_ours = error.code not in _EXISTS_CODES
         raise

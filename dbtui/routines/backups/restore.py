@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from dbtui.adapters.adapter import BackupAdapter, Target
 from dbtui.analysis import backups as analysis
@@ -25,8 +26,9 @@ from dbtui.model.backups import (
     RestoreResult,
     StoredBackup,
 )
-from dbtui.model.connections import ConnectionProfile
+from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
+from dbtui.model.urls import parse_database_url
 from dbtui.routines.backups.contents import read_contents
 from dbtui.routines.backups.create import check_refusals
 from dbtui.routines.backups.loading import FreshDatabase, describe_differences, fresh_database, load_and_compare
@@ -57,12 +59,20 @@ def plan_restore(
     contents = read_contents(c, backup)
     with c.open_target(profile) as target:
         adapter = c.backups(profile.engine)
-        wanted = options.into or profile.database or target.info.database or contents.database
+        wanted = _wanted_database(profile, options) or target.info.database or contents.database
         facts = adapter.collect_restore_facts(target, backup, contents, wanted)
         choice = _choose(adapter, target, facts, options, c.now())
     plan = analysis.plan_restore(backup, contents, facts, profile, options, choice, server_name(profile))
     yield StepFinished("plan", time.monotonic() - began)
     return plan
+
+
+def _wanted_database(profile: ConnectionProfile, options: RestoreOptions) -> str:
+    """The database asked for, else the profile's own. A file's name alone means one beside the profile's file."""
+    if profile.engine is EngineName.SQLITE:
+        own = Path(parse_database_url(profile.url).database).absolute()
+        return str(own.parent / Path(options.into).expanduser() if options.into else own)
+    return options.into or profile.database
 
 
 def _choose(
