@@ -263,7 +263,7 @@ def test_looked_into_without_a_server(c: RoutineContext, world: World, tmp_path:
     assert sample.more
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
 def test_a_truncated_backup_changes_nothing(c: RoutineContext, world: World, tmp_path: Path, share: float) -> None:
     entry = backed_up(c, world, tmp_path / "b")
     before, databases = world.rows(), world.databases()

@@ -1,7 +1,6 @@
 """Exact row counts: one after another, in one transaction, and beside a dump in the dump's own snapshot."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Generator, Sequence
 
@@ -10,7 +9,7 @@ from dbtui.adapters.postgresql.interrupts import interrupter
 from dbtui.adapters.postgresql.sql import quote_table
 from dbtui.errors import DbtuiError
 from dbtui.model.backups import BackupTable, TableName
-from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.events import CommandRan, Progressed, Routine
 from dbtui.model.text import format_untrusted
 
 _TICK_SECONDS = 0.2
@@ -27,8 +26,6 @@ def count_rows(
     target: PostgresqlTarget, database: str, tables: Sequence[TableName]
 ) -> Routine[tuple[BackupTable, ...]]:
     """Count the rows of each table that exists in a database, exactly, all at one moment."""
-    yield StepStarted("count rows", format_untrusted(database))
-    began = time.monotonic()
     with target.working(database) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         target.collect("lift_timeouts", connection)
@@ -40,7 +37,6 @@ def count_rows(
             yield Progressed(done, len(found), "tables", str(table))
             rows = count_table(target, connection, table)
             counted.append(BackupTable(table.schema, table.name, rows, "exact", sizes[table]))
-    yield StepFinished("count rows", time.monotonic() - began, f"{len(found)} tables")
     return tuple(counted)
 
 

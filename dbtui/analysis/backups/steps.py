@@ -47,7 +47,8 @@ def _steps(
         "the data is loaded beside what exists" if choice.swaps else "it does not exist yet",
     )
     what = f"{len(tables)} of its tables" if tables else "the backup"
-    yield PlanStep(f"load {what} into {choice.load}", _load_command(backup, facts, choice.load, jobs))
+    loader = f"by {facts.tool}" if " " in facts.tool else ""
+    yield PlanStep(f"load {what} into {choice.load}", _load_command(backup, facts, choice.load, jobs), loader)
     yield PlanStep(
         "count the rows of every table and compare", "", "a difference ends the restore and drops the new data"
     )
@@ -73,7 +74,7 @@ def _create_command(engine: EngineName, database: str) -> str:
 
 
 def _load_command(backup: StoredBackup, facts: RestoreFacts, database: str, jobs: int) -> str:
-    if not facts.tool or backup.engine is EngineName.SQLITE:
+    if not facts.tool or " " in facts.tool or backup.engine is EngineName.SQLITE:
         return ""
     parallel = [f"--jobs={jobs}"] if jobs > 1 and backup.format is BackupFormat.DIRECTORY else []
     return join([facts.tool, *parallel, database])
