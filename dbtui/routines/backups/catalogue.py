@@ -21,6 +21,8 @@ from dbtui.routines.backups.index import ManifestIndex
 from dbtui.routines.backups.manifest import data_name, decode_slim, read_limited, rows_of
 from dbtui.routines.context import RoutineContext
 
+#: Suffixes of data that nothing can follow but a manifest's own.
+_PLAIN_SUFFIXES = frozenset(("sql", "dump", "sqlite", "dir"))
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -81,6 +83,9 @@ def is_foreign_name(name: str) -> bool:
 def stem_of(manifest_name: str) -> str:
     """The backup id that a manifest's file name tells."""
     name = manifest_name.removesuffix(MANIFEST_SUFFIX)
+    stem, _, suffix = name.rpartition(".")
+    if stem and suffix in _PLAIN_SUFFIXES:
+        return stem
     parsed = parse_data_name(name)
     return parsed.stem if parsed else name
 

@@ -16,13 +16,13 @@ from dbtui.model.text import format_untrusted
 LARGEST_BYTES = 64 << 20
 
 
-class SlimTable(msgspec.Struct):
+class SlimTable(msgspec.Struct, gc=False):
     """What a list needs of a table."""
 
     rows: int | None = None
 
 
-class SlimFile(msgspec.Struct):
+class SlimFile(msgspec.Struct, gc=False):
     """What a list needs of a file."""
 
     path: str
