@@ -91,10 +91,10 @@ class MysqlBackups:
         """Drop a database that this run created."""
         databases.drop_database(narrow(target), database)
 
-    def kept_name(self, target: Target, database: str, stamp: str) -> str:
+    def kept_name(self, target: Target, database: str, stamp: str) -> str:  # noqa: ARG002
         """Return the name under which a replaced database is kept."""
         return names.cut_name(database, f"__old_{stamp}")
 
-    def new_name(self, target: Target, database: str, suffix: str) -> str:
+    def new_name(self, target: Target, database: str, suffix: str) -> str:  # noqa: ARG002
         """Return a name for a new database."""
         return names.cut_name(database, suffix)

@@ -1,4 +1,4 @@
-"""An open connection to a MySQL or MariaDB server: questions are asked on it, and tools are given a login like its own."""
+"""An open connection to a MySQL or MariaDB server, and a login like it for tools."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ from pymysql.cursors import DictCursor
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.failures import INTERRUPTED, LOST, split_error, translate, translate_connect
-from dbtui.adapters.mysql.options import MysqlOptions, collect_options, format_tool_options
+from dbtui.adapters.mysql.options import collect_options, format_tool_options
 from dbtui.adapters.queries import query
-from dbtui.errors import Cancelled, ConnectError, RefusedError, ServerError
+from dbtui.errors import Cancelled, ConnectError, DbtuiError, RefusedError, ServerError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class MysqlTarget:
         try:
             return pymysql.connect(
                 user=options.user,
-                password=secret,  # type: ignore[arg-type]
+                password=secret,
                 host=options.host,
                 port=options.port,
                 unix_socket=options.socket or None,
@@ -147,7 +147,7 @@ class MysqlTarget:
 
     def _cancel_until_closed(self, made: MysqlConnection) -> None:
         """Send KILL QUERY again and again: one that overtakes its statement is forgotten by the server."""
-        began = time.monotonic()
+        began, session = time.monotonic(), int(made.thread_id())  # type: ignore[no-untyped-call]
         try:
             second = self._open("")
         except ConnectError:
@@ -156,7 +156,7 @@ class MysqlTarget:
         try:
             while made.open:
                 with second.cursor() as cursor:
-                    cursor.execute(f"KILL QUERY {made.thread_id()}")
+                    cursor.execute(f"KILL QUERY {session}")
                 if time.monotonic() - began > _PATIENCE_SECONDS:
                     _shut_socket(made)
                     return
@@ -238,9 +238,13 @@ class MysqlTarget:
         try:
             yield
         except (pymysql.Error, OSError, RuntimeError) as error:
-            if self.cancellation.requested and split_error(error)[0] in (0, *LOST, *INTERRUPTED):
-                self.cancellation.check()
-            raise translate(error, what) from error
+            raise self.explain(error, what) from error
+
+    def explain(self, error: Exception, what: str = "") -> DbtuiError:
+        """Return what an error means; raise Cancelled when it only says that a requested stop was obeyed."""
+        if self.cancellation.requested and split_error(error)[0] in (0, *LOST, *INTERRUPTED):
+            self.cancellation.check()
+        return translate(error, what)
 
     def refuse_read_only(self, what: str) -> None:
         """Raise RefusedError when the profile allows no changes."""

@@ -108,9 +108,7 @@ def show_definition(backup: StoredBackup, table: TableName, cancellation: Cancel
     return "\n\n".join(found) + "\n"
 
 
-def collect_sample(
-    backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation
-) -> TableSample:
+def collect_sample(backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation) -> TableSample:
     """Return a table's first rows as text; binary stays hexadecimal. Raises UsageError when it is not there."""
     columns: tuple[str, ...] | None = None
     rows: list[tuple[str | None, ...]] = []
@@ -145,7 +143,8 @@ def _sample(columns: tuple[str, ...] | None, rows: list[tuple[str | None, ...]],
 
 def parse_created_columns(text: bytes) -> tuple[str, ...]:
     """Return the columns of a CREATE TABLE. Raises DamagedBackupError."""
-    names, depth, is_first = [], 0, False
+    names: list[str] = []
+    depth, is_first = 0, False
     for word in tokens(text):
         if word.is_sign("("):
             depth += 1

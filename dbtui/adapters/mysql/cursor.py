@@ -36,7 +36,9 @@ class Cursor:
         """Take one of the expected words and return it in capitals."""
         found = self.take()
         if not found.is_word(*expected):
-            raise Refusal(f"a statement that no dump needs: {show_name(self.words[0].text.upper())} {show_name(found.text)}")
+            raise Refusal(
+                f"a statement that no dump needs: {show_name(self.words[0].text.upper())} {show_name(found.text)}"
+            )
         return found.text.upper()
 
     def sign(self, expected: str) -> None:

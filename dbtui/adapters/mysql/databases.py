@@ -18,7 +18,9 @@ def collect_destination(target: MysqlTarget, database: str) -> DestinationFacts:
         return DestinationFacts(database=database, exists=False)
     counts = target.collect_one("count_objects", schema=database)
     size = target.collect_one("size_of_schema", schema=database)
-    return DestinationFacts(database=database, exists=True, tables=int(counts["objects"]), size_bytes=int(size["bytes"]))
+    return DestinationFacts(
+        database=database, exists=True, tables=int(counts["objects"]), size_bytes=int(size["bytes"])
+    )
 
 
 def collect_restore_facts(
@@ -63,8 +65,8 @@ def _remarks(target: MysqlTarget, database: str) -> list[str]:
     users = target.collect("sessions_in_schema", schema=database)
     if users:
         remarks.append(
-            f"{len(users)} sessions are in {show_name(database)}; none is disconnected, but one that holds a transaction "
-            "open there delays the swap"
+            f"{len(users)} sessions are in {show_name(database)}; none is disconnected, but an open transaction "
+            "there delays a swap"
         )
     outside = target.collect("foreign_keys_from_outside", schema=database)
     if outside:
@@ -87,7 +89,7 @@ def _free_bytes(target: MysqlTarget) -> int | None:
 
 
 def create_database(target: MysqlTarget, database: str, like: str, contents: BackupContents) -> None:
-    """Create an empty database with the character set of `like`, else of the dumped database if it is on this server."""
+    """Create an empty database with the character set of `like`, else of the dumped one if it is here."""
     target.refuse_read_only(f"creating database {show_name(database)}")
     model = target.collect("find_schema", schema=like or contents.database)
     extra = f" CHARACTER SET {model[0]['charset']} COLLATE {model[0]['collation']}" if model else ""

@@ -36,7 +36,7 @@ _FLAGS = (
     "--max-allowed-packet=1G",
     "--net-buffer-length=1M",
 )
-#: Oracle's mysqldump alone knows these: no statement that only an administrator may run, no question older servers miss.
+#: Oracle's tool alone knows these: no statement for administrators, no question that older servers do not know.
 _MYSQL_FLAGS = ("--set-gtid-purged=OFF", "--column-statistics=0")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dbtui.adapters.mysql.connect import MysqlTarget, Row
+from dbtui.adapters.mysql.connect import MysqlTarget, Row, statement
 from dbtui.adapters.mysql.names import quote_name, quote_table, show_name
 from dbtui.adapters.mysql.patterns import choose_tables
 from dbtui.adapters.mysql.privileges import format_account, format_grant, has_roles, lacks, privileges_on
@@ -109,7 +109,8 @@ class _Grants:
             grant = format_grant(["SHOW CREATE ROUTINE"], self.database, self.target.info.user)
         else:
             grant = f"GRANT SELECT ON mysql.proc TO {account}"
-        yield f"{self.target.info.user} may not see the body of {len(hidden)} routines ({show_name(hidden[0])}…): {grant}"
+        count, first = len(hidden), show_name(hidden[0])
+        yield f"{self.target.info.user} may not see the body of {count} routines ({first}…): {grant}"
 
 
 def _collect_objects(target: MysqlTarget, database: str, grants: _Grants) -> _Objects:
@@ -146,15 +147,11 @@ def _is_readable(target: MysqlTarget, table: TableName) -> bool:
     try:
         target.rows(f"SELECT 1 FROM {quote_table(table)} LIMIT 0")  # noqa: S608 - the name is quoted
     except ServerError as error:
-        if error.code not in ("1142", "1143", "1044"):
-            return True  # it is broken, which is told elsewhere
-        return False
+        return error.code not in ("1142", "1143", "1044")  # otherwise it is broken, which is told elsewhere
     return True
 
 
-def _collect_broken(
-    target: MysqlTarget, views: Iterable[TableName], tables: Iterable[TableFacts]
-) -> Iterator[str]:
+def _collect_broken(target: MysqlTarget, views: Iterable[TableName], tables: Iterable[TableFacts]) -> Iterator[str]:
     """Yield the objects on which the tool would stop, leaving every table after them without rows."""
     for view in views:
         try:
@@ -169,9 +166,9 @@ def _collect_broken(
                 yield f"table {show_name(table.name)}: {error.message}"
 
 
-def _collect_if_allowed(target: MysqlTarget, name: str, **binds: object) -> list[Row]:
+def _collect_if_allowed(target: MysqlTarget, name: str, **binds: str | int) -> list[Row]:
     try:
-        return target.collect(name, **binds)
+        return target.rows(statement(name), binds)
     except ServerError as error:
         if error.code not in _HIDDEN:
             raise

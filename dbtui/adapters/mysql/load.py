@@ -17,7 +17,7 @@ from dbtui.adapters.mysql.failures import split_error
 from dbtui.adapters.mysql.names import quote_name, show_name
 from dbtui.adapters.mysql.plain import DumpFile
 from dbtui.adapters.mysql.sql_lexer import Statement
-from dbtui.adapters.mysql.statements import Action, Judge, Verdict
+from dbtui.adapters.mysql.statements import Action, Judge, Verdict, edit
 from dbtui.errors import DamagedBackupError, DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import LoadRequest
 from dbtui.model.events import CommandRan, Progressed, Routine, Warned
@@ -77,9 +77,7 @@ def load(target: MysqlTarget, request: LoadRequest) -> Routine[None]:
         close_quietly(connection)
 
 
-def _begin(
-    target: MysqlTarget, request: LoadRequest, connection: MysqlConnection, source: str
-) -> _Loading:
+def _begin(target: MysqlTarget, request: LoadRequest, connection: MysqlConnection, source: str) -> _Loading:
     for statement in _SESSION:
         target.rows(statement, on=connection)
     packet = int(target.collect_one("packet_limit", on=connection)["bytes"])
@@ -118,25 +116,17 @@ def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdi
         cuts["enable"] = b"DISABLE"
         loading.events += [verdict.name for purpose, _, _ in verdict.cuts if purpose == "enable"]
     try:
-        _send(loading, _edit(statement.text, verdict, cuts))
+        _send(loading, edit(statement.text, verdict, cuts))
     except pymysql.Error as error:
         if split_error(error)[0] != _NO_DEFINER or not verdict.definer:
             raise _explain(loading, dump, statement, verdict, error) from error
         loading.without_definer += 1
         try:
-            _send(loading, _edit(statement.text, verdict, cuts | {"definer": b""}))
+            _send(loading, edit(statement.text, verdict, cuts | {"definer": b""}))
         except pymysql.Error as second:
             raise _explain(loading, dump, statement, verdict, second) from second
     except RefusedError as error:
         raise RefusedError(f"{dump.name}, line {statement.line}: {error.message}", error.hint) from error
-
-
-def _edit(text: bytes, verdict: Verdict, replacements: dict[str, bytes]) -> bytes:
-    """Return a statement with some of its parts replaced; the others stay as they are."""
-    for purpose, start, end in sorted(verdict.cuts, key=lambda cut: -cut[1]):
-        if purpose in replacements:
-            text = text[:start] + replacements[purpose] + text[end:]
-    return text
 
 
 def _send(loading: _Loading, text: bytes) -> None:
@@ -145,7 +135,7 @@ def _send(loading: _Loading, text: bytes) -> None:
             f"a statement of {format_bytes(len(text))} is longer than the server's max_allowed_packet",
             f"SET GLOBAL max_allowed_packet = {min(1 << 30, (len(text) // 1024 + 2) * 1024)} there, then restore again",
         )
-    loading.connection.query(text)  # type: ignore[arg-type]  # bytes are sent as they are
+    loading.connection.query(text)
 
 
 def _explain(
@@ -156,12 +146,7 @@ def _explain(
     if verdict.kind == "rows" or number == 1064:
         said = re.sub(r"'(?:[^']|'')*'?", "'…'", said)
     what = f"{dump.name}, line {statement.line}, {verdict.kind} {show_name(verdict.name)}".rstrip()
-    try:
-        with loading.target.translating(what):
-            raise type(error)(number, said) if number else error
-    except DbtuiError as translated:
-        return translated
-    return ServerError(what)
+    return loading.target.explain(type(error)(number, said) if number else error, what)
 
 
 def _finish(loading: _Loading) -> Routine[None]:
@@ -182,11 +167,13 @@ def _warn(loading: _Loading) -> Iterator[Warned]:
     database = loading.request.database
     loading.target.switched_off_events[database] = tuple(loading.events)
     if loading.events:
-        shown = "; ".join(f"ALTER EVENT {quote_name(database)}.{quote_name(name)} ENABLE" for name in loading.events[:3])
+        shown = "; ".join(
+            f"ALTER EVENT {quote_name(database)}.{quote_name(name)} ENABLE" for name in loading.events[:3]
+        )
         more = len(loading.events) - 3
         yield Warned(
-            f"{len(loading.events)} events are switched off in {show_name(database)}, so that a copy does not act on its "
-            f"own; to switch them on: {shown}{f'; and {more} more' if more > 0 else ''}"
+            f"{len(loading.events)} events are switched off in {show_name(database)}, so that a copy does not act on "
+            f"its own; to switch them on: {shown}{f'; and {more} more' if more > 0 else ''}"
         )
     if loading.without_definer:
         yield Warned(

@@ -71,9 +71,7 @@ class MysqlOptions:
         return bool(self.socket) or self.host in ("localhost", "127.0.0.1", "::1")
 
 
-def collect_options(
-    profile: ConnectionProfile, password: Secret | None, environ: Mapping[str, str]
-) -> MysqlOptions:
+def collect_options(profile: ConnectionProfile, password: Secret | None, environ: Mapping[str, str]) -> MysqlOptions:
     """Return how to reach a profile's server: the URL first, then the option file, MYSQL_PWD and the defaults.
 
     The option file is `read_default_file` of the URL, else ~/.my.cnf, as the mysql client has it.
@@ -96,7 +94,9 @@ def _parse_url(url: str) -> tuple[MysqlOptions, dict[str, str]]:
         host, port = parts.hostname or "", parts.port or 0
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
-        raise UsageError(f"the MySQL URL cannot be understood: {error}", "write mysql://user@host:3306/database") from error
+        raise UsageError(
+            f"the MySQL URL cannot be understood: {error}", "write mysql://user@host:3306/database"
+        ) from error
     if scheme not in _SCHEMES or driver not in _DRIVERS:
         raise UsageError(f"{parts.scheme}:// is not a MySQL URL", "write mysql:// or mariadb://")
     unknown = sorted({name for name, _ in pairs} - _PARAMETERS.keys())

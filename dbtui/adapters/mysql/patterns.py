@@ -7,7 +7,7 @@ from dbtui.model.backups import TableName
 
 
 def matching_tables(pattern: str, tables: Iterable[TableName]) -> frozenset[TableName]:
-    """Return the tables that a pattern names, by their name or by database and name. A table called `a.b` matches too."""
+    """Return the tables that a pattern names, by name or by database and name; a table called `a.b` too."""
     wanted = re.compile("".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern), re.DOTALL)
     return frozenset(table for table in tables if wanted.fullmatch(table.name) or wanted.fullmatch(str(table)))
 

@@ -62,7 +62,7 @@ def recognise_stranger(data: bytes) -> str:
 
 
 class DumpFile:
-    """One dump, read once from its beginning. `head` is there at once, `tail` and `raw_bytes` when it was read whole."""
+    """One dump, read once. `head` is there at once, `tail` and `raw_bytes` when it was read whole."""
 
     def __init__(self, backup: StoredBackup, cancellation: Cancellation, *, is_trusted: bool = False) -> None:
         """Open and look at the head. Raises StorageError, and DamagedBackupError for an empty file or a stranger."""
@@ -88,7 +88,9 @@ class DumpFile:
         if not first.strip():
             raise DamagedBackupError(f"{self.name} is empty", "use another backup")
         if stranger := recognise_stranger(first[:_HEAD_BYTES]):
-            raise DamagedBackupError(f"{self.name} is no MySQL dump: it is {stranger}", "choose the engine it belongs to")
+            raise DamagedBackupError(
+                f"{self.name} is no MySQL dump: it is {stranger}", "choose the engine it belongs to"
+            )
 
     @property
     def source(self) -> str:

@@ -127,3 +127,37 @@ WHERE k.table_schema = :schema AND k.referenced_table_schema = :schema AND t.tab
 -- name: data_directory
 -- Where the server keeps its databases.
 SELECT @@datadir AS path;
+
+-- name: trigger_names
+-- In the order in which they fire, which is the order in which they must be made.
+SELECT trigger_name AS name FROM information_schema.triggers WHERE trigger_schema = :schema
+ORDER BY event_object_table, action_timing, event_manipulation, action_order;
+
+-- name: view_names
+-- Views of a database.
+SELECT table_name AS name FROM information_schema.views WHERE table_schema = :schema ORDER BY table_name;
+
+-- name: routine_names
+-- A package comes before its body.
+SELECT routine_name AS name, routine_type AS type FROM information_schema.routines
+WHERE routine_schema = :schema ORDER BY routine_type, routine_name;
+
+-- name: event_names
+-- Events of a database, switched on or off.
+SELECT event_name AS name FROM information_schema.events WHERE event_schema = :schema ORDER BY event_name;
+
+-- name: session_words
+-- What is put back after something was made in the words of another session.
+SELECT @@character_set_client AS charset, @@collation_connection AS collation, @@sql_mode AS sql_mode,
+       @@time_zone AS time_zone;
+
+-- name: movable_tables
+-- What RENAME TABLE moves: tables and sequences, but no views.
+SELECT table_name AS name FROM information_schema.tables
+WHERE table_schema = :schema AND table_type <> 'VIEW' ORDER BY table_name;
+
+-- name: sequence_defaults
+-- MariaDB keeps the database's name in a default that counts with a sequence.
+SELECT table_name AS name, column_name AS column_name, column_default AS expression
+FROM information_schema.columns
+WHERE table_schema = :schema AND column_default LIKE CONCAT('%(`', REPLACE(:source, '`', '``'), '`.%');

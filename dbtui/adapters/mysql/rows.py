@@ -32,7 +32,9 @@ _HEAD = (
 
 INSERT_HEAD = re.compile(rb"(?s:" + _HEAD + rb")")
 #: A whole INSERT of literals, with its semicolon.
-INSERT = re.compile(rb"(?s:" + _HEAD + rb"(?:" + _ANY_TUPLE + _SPACE + rb"(?:,(?=" + _SPACE + rb"\()" + _SPACE + rb"|(?=;)))++;)")
+INSERT = re.compile(
+    rb"(?s:" + _HEAD + rb"(?:" + _ANY_TUPLE + _SPACE + rb"(?:,(?=" + _SPACE + rb"\()" + _SPACE + rb"|(?=;)))++;)"
+)
 _ONE_TUPLE = re.compile(rb"(?s:" + _ANY_TUPLE + rb")")
 _ONE_VALUE = re.compile(rb"(?s:" + _SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb",?)")
 _ONE_NAME = re.compile(rb"(?s:" + _NAME + rb")")

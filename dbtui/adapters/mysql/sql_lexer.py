@@ -1,7 +1,7 @@
 """A dump cut into statements while it streams by, as the mysql client would cut it, but without the client's commands.
 
-Statements are sent to the server one by one, so nothing but DELIMITER has a meaning outside them. INSERTs of literals, which
-are nearly all of a dump, are recognised whole by one regular expression and marked as such.
+Statements are sent to the server one by one, so nothing but DELIMITER has a meaning outside them. INSERTs of literals,
+which are nearly all of a dump, are recognised whole by one regular expression and marked as such.
 """
 
 import re

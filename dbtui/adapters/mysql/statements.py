@@ -1,11 +1,11 @@
 """Which statements of a dump may be run, and what each of them makes. Whatever is not known to be harmless is refused.
 
-A statement that may run changes only the database it is loaded into, reads no file, and calls no code of the dump. The rules
-follow the grammar in the servers' manuals; they are applied to every reading of versioned comments.
+A statement that may run changes only the database it is loaded into, reads no file, and calls no code of the dump. The
+rules follow the grammar in the servers' manuals; they are applied to every reading of versioned comments.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -36,7 +36,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a statement is. `kind` is what it makes ("table", "view"…) or does; `cuts` are spans that loading may leave out.
+    """What a statement is. `kind` is what it makes ("table", "view"…) or does; `cuts` are spans that may be replaced.
 
     `cuts` by purpose: "definer", "qualifier" (the dump's own database before a name), "enable" (of an event),
     "database" (the name in ALTER DATABASE).
@@ -49,6 +49,14 @@ class Verdict:
     cuts: Cuts = ()
     effect: tuple[str, ...] = ()  # of SET: what changes how later text is read
     table: str = ""  # of a trigger: the table it is on
+
+
+def edit(text: bytes, verdict: Verdict, replacements: Mapping[str, bytes]) -> bytes:
+    """Return a statement with some of its parts, by purpose, replaced; the others stay as they are."""
+    for purpose, start, end in sorted(verdict.cuts, key=lambda cut: -cut[1]):
+        if purpose in replacements:
+            text = text[:start] + replacements[purpose] + text[end:]
+    return text
 
 
 @dataclass(slots=True)
@@ -192,7 +200,7 @@ class Judge:
             return self._alter_database(cursor)
         name = cursor.own_name()
         first = cursor.word("DISABLE", "ENABLE", "ADD", "MODIFY", "AUTO_INCREMENT", "ORDER")
-        refused = cursor.has_word("RENAME", "EXCHANGE", "DISCARD", "IMPORT", "DIRECTORY", "ENGINE", "CONNECTION", "SELECT")
+        refused = cursor.has_word(*_ALTER_REFUSED)
         if refused:
             raise Refusal(f"ALTER TABLE … {refused}")
         return Verdict("keys" if first in ("DISABLE", "ENABLE") else "alter", name)
@@ -208,8 +216,9 @@ class Judge:
         cursor.word("SETVAL")
         cursor.sign("(")
         name = cursor.own_name()
-        if any(word.kind not in ("number", "sign") or word.text not in ",-)" and word.kind == "sign" for word in cursor.rest()):
-            raise Refusal("SETVAL with more than numbers")
+        for word in cursor.rest():
+            if word.kind != "number" and not (word.kind == "sign" and word.text in ",-)"):
+                raise Refusal("SETVAL with more than numbers")
         return Verdict("sequence value", name)
 
     def _lock(self, cursor: Cursor) -> Verdict:
@@ -224,6 +233,7 @@ class Judge:
 
 _MODIFIERS = ("OR", "REPLACE", "ALGORITHM", "DEFINER", "SQL", "TEMPORARY", "UNIQUE", "FULLTEXT", "SPATIAL", "AGGREGATE")
 _CREATED_KINDS = ("TABLE", "VIEW", "TRIGGER", "FUNCTION", "PROCEDURE", "EVENT", "SEQUENCE", "INDEX", "PACKAGE")
+_ALTER_REFUSED = ("RENAME", "EXCHANGE", "DISCARD", "IMPORT", "DIRECTORY", "ENGINE", "CONNECTION", "SELECT", "UNION")
 _WITH_BODY = ("trigger", "function", "procedure", "event", "package")
 _RULES: dict[str, Callable[[Judge, Cursor], Verdict]] = {
     "SET": Judge._set,

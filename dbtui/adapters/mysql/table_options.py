@@ -50,14 +50,16 @@ def _judge_engine(table: str, cursor: Cursor, depth: int, *, is_partitioned: boo
     elif is_old or (depth and not is_partitioned):
         return  # a column of that name
     if ahead is not None and ahead.text.upper() not in ENGINES:
-        raise Refusal(f"table {show_name(table)} has the engine {show_name(ahead.text)}, which reaches outside the database")
+        raise Refusal(
+            f"table {show_name(table)} has the engine {show_name(ahead.text)}, which reaches outside the database"
+        )
 
 
 def own_sequences(words: list[Token], source: str) -> tuple[tuple[str, int, int], ...]:
     """Return where a statement names sequences of the dump's own database by its name.
 
-    MariaDB writes it before a sequence in a DEFAULT or a view, and nowhere else; left there, a restored table would go on
-    counting in the database that was dumped.
+    MariaDB writes it before a sequence in a DEFAULT or a view, and nowhere else; left there, a restored table would
+    go on counting in the database that was dumped.
     """
     cuts = []
     for at, word in enumerate(words[:-4]):

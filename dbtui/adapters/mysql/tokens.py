@@ -1,7 +1,7 @@
 """One statement as words: read as a server of a given version would read it.
 
 The server runs what stands in `/*!50001 ... */` from that version on (manual, "Comments"; MariaDB leaves out 50700 to
-99999 and has `/*M! ... */` of its own). A text is therefore judged once for every server that could read it differently.
+99999 and has `/*M! ... */` of its own). A text is therefore judged once for every server that reads it differently.
 """
 
 import re
@@ -89,11 +89,13 @@ def reads_all(_is_mariadb_comment: bool, _version: int) -> bool:
 
 @cache
 def _pattern(modes: LexicalModes) -> re.Pattern[bytes]:
-    escape = rb"" if modes.no_backslash else rb"|\\."
-    inner = {mark: rb"(?:[^" + mark + (rb"" if modes.no_backslash else rb"\\") + rb"]++" + escape + rb"|" + mark * 2 + rb")*+"
-             for mark in (b"'", b'"')}  # fmt: skip
-    single = rb"'" + inner[b"'"] + rb"'"
-    double = rb'"' + inner[b'"'] + rb'"'
+    plain, pair = (rb"", rb"") if modes.no_backslash else (rb"\\", rb"|\\.")
+
+    def inner(mark: bytes) -> bytes:
+        return rb"(?:[^" + mark + plain + rb"]++" + pair + rb"|" + mark * 2 + rb")*+"
+
+    single = rb"'" + inner(b"'") + rb"'"
+    double = rb'"' + inner(b'"') + rb'"'
     quoted_name = rb"`(?:[^`]++|``)*+`"
     ansi_name = rb'"(?:[^"]++|"")*+"'
     strings = single if modes.ansi_quotes else single + rb"|" + double
