@@ -117,11 +117,17 @@ class ChildTool:
 
     def wait_for(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end; return at once, with True, when the tool closes its stderr by ending."""
-        return self._ended.wait(seconds)
+        # A tool that was ended from outside may leave children that keep its stderr open.
+        return self._ended.wait(seconds) or self.process.poll() is not None
 
     def wait(self) -> int:
-        """Wait for the end and return the exit code; a signal is negative, as subprocess has it."""
+        """Wait for the end and return the exit code; a signal is negative, as subprocess has it.
+
+        Children of a tool that failed (the workers of a parallel dump) are ended with it.
+        """
         code = self.process.wait()
+        if code != 0:
+            self._signal_group(signal.SIGKILL)
         self._drain.join(timeout=_GRACE_SECONDS)
         return code
 
@@ -150,10 +156,7 @@ class ChildTool:
             os.killpg(self.process.pid, number)
 
     def close(self) -> None:
-        """End the tool if it still runs: TERM, then after ten seconds KILL. Reaps it and closes its pipes.
-
-        Children of a tool that died before them (the workers of a parallel dump) are ended with it.
-        """
+        """End the tool and its children if they still run: TERM, after ten seconds KILL. Closes its pipes."""
         if self.process.poll() is None:
             self._signal(signal.SIGTERM)
             try:

@@ -218,6 +218,8 @@ class PostgresqlTarget:
 
     def maintenance_database(self, *avoided: str) -> str:
         """Return a database to stand in while `avoided` are created, renamed or dropped. Raises ServerError."""
+        if self.cancellation.requested:  # nothing can be asked any more, but what was begun has to be undone
+            return next(database for database in _MAINTENANCE if database not in avoided)
         found = [row.name for row in self.collect("collect_open_databases", avoided=list(avoided))]
         for database in (*_MAINTENANCE, *found):
             if database in found:

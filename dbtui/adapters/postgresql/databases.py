@@ -7,7 +7,7 @@ from typing import Any
 from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
 from dbtui.adapters.postgresql.database_properties import copy_statements
 from dbtui.adapters.postgresql.sql import quote_name, quote_text
-from dbtui.errors import RefusedError, ServerError
+from dbtui.errors import ConnectError, RefusedError, ServerError
 from dbtui.model.backups import DestinationFacts, SessionBrief
 from dbtui.model.events import CommandRan, Event, Routine, StepFinished
 from dbtui.model.text import format_untrusted
@@ -23,11 +23,7 @@ def collect_destination(target: PostgresqlTarget, database: str) -> DestinationF
     rows = target.collect("collect_database", database=database)
     if not rows:
         return DestinationFacts(database=database, exists=False)
-    tables = 1
-    if rows[0].is_open:
-        with target.working(database) as connection:
-            found = target.collect_one("collect_objects", connection)
-        tables = found.tables or min(found.others, 1)
+    tables = _count_tables(target, database) if rows[0].is_open else 1
     sessions = tuple(
         SessionBrief(row.process_id, row.login, row.application, row.client, row.state)
         for row in target.collect("collect_sessions_of", database=database, own=target.own_processes())
@@ -35,6 +31,17 @@ def collect_destination(target: PostgresqlTarget, database: str) -> DestinationF
     return DestinationFacts(
         database=database, exists=True, tables=tables, size_bytes=rows[0].size_bytes, sessions=sessions
     )
+
+
+def _count_tables(target: PostgresqlTarget, database: str) -> int:
+    """Count tables; a database with nothing but other objects is not empty either, nor one that lets us not in."""
+    try:
+        with target.working(database) as connection:
+            found = target.collect_one("collect_objects", connection)
+    except ConnectError:
+        return 1
+    tables: int = found.tables or min(found.others, 1)
+    return tables
 
 
 def create_database(target: PostgresqlTarget, database: str, like: str) -> None:

@@ -58,7 +58,7 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
         "said": said,
     }
     for pattern, is_login, sentence, hint in _CONNECT:
-        if (error.pgcode and error.pgcode == pattern.rpartition("|")[2]) or re.search(pattern, text):
+        if (error.pgcode and error.pgcode == pattern.rpartition("|")[2]) or re.search(pattern, text, re.DOTALL):
             kind = AuthenticationError if is_login else ConnectError
             if "no such database" in pattern:
                 kind = MissingDatabaseError
