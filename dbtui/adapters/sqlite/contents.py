@@ -12,7 +12,7 @@ from dbtui.adapters.sqlite.connect import open_untrusted, quote_identifier, sql
 from dbtui.adapters.sqlite.counts import collect_sizes, count_one, time_limit
 from dbtui.adapters.sqlite.header import HEADER_BYTES, parse_header
 from dbtui.adapters.sqlite.schema import MAIN, Declared, Schema, collect_schema
-from dbtui.adapters.sqlite.translate import backup_errors, error_name, shown
+from dbtui.adapters.sqlite.translate import backup_errors, error_name, is_refused_statement, shown
 from dbtui.adapters.sqlite.unpacked import readable_file
 from dbtui.errors import UsageError
 from dbtui.model.backups import BackupContents, BackupTable, StoredBackup, TableName, TableSample
@@ -133,7 +133,7 @@ def collect_sample(backup: StoredBackup, table: TableName, limit: int, cancellat
             rows = _read(connection, name, visible, limit)
         except sqlite3.OperationalError as error:
             # A generated column may need a function that its application alone has.
-            if error_name(error) != "SQLITE_ERROR" or stored == visible:
+            if not is_refused_statement(error) or stored == visible:
                 raise
             visible, rows = stored, _read(connection, name, stored, limit)
     return TableSample(tuple(visible), tuple(rows[:limit]), more=len(rows) > limit)

@@ -61,7 +61,7 @@ class CopyWatch:
         self._waits_since = None
         if self._remaining is None:
             self.when_locked()
-        elif remaining > self._remaining:
+        elif remaining >= self._remaining:  # it may have copied as much again as it had before
             self.restarts += 1
             raise StartedAgain
         self._remaining = remaining
@@ -97,6 +97,7 @@ def copy_pages(
     try:
         with Background(work, watch.stop, cancellation) as copying:
             yield from copying.wait(tell)
+        yield tell()
     except StartedAgain:
         yield Warned("the copy started again although it holds a snapshot: it is now made in one step")
         with Background(lambda: source.backup(destination, pages=-1), watch.stop, cancellation) as copying:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite.connect import sql
 from dbtui.adapters.sqlite.schema import MAIN, Declared, Schema
-from dbtui.adapters.sqlite.translate import error_name
+from dbtui.adapters.sqlite.translate import error_name, is_refused_statement
 from dbtui.model.backups import BackupTable
 
 _UNKNOWN_COLLATION = re.compile(r"no such collation sequence: (.*)", re.DOTALL)
@@ -42,7 +42,7 @@ def count_one(connection: sqlite3.Connection, table: Declared) -> int | None:
     try:
         return int(tolerate(connection, lambda: connection.execute(sql("count_rows", table=table.name)).fetchone()[0]))
     except sqlite3.OperationalError as error:
-        if error_name(error) != "SQLITE_ERROR":
+        if not is_refused_statement(error):
             raise
         return None
 
@@ -89,7 +89,7 @@ def collect_sizes(connection: sqlite3.Connection, schema: Schema, seconds: float
         with time_limit(connection, seconds):
             rows = connection.execute(sql("sizes")).fetchall()
     except sqlite3.OperationalError as error:
-        if error_name(error) in ("SQLITE_INTERRUPT", "SQLITE_ERROR", "SQLITE_AUTH"):
+        if error_name(error) == "SQLITE_INTERRUPT" or is_refused_statement(error):
             return {}
         raise
     owners = {each.name: each.table for each in schema.declared}

@@ -8,7 +8,7 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite.connect import sql
 from dbtui.adapters.sqlite.counts import tolerate
 from dbtui.adapters.sqlite.schema import Schema
-from dbtui.adapters.sqlite.translate import error_name
+from dbtui.adapters.sqlite.translate import error_name, is_refused_statement
 from dbtui.model.text import format_count, format_untrusted
 
 #: Rows that break a rule of the schema: the application wrote them so, and a copy has to hold them.
@@ -18,7 +18,12 @@ _LINE = 200
 
 def find_damage(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Return what quick_check finds wrong with the structure of the file, at most 100 sentences."""
-    return tolerate(connection, lambda: _sentences(connection, sql("quick_check")))
+    try:
+        return tolerate(connection, lambda: _sentences(connection, sql("quick_check")))
+    except sqlite3.DatabaseError as error:
+        if not error_name(error).startswith("SQLITE_CORRUPT"):
+            raise
+        return (format_untrusted(str(error), _LINE),)
 
 
 def find_index_damage(
@@ -35,7 +40,7 @@ def find_index_damage(
             try:
                 found += _sentences(connection, sql("integrity_check_table", table=table.name))
             except sqlite3.OperationalError as error:
-                if error_name(error) != "SQLITE_ERROR":
+                if not is_refused_statement(error):
                     raise
         tell(number)
     return tuple(found)
@@ -51,7 +56,7 @@ def find_orphans(connection: sqlite3.Connection) -> tuple[str, ...]:
     try:
         rows = connection.execute(sql("foreign_key_check")).fetchall()
     except sqlite3.OperationalError as error:
-        if error_name(error) != "SQLITE_ERROR":
+        if not is_refused_statement(error):
             raise
         return ("foreign keys could not be checked: " + format_untrusted(str(error), _LINE),)
     return tuple(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dbtui.adapters.sqlite.connect import sql
 from dbtui.adapters.sqlite.schema import MAIN, Declared, Schema, collect_schema
-from dbtui.adapters.sqlite.translate import error_name, shown
+from dbtui.adapters.sqlite.translate import is_refused_statement, shown
 from dbtui.adapters.streams import create_file
 from dbtui.errors import RefusedError
 from dbtui.model.backups import DumpOptions
@@ -68,7 +68,7 @@ def _drop(connection: sqlite3.Connection, table: Declared, path: Path) -> None:
     try:
         connection.execute(sql("drop_table", table=table.name))
     except sqlite3.OperationalError as error:
-        if table.module and error_name(error) == "SQLITE_ERROR":
+        if table.module and is_refused_statement(error):
             raise RefusedError(
                 f"the table {shown(table.name)} of {shown(path.name)} needs the module {table.module}, "
                 "which this SQLite lacks, so it cannot be left out",

@@ -35,6 +35,11 @@ def is_busy(error: sqlite3.Error) -> bool:
     return error_name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
+def is_refused_statement(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not make sense of a statement: a module, function or collation is missing here."""
+    return error_name(error).startswith(("SQLITE_ERROR", "SQLITE_AUTH"))
+
+
 def shown(path: Path | str) -> str:
     """Return a path as it may be shown in a sentence."""
     return format_untrusted(str(path), 200)
