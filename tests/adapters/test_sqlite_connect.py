@@ -143,8 +143,7 @@ except ConnectError as error:
 
 def said_to_nobody(path: Path) -> str:
     """What an unprivileged user is told. An ordinary user is that already, root becomes one."""
-    program = AS_NOBODY if os.geteuid() == 0 else AS_NOBODY.replace("connect.sql("touch")  # all that is read from this checkout is read before the user changes
-os.setgroups([]); os.setgid(65534); os.setuid(65534)", "")
+    program = AS_NOBODY if os.geteuid() == 0 else AS_NOBODY.replace(BECOME_NOBODY, "")
     root = str(Path(__file__).parents[2])
     ran = subprocess.run([sys.executable, "-c", program, root, str(path)], capture_output=True, text=True, check=False)
     return ran.stdout + ran.stderr
