@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.errors import Cancelled, RefusedError, ServerError, ToolError
+from dbtui.errors import Cancelled, RefusedError, ServerError, StorageError, ToolError
 from dbtui.model.backups import (
     BackupEntry,
     BackupFormat,
@@ -208,6 +208,27 @@ def test_deleting_takes_the_backup_and_nothing_else(
     }
     drive(delete_backup(c, find_backup(tmp_path, "their.sql")))
     assert not (tmp_path / "their.sql").exists()
+
+
+def test_what_is_not_of_the_dump_is_not_deleted(c: FakeContext, tmp_path: Path) -> None:
+    entry = made(c, tmp_path, BackupFormat.DIRECTORY)
+    (Path(entry.data_path) / "thesis.odt").write_text("precious")
+    with pytest.raises(StorageError, match=r"thesis\.odt, which is not of it"):
+        drive(delete_backup(c, entry))
+    assert {path.name for path in tmp_path.rglob("*")} == {Path(entry.data_path).name, "thesis.odt"}
+    foreign = find_backup(tmp_path, entry.data_path)
+    with pytest.raises(RefusedError, match=r"without toc\.dat"):
+        drive(delete_backup(c, foreign))
+    assert (Path(entry.data_path) / "thesis.odt").exists()
+
+
+def test_a_foreign_directory_dump_is_deleted_file_by_file(c: FakeContext, tmp_path: Path) -> None:
+    dump = tmp_path / "their.dir"
+    dump.mkdir()
+    for name in ("toc.dat", "3001.dat.gz", "3002.dat", "blobs.toc", "blob_16.dat.zst"):
+        (dump / name).write_bytes(b"PGDMP")
+    drive(delete_backup(c, find_backup(tmp_path, "their.dir")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_backup_can_be_deleted(c: FakeContext, tmp_path: Path) -> None:

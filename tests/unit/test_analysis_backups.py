@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtui.analysis.backups import (
@@ -149,6 +149,7 @@ def test_long_lists_are_shortened() -> None:
     assert "95 more" in refusals[-1]
 
 
+@settings(deadline=None)
 @given(expected=st.integers(1, 1 << 50), free=st.integers(0, 1 << 50))
 def test_space_is_refused_exactly_when_it_is_short(expected: int, free: int) -> None:
     previous = replace(MANIFEST, size_bytes=expected, compression="none", database_bytes=None)
@@ -298,6 +299,7 @@ def _as_tables(rows: dict[TableName, int], rows_are: str = "exact") -> tuple[Bac
     return tuple(BackupTable(name.schema, name.name, count, rows_are) for name, count in rows.items())
 
 
+@settings(deadline=None)
 @given(expected=tables, found=tables)
 def test_equal_is_found_equal_and_every_difference_is_named(
     expected: dict[TableName, int], found: dict[TableName, int]

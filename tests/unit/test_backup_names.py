@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtui.analysis.backups import choose_backup_id, data_suffix, format_database, parse_backup_id, parse_data_name
@@ -28,6 +28,7 @@ NASTY = [
 ]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=()), min_size=0, max_size=300))
 def test_any_name_becomes_a_safe_file_name(database: str) -> None:
     label = format_database(database)
@@ -37,6 +38,7 @@ def test_any_name_becomes_a_safe_file_name(database: str) -> None:
     assert len(longest.encode()) <= 255
 
 
+@settings(deadline=None)
 @given(st.text(max_size=50), st.text(max_size=50))
 def test_two_databases_never_share_a_name(one: str, other: str) -> None:
     assert (format_database(one) == format_database(other)) is (one == other)

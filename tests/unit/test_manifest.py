@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtui.errors import DamagedBackupError
@@ -42,6 +42,7 @@ texts = st.text(max_size=20)
 tables = st.builds(BackupTable, texts, texts, st.none() | st.integers(0, 1 << 60), st.just("exact"), st.none())
 
 
+@settings(deadline=None)
 @given(database=texts, names=st.lists(tables, max_size=5), warnings=st.lists(texts, max_size=3))
 def test_what_is_written_is_read_back(database: str, names: list[BackupTable], warnings: list[str]) -> None:
     manifest = replace(MANIFEST, database=database, tables=tuple(names), warnings=tuple(warnings))

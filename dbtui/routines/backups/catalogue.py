@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbtui.adapters.streams import storage_error
 from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_name
-from dbtui.errors import DamagedBackupError
+from dbtui.errors import DamagedBackupError, StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind
 from dbtui.model.events import Routine
 from dbtui.model.text import format_untrusted
@@ -71,8 +70,10 @@ def list_directory(directory: Path) -> Listing:
             return Listing(absolute, {entry.name: entry for entry in found})
     except FileNotFoundError:
         return Listing(absolute, {})
+    except NotADirectoryError as error:
+        raise StorageError(f"{absolute} is not a directory", "name the directory that holds the backups") from error
     except OSError as error:
-        raise storage_error(absolute, error) from error
+        raise StorageError(f"{absolute} cannot be read: {error.strerror}", "mend its permissions") from error
 
 
 def is_foreign_name(name: str) -> bool:
