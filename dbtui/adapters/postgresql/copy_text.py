@@ -56,7 +56,8 @@ def sample_of_chunks(
             ended = False
             break
     lines = window.split(b"\n")[:-1]
-    if b"\\." in lines:  # another block of the same table follows elsewhere
+    if b"\\." in lines:  # what follows is not of this block
         del lines[lines.index(b"\\.") :]
+        ended = True
     kept = [parse_copy_row(line, encoding) if columns else () for line in lines[:limit]]
     return TableSample(columns, tuple(kept), more=not ended or len(lines) > limit)

@@ -24,14 +24,16 @@ from dbtui.model.text import format_untrusted
 #: Built-in functions and those of well-known extensions that reach files or programs or run a text as SQL.
 _REACHING = frozenset(
     word + b"("
-    for word in b"lo_export lo_import be_lo_export be_lo_import pg_read_file pg_read_binary_file pg_ls_dir "
-    b"pg_stat_file pg_file_write pg_file_read pg_file_rename pg_file_unlink pg_file_sync pg_logdir_ls "
-    b"pg_execute_server_program query_to_xml query_to_xmlschema query_to_xml_and_xmlschema cursor_to_xml cursor_to_xmlschema ts_stat ts_rewrite "
-    b"dblink dblink_exec dblink_connect dblink_connect_u dblink_open dblink_send_query crosstab crosstab2 crosstab3 "
-    b"crosstab4 crosstabn connectby xpath_table cron.schedule cron.schedule_in_database pg_background_launch "
-    b"plpgsql_call_handler plpgsql_inline_handler set_config pg_reload_conf pg_rotate_logfile "
-    b"pg_create_logical_replication_slot pg_logical_slot_get_changes pg_logical_slot_peek_changes "
-    b"pg_logical_slot_get_binary_changes binary_upgrade_create_empty_extension".split()
+    for word in b"""
+    lo_export lo_import be_lo_export be_lo_import pg_read_file pg_read_binary_file pg_ls_dir pg_stat_file
+    pg_file_write pg_file_read pg_file_rename pg_file_unlink pg_file_sync pg_logdir_ls pg_execute_server_program
+    query_to_xml query_to_xmlschema query_to_xml_and_xmlschema cursor_to_xml cursor_to_xmlschema ts_stat ts_rewrite
+    dblink dblink_exec dblink_connect dblink_connect_u dblink_open dblink_send_query
+    crosstab crosstab2 crosstab3 crosstab4 crosstabn connectby xpath_table
+    cron.schedule cron.schedule_in_database pg_background_launch plpgsql_call_handler plpgsql_inline_handler
+    set_config pg_reload_conf pg_rotate_logfile pg_create_logical_replication_slot pg_logical_slot_get_changes
+    pg_logical_slot_peek_changes pg_logical_slot_get_binary_changes binary_upgrade_create_empty_extension
+    """.split()
 )
 _OPAQUE_WORDS = frozenset(b"execute copy create alter load prepare call import".split())
 _READABLE_LANGUAGES = frozenset({b"sql", b"plpgsql"})

@@ -1,6 +1,7 @@
 """Which object a statement of a dump is about."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from dbtui.adapters.postgresql.sql_tokens import Token, after_words, parse_tokens, qualified_name
@@ -49,7 +50,7 @@ def parse_object(text: bytes, kind: str) -> DumpedObject:
 def _defined(tokens: list[Token], kind: str) -> DumpedObject:
     at = _name_index(tokens, kind)
     if kind in ("OPERATOR", "CAST", "USER MAPPING", "LARGE OBJECT", "TRANSFORM"):
-        return DumpedObject(kind, name=_written(tokens[at : at + 8]), roles=_new_owner(tokens))
+        return _nameless(tokens, at, kind)
     schema, name, end = qualified_name(tokens, at)
     table = None
     if (before := _OF_TABLE.get(kind)) is not None:
@@ -60,6 +61,20 @@ def _defined(tokens: list[Token], kind: str) -> DumpedObject:
     partner = _after(tokens, end, b"by") if kind == "SEQUENCE" and after_words(tokens, end, b"owned") != end else None
     roles = _new_owner(tokens) or (_authorized(tokens) if kind == "SCHEMA" else _policy_roles(tokens, kind))
     return DumpedObject(kind, schema, name, table, roles, partner)
+
+
+def _nameless(tokens: list[Token], at: int, kind: str) -> DumpedObject:
+    """An object known by signs, types or another's name."""
+    roles = _new_owner(tokens)
+    if kind == "OPERATOR":
+        end = next((index for index in range(at, len(tokens)) if tokens[index].text == b"("), len(tokens))
+        return DumpedObject(kind, name=b"".join(token.text for token in tokens[at:end]), roles=roles)
+    if kind == "USER MAPPING" and len(tokens) > at + 3:
+        login = tokens[at + 1].body
+        name = login + b" on " + tokens[at + 3].body
+        return DumpedObject(kind, name=name, roles=() if login == b"public" else (login,))
+    name = _arguments(tokens, at) or (tokens[at].text if at < len(tokens) else b"")
+    return DumpedObject(kind, name=name, roles=roles)
 
 
 def _altered_table(tokens: list[Token]) -> DumpedObject:
@@ -141,12 +156,15 @@ def _granted(tokens: list[Token]) -> DumpedObject:
 
 
 def _default_rights(tokens: list[Token]) -> DumpedObject:
-    roles = [
-        tokens[index + 1].body
-        for index, token in enumerate(tokens[:-1])
-        if token.kind == "word" and token.body in (b"role", b"to", b"from") and tokens[index + 1].body != b"public"
-    ]
-    return DumpedObject("DEFAULT ACL", roles=tuple(roles))
+    return DumpedObject("DEFAULT ACL", roles=_roles_after(tokens, b"role", b"to", b"from"))
+
+
+def _roles_after(tokens: list[Token], *words: bytes) -> tuple[bytes, ...]:
+    return tuple(
+        following.body
+        for token, following in pairwise(tokens)
+        if token.kind == "word" and token.body in words and following.body not in (b"public", b"group")
+    )
 
 
 def _setting(_tokens: list[Token]) -> DumpedObject:

@@ -23,7 +23,7 @@ from dbtui.adapters.streams import TICK_SECONDS, open_raw, storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import StoredBackup
 
-_MOST_PROBLEMS = 20
+MOST_PROBLEMS = 20
 _KEPT_INDEXES = 4
 
 
@@ -130,7 +130,7 @@ class PlainScan:
         if problem:
             self.index.problems.append(problem)
             # After a COPY that is not understood, rows would be taken for statements.
-            return verdict.kind != "COPY" and not self._frame.is_foreign and len(self.index.problems) < _MOST_PROBLEMS
+            return verdict.kind != "COPY" and not self._frame.is_foreign and len(self.index.problems) < MOST_PROBLEMS
         if verdict.action is Action.LEAVE_OUT:
             if verdict.reason:
                 self.index.left_out.append(
@@ -179,8 +179,15 @@ class PlainScan:
 def copy_columns(text: bytes) -> tuple[bytes, ...]:
     """Return the columns that a COPY statement names."""
     found = COPY_FROM_STDIN.fullmatch(text)
-    listed = found["columns"] if found else None
-    return tuple(token.body for token in parse_tokens(listed) if token.text != b",") if listed else ()
+    return listed_names(found["columns"] if found else None)
+
+
+def listed_names(text: bytes | None) -> tuple[bytes, ...]:
+    """Return the names of a list of columns."""
+    return tuple(token.body for token in parse_tokens(text or b"") if token.text != b",")
+
+
+_NO_VALUES = frozenset({b"b", b"x", b"n", b"on", b"conflict", b"do", b"nothing"})
 
 
 def count_insert_rows(text: bytes) -> int:

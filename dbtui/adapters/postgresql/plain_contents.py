@@ -1,6 +1,7 @@
-"""What a plain dump holds, told from its index: contents, definitions, first rows."""
+"""What a dump holds, told from the index of its statements: contents, definitions; and a plain dump's first rows."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,7 +10,7 @@ from dbtui.adapters.postgresql.copy_text import cut_cell, sample_of_chunks
 from dbtui.adapters.postgresql.objects import DumpedObject, Name
 from dbtui.adapters.postgresql.plain import PlainIndex, PlainItem, TableRows, collect_index, insert_rows
 from dbtui.adapters.postgresql.sql_lexer import Lexer
-from dbtui.adapters.postgresql.sql_tokens import head_words
+from dbtui.adapters.postgresql.sql_tokens import head_words, parse_tokens
 from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_errors
 from dbtui.errors import DamagedBackupError, UsageError
 from dbtui.model.backups import (
@@ -33,45 +34,42 @@ def plain_contents(backup: StoredBackup, cancellation: Cancellation) -> BackupCo
     index = collect_index(backup, cancellation)
     if index.problems and not index.items:
         raise DamagedBackupError(index.problems[0], "choose another file")
-    created = [item for item in index.items if _creates(item)]
-    objects = [item.object for item in created if item.object.kind not in ("TABLE", "SCHEMA", "EXTENSION")]
-    large = [item.object for item in index.items if item.object.kind in ("BLOBS", "MATERIALIZED VIEW DATA")][:1]
+    return contents_of(index, backup)
+
+
+def contents_of(index: PlainIndex, backup: StoredBackup, database: str = "") -> BackupContents:
+    """Return what the indexed statements make."""
+    created = [item.object for item in index.items if _creates(item)]
+    objects = [found for found in created if found.kind not in ("TABLE", "SCHEMA", "EXTENSION")]
+    schemas = {index.text_of(found.schema) for found in created if found.schema}
     return BackupContents(
         engine=EngineName.POSTGRESQL,
-        database=backup.manifest.database if backup.manifest else "",
+        database=database or (backup.manifest.database if backup.manifest else ""),
         server_version=index.server_version,
         tool_version=index.tool_version,
-        schemas=tuple(
-            sorted({index.text_of(item.object.schema) for item in created if item.object.schema} | _schemas(index))
-        ),
+        schemas=tuple(sorted(schemas | _names_of(index, created, "SCHEMA"))),
         tables=_tables(index, created),
         objects=tuple(
-            DumpObject(found.kind.lower(), index.text_of(found.schema), index.text_of(found.name))
-            for found in objects + [found for found in large if found.kind == "BLOBS"]
+            DumpObject(found.kind.lower(), index.text_of(found.schema), index.text_of(found.name)) for found in objects
         ),
-        extensions=tuple(sorted(_names_of(index, "EXTENSION"))),
+        extensions=tuple(sorted(_names_of(index, created, "EXTENSION"))),
         roles=tuple(sorted({index.text_of(role) for item in index.items for role in item.object.roles})),
         warnings=(*index.problems, *index.left_out, *index.describe_risks(Path(backup.data_path).name)),
     )
 
 
 def _creates(item: PlainItem) -> bool:
-    return item.object.kind not in _NOT_LISTED and (
-        head_words(item.statement.text, 1) == ("CREATE",) or item.object.kind.endswith("CONSTRAINT")
-    )
+    if item.object.kind in _NOT_LISTED:
+        return False
+    return item.object.kind.endswith("CONSTRAINT") or head_words(item.statement.text, 1) == ("CREATE",)
 
 
-def _schemas(index: PlainIndex) -> set[str]:
-    return set(_names_of(index, "SCHEMA"))
+def _names_of(index: PlainIndex, created: list[DumpedObject], kind: str) -> set[str]:
+    return {index.text_of(found.name) for found in created if found.kind == kind}
 
 
-def _names_of(index: PlainIndex, kind: str) -> set[str]:
-    found = (item for item in index.items if item.object.kind == kind and _creates(item))
-    return {index.text_of(item.object.name) for item in found}
-
-
-def _tables(index: PlainIndex, created: list[PlainItem]) -> tuple[BackupTable, ...]:
-    names = dict.fromkeys(item.object.key for item in created if item.object.kind == "TABLE")
+def _tables(index: PlainIndex, created: list[DumpedObject]) -> tuple[BackupTable, ...]:
+    names = dict.fromkeys(found.key for found in created if found.kind == "TABLE")
     names.update(dict.fromkeys(index.data))  # a dump of data alone creates no table
     tables = [_table(index, name, index.data.get(name)) for name in names]
     return tuple(sorted(tables, key=lambda table: (table.schema, table.name)))
@@ -86,8 +84,12 @@ def _table(index: PlainIndex, name: Name, data: TableRows | None) -> BackupTable
 
 def plain_definition(backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
     """Return the SQL about a table, in the dump's order. Raises UsageError when the dump does not hold it."""
-    index = collect_index(backup, cancellation)
-    key = _key(index, table)
+    return definition_of(collect_index(backup, cancellation), table)
+
+
+def definition_of(index: PlainIndex, table: TableName) -> str:
+    """Return the indexed SQL about a table. Raises UsageError."""
+    key = table_key(index, table)
     indexes = {item.object.key for item in index.items if item.object.kind == "INDEX" and item.object.table == key}
     parts = [index.text_of(item.statement.text) + ";" for item in index.items if _is_about(item.object, key, indexes)]
     if not parts:
@@ -105,16 +107,17 @@ def _is_about(found: DumpedObject, table: Name, indexes: set[Name]) -> bool:
     return table in (found.table, found.partner) or (found.kind == "COMMENT ON INDEX" and found.key in indexes)
 
 
-def _key(index: PlainIndex, table: TableName) -> Name:
+def table_key(index: PlainIndex, table: TableName) -> Name:
+    """Return a table's name as the dump spells it."""
     return (table.schema.encode(index.encoding, "replace"), table.name.encode(index.encoding, "replace"))
 
 
 def plain_sample(backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation) -> TableSample:
     """Return a table's first rows. Raises UsageError when the dump does not hold it."""
     index = collect_index(backup, cancellation)
-    data = index.data.get(_key(index, table))
+    data = index.data.get(table_key(index, table))
     if data is None:
-        if any(item.object.kind == "TABLE" and item.object.key == _key(index, table) for item in index.items):
+        if any(item.object.kind == "TABLE" and item.object.key == table_key(index, table) for item in index.items):
             return TableSample((), ())
         raise UsageError(f"the backup holds no table {table}", "see the contents for its tables")
     columns = tuple(index.text_of(column) for column in data.columns)
@@ -123,7 +126,27 @@ def plain_sample(backup: StoredBackup, table: TableName, limit: int, cancellatio
         _go_to(stream, data.offset, backup.compression.kind, cancellation)
         if data.is_copy:
             return sample_of_chunks(_chunks_until(stream, data), columns, limit, index.encoding)
-        return _sample_of_inserts(Lexer(stream, path.name), columns, limit, data)
+        return sample_of_inserts(Lexer(stream, path.name), columns or table_columns(index, table), limit)
+
+
+_NO_COLUMNS = frozenset({b"constraint", b"primary", b"unique", b"check", b"foreign", b"exclude", b"like"})
+
+
+def table_columns(index: PlainIndex, table: TableName) -> tuple[str, ...]:
+    """Return the columns of a table's CREATE TABLE: for data that do not name them. Generated ones are among them."""
+    key = table_key(index, table)
+    tables = (item for item in index.items if item.object.kind == "TABLE" and item.object.key == key)
+    created = next((item for item in tables if _creates(item)), None)
+    tokens = parse_tokens(created.statement.text) if created else []
+    names, depth = [], 0
+    for token, following in pairwise(tokens):
+        depth += {b"(": 1, b")": -1}.get(token.text, 0)
+        begins = depth == 1 and token.text in (b"(", b",") and following.kind in ("word", "name")
+        if begins and not (following.kind == "word" and following.body in _NO_COLUMNS):
+            names.append(index.text_of(following.body))
+        if depth == 0 and names:
+            break
+    return tuple(names)
 
 
 def _go_to(stream: BinaryIO, offset: int, kind: CompressionKind, cancellation: Cancellation) -> None:
@@ -142,12 +165,14 @@ def _chunks_until(stream: BinaryIO, data: TableRows) -> Iterator[bytes]:
         yield chunk
 
 
-def _sample_of_inserts(lexer: Lexer, columns: tuple[str, ...], limit: int, data: TableRows) -> TableSample:
+def sample_of_inserts(lexer: Lexer, columns: tuple[str, ...], limit: int) -> TableSample:
+    """Return the first rows of a table whose data are INSERTs; `lexer` stands at the first."""
     rows: list[tuple[str | None, ...]] = []
     for statement in lexer:
-        if statement.text[:6].upper() != b"INSERT" or len(rows) >= min(limit, data.rows):
+        if statement.text[:6].upper() != b"INSERT" or len(rows) > limit:
             break
         rows += insert_rows(statement.text)
-    names = columns or tuple(f"column {number}" for number in range(1, len(rows[0]) + 1 if rows else 1))
+    width = len(rows[0]) if rows else len(columns)
+    names = columns if width == len(columns) else tuple(f"column {number}" for number in range(1, width + 1))
     kept = [tuple(None if value is None else cut_cell(value) for value in row) for row in rows[:limit]]
-    return TableSample(names, tuple(kept), more=data.rows > len(kept))
+    return TableSample(names, tuple(kept), more=len(rows) > len(kept))

@@ -21,16 +21,16 @@ LONGEST_STATEMENT_BYTES = 256 << 20
 _LONGEST_TOKEN_HEAD = 64
 
 _WORD = rb"[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+"
-_NUMBER = rb"[0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?[0-9]++)?+(?![A-Za-z0-9_$\x80-\xff])"
+_NUMBER = rb"[0-9]++(?:\.[0-9]*+|(?!))?+(?:[eE][+-]?[0-9]++|(?!))?+(?![A-Za-z0-9_$\x80-\xff])"
 _PARAMETER = rb"\$[0-9]++(?![A-Za-z0-9_$\x80-\xff])"
-_STRING = rb"'[^']*+(?:''[^']*+)*+'"
-_ESCAPE_STRING = rb"'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'"
-_IDENTIFIER = rb'"[^"]*+(?:""[^"]*+)*+"'
+_STRING = rb"'[^']*+(?:''[^']*+|(?!))*+'"
+_ESCAPE_STRING = rb"'[^'\\]*+(?:(?:\\.|'')[^'\\]*+|(?!))*+'"
+_IDENTIFIER = rb'"[^"]*+(?:""[^"]*+|(?!))*+"'
 _SIGNS = rb"[^A-Za-z0-9_\x80-\xff'\"$;()\\/-]++|-(?!-)|/(?!\*)"
 
 
 def _run(*alternatives: bytes) -> re.Pattern[bytes]:
-    return re.compile(b"(?:" + b"|".join(alternatives) + b")*+", re.DOTALL)
+    return re.compile(b"(?:" + b"|".join(alternatives) + b"|(?!))*+", re.DOTALL)
 
 
 _PLAIN_WORD = rb"(?![eE]')" + _WORD
@@ -52,7 +52,7 @@ _ROUTINE = re.compile(rb"CREATE\s+(?:OR\s+REPLACE\s+)?(?:FUNCTION|PROCEDURE)\b",
 _NAME = rb"(?:" + _WORD + rb"|" + _IDENTIFIER + rb")"
 COPY_FROM_STDIN = re.compile(
     rb"COPY\s+(?P<table>" + _NAME + rb"(?:\." + _NAME + rb")?)\s*"
-    rb"(?:\((?P<columns>\s*" + _NAME + rb"(?:\s*,\s*" + _NAME + rb")*+\s*)\))?\s*FROM\s+stdin\s*",
+    rb"(?:\((?P<columns>\s*" + _NAME + rb"(?:\s*,\s*" + _NAME + rb"|(?!))*+\s*)\))?\s*FROM\s+stdin\s*",
     re.IGNORECASE,
 )
 _STANDARD_STRINGS_OFF = re.compile(rb"SET\s+standard_conforming_strings\s*(?:=|TO)\s*'?(off|on)'?\s*", re.IGNORECASE)

@@ -65,12 +65,12 @@ _SETTINGS = frozenset(
 #: Encodings in which a byte that looks like a backslash or a quote may be half a character.
 _UNSAFE_ENCODINGS = frozenset({b"sjis", b"shiftjis", b"shiftjis2004", b"big5", b"gbk", b"uhc", b"gb18030", b"johab"})
 
-_TEXT = rb"(?:'[^']*+(?:''[^']*+)*+'|[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+')"
+_TEXT = rb"(?:'[^']*+(?:''[^']*+|(?!))*+'|[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+|(?!))*+')"
 _LITERAL = (
-    rb"(?:(?:" + _TEXT + rb"|[+-]?[0-9][0-9.]*+(?:[eE][+-]?[0-9]++)?+|NULL|true|false)"
-    rb"(?:::[A-Za-z_][A-Za-z_ .\"]*+(?:\[\])?+)?+)"
+    rb"(?:(?:" + _TEXT + rb"|[+-]?[0-9][0-9.]*+(?:[eE][+-]?[0-9]++|(?!))?+|NULL|true|false)"
+    rb"(?:::[A-Za-z_][A-Za-z_ .\"]*+(?:\[\]|(?!))?+|(?!))?+)"
 )
-_LITERALS = _LITERAL + rb"(?:\s*,\s*" + _LITERAL + rb")*+"
+_LITERALS = _LITERAL + rb"(?:\s*,\s*" + _LITERAL + rb"|(?!))*+"
 _SELECTS = re.compile(
     rb"SELECT\s+(?:pg_catalog\.set_config\s*\(\s*'search_path'\s*,\s*" + _TEXT + rb"\s*,\s*(?:true|false)\s*\)"
     rb"|(?:pg_catalog\.)?(?:setval|lo_create|lo_open|lowrite|lo_close|lo_unlink)\s*\(\s*" + _LITERALS + rb"\s*\)"
@@ -80,17 +80,17 @@ _SELECTS = re.compile(
     + rb")",
     re.IGNORECASE,
 )
-_NAME = rb'(?:[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+|"[^"]*+(?:""[^"]*+)*+")'
+_NAME = rb'(?:[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+|"[^"]*+(?:""[^"]*+|(?!))*+")'
 _VALUE = (
-    rb"(?:[bBxXnN]?'[^']*+(?:''[^']*+)*+'|[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'"
-    rb"|[+-]?[0-9][0-9.]*+(?:[eE][+-]?[0-9]++)?+|NULL|true|false|DEFAULT)"
+    rb"(?:[bBxXnN]?'[^']*+(?:''[^']*+|(?!))*+'|[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+|(?!))*+'"
+    rb"|[+-]?[0-9][0-9.]*+(?:[eE][+-]?[0-9]++|(?!))?+|NULL|true|false|DEFAULT)"
 )
-_ROW = rb"\(\s*" + _VALUE + rb"(?:\s*,\s*" + _VALUE + rb")*+\s*\)"
+_ROW = rb"\(\s*" + _VALUE + rb"(?:\s*,\s*" + _VALUE + rb"|(?!))*+\s*\)"
 INSERT_OF_VALUES = re.compile(
     rb"INSERT\s+INTO\s+(?P<table>" + _NAME + rb"(?:\." + _NAME + rb")?)\s*"
-    rb"(?:\((?P<columns>\s*" + _NAME + rb"(?:\s*,\s*" + _NAME + rb")*+\s*)\)\s*)?"
+    rb"(?:\((?P<columns>\s*" + _NAME + rb"(?:\s*,\s*" + _NAME + rb"|(?!))*+\s*)\)\s*)?"
     rb"(?:OVERRIDING\s+(?:SYSTEM|USER)\s+VALUE\s+)?"
-    rb"(?:DEFAULT\s+VALUES|VALUES\s*" + _ROW + rb"(?:\s*,\s*" + _ROW + rb")*+)"
+    rb"(?:DEFAULT\s+VALUES|VALUES\s*" + _ROW + rb"(?:\s*,\s*" + _ROW + rb"|(?!))*+)"
     rb"(?:\s+ON\s+CONFLICT\s+DO\s+NOTHING)?\s*",
     re.IGNORECASE | re.DOTALL,
 )
