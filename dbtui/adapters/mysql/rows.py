@@ -5,35 +5,35 @@ from collections.abc import Iterator
 
 from dbtui.adapters.mysql.tokens import unquote
 
-_STRING = rb"'[^'\\]*+(?:\\.[^'\\]*+)*+'"
-_DOUBLE = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_STRING = rb"'[^'\\]*+(?:\\.[^'\\]*+|(?!))*+'"
+_DOUBLE = rb'"[^"\\]*+(?:\\.[^"\\]*+|(?!))*+"'
 #: Literals as dump tools write them; adjacent strings ('a''b') are one.
 LITERAL = (
-    rb"(?:(?:_[a-z0-9]++\s?)?(?:(?:" + _STRING + rb")++|(?:" + _DOUBLE + rb")++)"
+    rb"(?:(?:_[a-z0-9]++\s?)?(?:(?:" + _STRING + rb"|(?!))++|(?:" + _DOUBLE + rb"|(?!))++)"
     rb"|[-+]?\d[0-9.]*+(?:[eE][-+]?\d++)?(?![A-Za-z0-9_$\x80-\xff])|(?:_[a-z0-9]++\s?)?0[xb][0-9A-Fa-f]*+"
     rb"|[bBxXnN]'[^'\\]*+'|(?i:NULL|DEFAULT|TRUE|FALSE)(?![A-Za-z0-9_$\x80-\xff(]))"
 )
 _SPACE = rb"[ \t\r\n]*+"
 #: Functions of one or two literals by which dumps bring bytes and shapes; they read nothing.
-_CALL = rb"(?i:UNHEX|FROM_BASE64|(?:ST_)?GeomFrom(?:Text|WKB)|ST_GeometryFromText)\((?:" + LITERAL + rb",?\s?)++\)"
+_CALL = rb"(?i:UNHEX|FROM_BASE64|(?:ST_)?GeomFrom(?:Text|WKB)|ST_GeometryFromText)\((?:" + LITERAL + rb",?\s?|(?!))++\)"
 _VALUE = rb"(?:" + LITERAL + rb"|" + _CALL + rb")"
-_VALUES = _SPACE + _VALUE + _SPACE + rb"(?:," + _SPACE + _VALUE + _SPACE + rb")*+"
-_TUPLE = rb"\((?:" + _VALUES + rb")?+\)"
+_VALUES = _SPACE + _VALUE + _SPACE + rb"(?:," + _SPACE + _VALUE + _SPACE + rb"|(?!))*+"
+_TUPLE = rb"\((?:" + _VALUES + rb"|(?!))?+\)"
 #: The same as dump tools write it, twice as fast: no blanks, and numbers, NULL and 0x... by their letters alone. A bare
 #: word of these letters is followed by a comma or a bracket, so it can call nothing.
-_PLAIN_TUPLE = rb"\((?:(?:" + _STRING + rb"|[-0-9.A-FLNUex]++)[,)])++(?<=\))"
+_PLAIN_TUPLE = rb"\((?:(?:" + _STRING + rb"|[-0-9.A-FLNUex]++)[,)]|(?!))++(?<=\))"
 _ANY_TUPLE = rb"(?:" + _PLAIN_TUPLE + rb"|" + _TUPLE + rb")"
-_NAME = rb"(?:`(?:[^`]++|``)*+`|[A-Za-z_][A-Za-z0-9_$]*+)"
+_NAME = rb"(?:`(?:[^`]++|``|(?!))*+`|[A-Za-z_][A-Za-z0-9_$]*+)"
 _HEAD = (
     rb"(?:INSERT|REPLACE|insert|replace)\s++(?:(?:IGNORE|DELAYED|LOW_PRIORITY|ignore)\s++)?(?:INTO|into)\s++"
-    rb"(?P<table>" + _NAME + rb")(?P<qualified>\s*+\.\s*+" + _NAME + rb")?+\s*+"
-    rb"(?P<columns>\(\s*+" + _NAME + rb"(?:\s*+,\s*+" + _NAME + rb")*+\s*+\)\s*+)?+(?:VALUES|values)" + _SPACE
+    rb"(?P<table>" + _NAME + rb")(?P<qualified>\s*+\.\s*+" + _NAME + rb"|(?!))?+\s*+"
+    rb"(?P<columns>\(\s*+" + _NAME + rb"(?:\s*+,\s*+" + _NAME + rb"|(?!))*+\s*+\)\s*+|(?!))?+(?:VALUES|values)" + _SPACE
 )
 
 INSERT_HEAD = re.compile(rb"(?s:" + _HEAD + rb")")
 #: A whole INSERT of literals, with its semicolon.
 INSERT = re.compile(
-    rb"(?s:" + _HEAD + rb"(?:" + _ANY_TUPLE + _SPACE + rb"(?:,(?=" + _SPACE + rb"\()" + _SPACE + rb"|(?=;)))++;)"
+    rb"(?s:" + _HEAD + rb"(?:" + _ANY_TUPLE + _SPACE + rb"(?:,(?=" + _SPACE + rb"\()" + _SPACE + rb"|(?=;))|(?!))++;)"
 )
 _ONE_TUPLE = re.compile(rb"(?s:" + _ANY_TUPLE + rb")")
 _ONE_VALUE = re.compile(rb"(?s:" + _SPACE + rb"(" + _VALUE + rb")" + _SPACE + rb",?)")

@@ -17,7 +17,8 @@ SANDBOX_LINE = re.compile(rb"\A/\*M?!999999\\- enable the sandbox mode \*/ *\r?\
 _DELIMITER = re.compile(rb"(?i:delimiter)[ \t]++([^\s]++)[^\n]*+\n")
 _DELIMITERS = re.compile(rb"[;$|@~^&%!/]{1,4}\Z")
 _BLANK = re.compile(
-    rb"(?s:(?:[\x00-\x20]++|(?:\#|--(?=[\x00-\x20]))[^\n]*+\n|/\*(?![!+]|M!)(?:[^*]++|\*(?!/))*+\*/)*+)", re.VERBOSE
+    rb"(?s:(?:[\x00-\x20]++|(?:\#|--(?=[\x00-\x20]))[^\n]*+\n|/\*(?![!+]|M!)(?:[^*]++|\*(?!/)|(?!))*+\*/|(?!))*+)",
+    re.VERBOSE,
 )
 _INSERT_START = re.compile(rb"(?i:INSERT|REPLACE)\s")
 _SET_START = re.compile(rb"(?:/\*M?!\d*\s*)?(?i:SET)\b")
@@ -63,14 +64,14 @@ def _scanner(delimiter: bytes, modes: LexicalModes) -> re.Pattern[bytes]:
     mark = re.escape(delimiter)
     escape = b"" if modes.no_backslash else rb"\\"
     pair = b"" if modes.no_backslash else rb"|\\."
-    single = rb"'(?:[^'" + escape + rb"]++" + pair + rb")*+'"
-    double = rb'"[^"]*+"' if modes.ansi_quotes else rb'"(?:[^"' + escape + rb"]++" + pair + rb')*+"'
+    single = rb"'(?:[^'" + escape + rb"]++" + pair + rb"|(?!))*+'"
+    double = rb'"[^"]*+"' if modes.ansi_quotes else rb'"(?:[^"' + escape + rb"]++" + pair + rb'|(?!))*+"'
     ahead = b"" if len(delimiter) == 1 else rb"(?=.{%d})" % (len(delimiter) - 1)
     return re.compile(
         rb"(?s:(?!" + mark + rb")(?:[^'\"`/#\-" + re.escape(delimiter[:1]) + rb"]++|" + single + rb"|" + double
         + rb"|`[^`]*+`|--(?=[\x00-\x20])[^\n]*+\n|-(?=[^-]|-[^\x00-\x20])|\#[^\n]*+\n"
-        + rb"|/\*M?!|/\*(?!!|M!)(?:[^*]++|\*(?!/))*+\*/|/(?=[^*])"
-        + rb"|(?!['\"`/#\-])" + re.escape(delimiter[:1]) + ahead + rb"))*+"
+        + rb"|/\*M?!|/\*(?!!|M!)(?:[^*]++|\*(?!/)|(?!))*+\*/|/(?=[^*])"
+        + rb"|(?!['\"`/#\-])" + re.escape(delimiter[:1]) + ahead + rb")|(?!))*+"
     )  # fmt: skip
 
 

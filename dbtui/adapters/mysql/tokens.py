@@ -92,12 +92,12 @@ def _pattern(modes: LexicalModes) -> re.Pattern[bytes]:
     plain, pair = (rb"", rb"") if modes.no_backslash else (rb"\\", rb"|\\.")
 
     def inner(mark: bytes) -> bytes:
-        return rb"(?:[^" + mark + plain + rb"]++" + pair + rb"|" + mark * 2 + rb")*+"
+        return rb"(?:[^" + mark + plain + rb"]++" + pair + rb"|" + mark * 2 + rb"|(?!))*+"
 
     single = rb"'" + inner(b"'") + rb"'"
     double = rb'"' + inner(b'"') + rb'"'
-    quoted_name = rb"`(?:[^`]++|``)*+`"
-    ansi_name = rb'"(?:[^"]++|"")*+"'
+    quoted_name = rb"`(?:[^`]++|``|(?!))*+`"
+    ansi_name = rb'"(?:[^"]++|""|(?!))*+"'
     strings = single if modes.ansi_quotes else single + rb"|" + double
     names = quoted_name + (rb"|" + ansi_name if modes.ansi_quotes else rb"")
     word = rb"[A-Za-z0-9_$\x80-\xff]++"
