@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ import pymysql
 import pytest
 
 from dbtui.config import parse_url
-from dbtui.errors import DamagedBackupError
+from dbtui.errors import Cancelled, DamagedBackupError, MismatchError
 from dbtui.model.backups import (
     BackupEntry,
     BackupFormat,
@@ -27,6 +27,7 @@ from dbtui.model.backups import (
     TableName,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName
+from dbtui.model.events import Routine, StepStarted
 from dbtui.model.urls import parse_database_url
 from dbtui.routines.backups import (
     apply_restore,
@@ -116,7 +117,8 @@ class World:
             connection.commit()
 
     def quoted(self, name: str) -> str:
-        return f"`{name}`" if self.profile.engine is EngineName.MYSQL else f'"{name}"'
+        sign = "`" if self.profile.engine is EngineName.MYSQL else '"'
+        return sign + name.replace(sign, sign * 2) + sign
 
     def rows(
         self, database: str = "", tables: Sequence[str] = (*TABLES, "spenders")
@@ -200,13 +202,12 @@ def test_into_a_new_database(c: RoutineContext, world: World, tmp_path: Path, co
     assert world.rows(result.database) == before == world.rows()
 
 
+@pytest.mark.parametrize("world", [EngineName.POSTGRESQL], indirect=True)
 @pytest.mark.parametrize("backup_format", [BackupFormat.CUSTOM, BackupFormat.DIRECTORY])
 @pytest.mark.parametrize("compression", [CompressionKind.NONE, CompressionKind.GZIP])
 def test_archives_of_pg_dump(
     c: RoutineContext, world: World, tmp_path: Path, backup_format: BackupFormat, compression: CompressionKind
 ) -> None:
-    if world.profile.engine is not EngineName.POSTGRESQL:
-        return
     jobs = 2 if backup_format is BackupFormat.DIRECTORY else 1
     entry = backed_up(c, world, tmp_path / "b", format=backup_format, compression=Compression(compression), jobs=jobs)
     result = restored(c, world, entry, jobs=jobs)
@@ -286,6 +287,59 @@ def test_a_foreign_copy_is_restored_all_the_same(c: RoutineContext, world: World
     assert world.rows(result.database) == world.rows()
 
 
+@pytest.mark.parametrize("step", ["dump", "finish"])
+def test_a_cancelled_backup_leaves_nothing(c: RoutineContext, world: World, tmp_path: Path, step: str) -> None:
+    routine = create_backup(
+        c, world.profile, tmp_path / "b", DumpOptions(compression=Compression(CompressionKind.ZSTD))
+    )
+    with pytest.raises(Cancelled):
+        drive_and_cancel(c, routine, step)
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["checksums", "create", "load", "count rows"])
+def test_a_cancelled_restore_leaves_what_was(c: RoutineContext, world: World, tmp_path: Path, step: str) -> None:
+    entry = backed_up(c, world, tmp_path / "b")
+    world.execute("DELETE FROM orders")
+    before, databases = world.rows(), world.databases()
+    plan = drive(plan_restore(c, entry, world.profile, RestoreOptions(replace=True)))
+    with pytest.raises(Cancelled):
+        drive_and_cancel(c, apply_restore(c, world.profile, plan), step)
+    assert (world.rows(), world.databases()) == (before, databases)
+
+
+@pytest.mark.parametrize("step", ["create", "load", "count rows"])
+def test_a_cancelled_verification_drops_its_database(
+    c: RoutineContext, world: World, tmp_path: Path, step: str
+) -> None:
+    entry = backed_up(c, world, tmp_path / "b")
+    databases = world.databases()
+    with pytest.raises(Cancelled):
+        drive_and_cancel(c, verify_backup(c, entry, world.profile), step)
+    assert world.databases() == databases
+    assert find_backup(tmp_path / "b", entry.backup_id).verified_at is None
+
+
+def drive_and_cancel(c: RoutineContext, routine: Routine[Any], step: str) -> None:
+    """Run a routine and ask it to stop as soon as a step begins."""
+    for event in routine:
+        if isinstance(event, StepStarted) and event.step == step:
+            c.cancellation.request("Ctrl-C")
+
+
+def test_rows_that_do_not_arrive_end_the_restore(c: RoutineContext, world: World, tmp_path: Path) -> None:
+    """The manifest promises more than the dump holds: as if the load had lost rows."""
+    entry = backed_up(c, world, tmp_path / "b")
+    before, databases = world.rows(), world.databases()
+    path = Path(entry.data_path + ".manifest.json")
+    path.write_text(path.read_text().replace('"rows": 500,', '"rows": 501,'))
+    found = drive(verify_backup(c, find_backup(tmp_path / "b", entry.backup_id), world.profile))
+    assert [(one.name, one.expected, one.found) for one in found.differences] == [("orders", 501, 500)]
+    with pytest.raises(MismatchError, match="500 rows instead of 501"):
+        restored(c, world, find_backup(tmp_path / "b", entry.backup_id), replace=True)
+    assert (world.rows(), world.databases()) == (before, databases)
+
+
 def test_the_status_tells_what_is_there(c: RoutineContext, world: World) -> None:
     status = drive(collect_status(c, world.profile))
     assert (status.problem, status.reachable, status.tables) == ("", True, 3)
@@ -303,3 +357,41 @@ def test_tables_of_the_manifest_are_named_as_the_server_names_them(
         EngineName.SQLITE: "main",
     }[world.profile.engine]
     assert [table.table_name for table in contents.tables] == [TableName(schema, "users")]
+
+
+NASTY = ['-o\'neil "quoted" `ticks` [red]\nünï %2Fx', "dbname=x host=y", "x" * 63]
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_database_may_have_any_name(c: RoutineContext, world: World, tmp_path: Path, name: str) -> None:
+    url = parse_database_url(world.url)
+    if url.engine is EngineName.SQLITE:
+        database = str(Path(url.database).parent / f"{name}.db")
+        Path(url.database).rename(database)
+    else:
+        database = name
+        with world.connect() as connection:
+            if url.engine is EngineName.POSTGRESQL:
+                connection.autocommit = True
+            connection.cursor().execute(f"CREATE DATABASE {world.quoted(name)}")
+    password = url.password.reveal() if url.password else None
+    text = str(replace(url, database=database))
+    if password:
+        text = text.replace("@", f":{quote(password, safe='')}@", 1)
+    nasty = World(parse_url(text), text)
+    try:
+        if url.engine is not EngineName.SQLITE:
+            nasty.execute(*(each for each in SETUP[url.engine].split(";\n") if each.strip()))
+            nasty.fill()
+        entry = backed_up(c, nasty, tmp_path / "b")
+        before = nasty.rows()
+        nasty.execute("DELETE FROM orders")
+        assert nasty.rows(restored(c, nasty, entry).database) == before
+        restored(c, nasty, entry, replace=True)
+        assert nasty.rows() == before
+        assert drive(verify_backup(c, entry, nasty.profile)).problems == ()
+    finally:
+        if url.engine is not EngineName.SQLITE:
+            for each in nasty.databases() - {url.database}:
+                if each.startswith((name[:20], "dbtui_verify")):
+                    world.drop(each)
