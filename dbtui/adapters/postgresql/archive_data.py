@@ -7,6 +7,7 @@ many bytes, ended by length 0. In a directory every table is a file. Whatever is
 import os
 import re
 import stat
+import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,9 @@ import zstandard
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.archive import Archive, ArchiveEntry, ArchiveReader
+from dbtui.adapters.postgresql.archive_tool import archive_tool, use_list
 from dbtui.adapters.postgresql.sql_lexer import Lexer
 from dbtui.adapters.postgresql.tools import find_tools
-from dbtui.adapters.processes import ChildTool
 from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_errors
 from dbtui.errors import DamagedBackupError, ToolError
 from dbtui.model.backups import BackupFormat, Compression, CompressionKind, StoredBackup
@@ -62,7 +63,7 @@ def entry_data(
     elif archive.packing != "lz4":
         yield from _custom_rows(backup, archive, entry, cancellation)
         return
-    yield from _rows_by_tool(path, entry)
+    yield from _rows_by_tool(backup, entry)
 
 
 def read_file(path: Path, packed: CompressionKind, cancellation: Cancellation) -> Iterator[bytes]:
@@ -197,18 +198,22 @@ class CustomBlocks:
             count -= len(self._reader.take(min(count, CHUNK_BYTES)))
 
 
-def _rows_by_tool(path: Path, entry: ArchiveEntry) -> Iterator[bytes]:
+def _rows_by_tool(backup: StoredBackup, entry: ArchiveEntry) -> Iterator[bytes]:
+    path = Path(backup.data_path)
     tools = find_tools("pg_restore", os.environ)
     if not tools:
         raise ToolError(f"{path.name} is packed with lz4 and pg_restore is not installed", "install it to see the rows")
-    read_end, write_end = os.pipe()
-    os.write(write_end, f"{entry.dump_id};\n".encode())
-    os.close(write_end)
-    arguments = [tools[-1].path, "--data-only", "--use-list=/dev/stdin", "--file=-", str(path)]
-    with os.fdopen(read_end, "rb") as listing, ChildTool(arguments, stdin=listing, stdout=-1) as tool:
-        lexer = Lexer(cast(BinaryIO, tool.process.stdout), path.name)
+    with use_list([entry]) as listing:
+        arguments = [tools[-1].path, "--data-only", f"--use-list={listing}", "--file=-"]
+        yield from _first_copy(arguments, backup, entry)
+
+
+def _first_copy(arguments: list[str], backup: StoredBackup, entry: ArchiveEntry) -> Iterator[bytes]:
+    with archive_tool(arguments, backup, stdout=subprocess.PIPE) as feeding:
+        lexer = Lexer(cast(BinaryIO, feeding.tool.process.stdout), Path(backup.data_path).name)
         for statement in lexer:
             if statement.has_data:
                 yield from lexer.copy_chunks()
                 return
-        tool.check(f"reading {entry.describe()}")
+        feeding.check()
+    raise DamagedBackupError(f"{Path(backup.data_path).name}: the data of {entry.describe()} is missing")

@@ -3,11 +3,14 @@
 import time
 from pathlib import Path
 
+from dbtui.adapters.postgresql.check import recognise
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.load_archive import load_archive
 from dbtui.adapters.postgresql.load_plain import PlainLoader, refusal
 from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
+from dbtui.adapters.postgresql.selection import select_tables
 from dbtui.errors import DamagedBackupError
-from dbtui.model.backups import LoadRequest
+from dbtui.model.backups import BackupFormat, LoadRequest
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted, Warned
 
 
@@ -18,7 +21,12 @@ def load(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
     ConnectError, ToolError, StorageError, Cancelled.
     """
     target.refuse_read_only("restoring")
-    yield from _load_plain(target, request)
+    if problem := recognise(request.backup):
+        raise DamagedBackupError(problem, "nothing was changed; restore another backup")
+    if request.backup.format is BackupFormat.PLAIN:
+        yield from _load_plain(target, request)
+    else:
+        yield from load_archive(target, request)
     yield from _analyze(target, request)
 
 
@@ -29,7 +37,10 @@ def _load_plain(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]
     yield CommandRan(f"BEGIN; every statement of {request.backup.data_path}; COMMIT")
     for remark in index.left_out:
         yield Warned(remark)
-    yield from PlainLoader(target, request, index, None).run()
+    selection = select_tables(index, request.tables) if request.tables else None
+    for warning in selection.warnings if selection else ():
+        yield Warned(warning)
+    yield from PlainLoader(target, request, index, selection).run()
 
 
 def _scan(target: PostgresqlTarget, request: LoadRequest) -> Routine[PlainIndex]:

@@ -6,8 +6,9 @@ nothing is committed before pg_dump's last line was read, and psql commands do n
 
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import psycopg2
 from psycopg2 import errorcodes as codes
@@ -19,6 +20,7 @@ from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, parse_object
 from dbtui.adapters.postgresql.plain import PlainIndex
+from dbtui.adapters.postgresql.selection import Selection
 from dbtui.adapters.postgresql.sql_lexer import CHUNK_BYTES, Lexer, Statement
 from dbtui.adapters.postgresql.sql_tokens import head_words
 from dbtui.adapters.postgresql.statements import Action, Verdict, assess_statement
@@ -85,15 +87,15 @@ class CopyFeed:
 
 
 class PlainLoader:
-    """One load. `chosen`: offsets of the statements to run, None for all; `deferred` run after everything else."""
+    """One load. `selection` says which statements to run, None for all. Event triggers are created last."""
 
     def __init__(
-        self, target: PostgresqlTarget, request: LoadRequest, index: PlainIndex, chosen: frozenset[int] | None
+        self, target: PostgresqlTarget, request: LoadRequest, index: PlainIndex, selection: Selection | None
     ) -> None:
         self._target = target
         self._request = request
         self._index = index
-        self._chosen = chosen
+        self._selection = selection
         self._path = Path(request.backup.data_path)
         self._connection = target.connect(request.database)
         self._code = LoadCode() if target.collect_one("collect_login_power").is_powerful else None
@@ -103,14 +105,18 @@ class PlainLoader:
 
     def run(self) -> Routine[None]:
         """Load everything and commit. Raises ServerError, ConnectError, DamagedBackupError, RefusedError, Cancelled."""
+        with open_raw(self._path, self._request.backup.compression) as stream, storage_errors(self._path):
+            yield from self.load(stream)
+
+    def load(self, stream: BinaryIO, check: Callable[[], None] = lambda: None) -> Routine[None]:
+        """The same from a stream of SQL; `check` raises when what writes the stream failed."""
         try:
-            with open_raw(self._path, self._request.backup.compression) as stream, storage_errors(self._path):
-                yield from self._load(Lexer(stream, self._path.name))
+            yield from self._load(Lexer(stream, self._path.name), check)
             self._connection.commit()
         finally:
             self._connection.close()
 
-    def _load(self, lexer: Lexer) -> Generator[Event, None, None]:
+    def _load(self, lexer: Lexer, check: Callable[[], None]) -> Generator[Event, None, None]:
         self._target.collect("prepare_load", self._connection)
         frame = DumpFrame(self._path.name)
         next_tick = 0.0
@@ -124,6 +130,7 @@ class PlainLoader:
                     self._target.cancellation.check()
                     yield from self._report(lexer, "")
                     next_tick = time.monotonic() + PIECE_SECONDS
+            check()
             for problem in frame.close(lexer.trailing_comments):
                 raise DamagedBackupError(problem, "nothing was changed; restore another backup")
             for statement, about in self._deferred:
@@ -143,7 +150,7 @@ class PlainLoader:
             raise DamagedBackupError(f"{self._at(statement)}: {verdict.reason}", "nothing was changed")
         if verdict.action is Action.LEAVE_OUT or not self._may_run(statement, verdict):
             return
-        if self._chosen is not None and not self._is_chosen(statement, verdict):
+        if self._selection is not None and not self._is_chosen(statement, verdict, self._selection):
             return
         if statement.has_data:
             yield from self._copy(cursor, lexer, statement)
@@ -152,21 +159,17 @@ class PlainLoader:
             self._execute(cursor, statement, verdict.kind)
             return
         about = parse_object(statement.text, verdict.kind)
-        if self._request.skip_owners and self._is_about_roles(statement, about):
-            return
+        if about.kind == "STATISTICS DATA" or (self._request.skip_owners and self._is_about_roles(statement, about)):
+            return  # statistics are gathered afresh
         if about.kind == "EVENT TRIGGER" and verdict.action is Action.RUN:
             self._deferred.append((statement, about))
         else:
             self._run(cursor, statement, verdict.kind, about, is_optional=verdict.action is Action.TRY)
 
-    def _is_chosen(self, statement: Statement, verdict: Verdict) -> bool:
-        if verdict.kind == "INSERT":
-            return parse_object(statement.text, "INSERT").key in self._chosen_tables
-        return statement.offset in (self._chosen or ())
-
-    @property
-    def _chosen_tables(self) -> set[tuple[bytes, bytes]]:
-        return {(table.schema.encode(), table.name.encode()) for table in self._request.tables}
+    def _is_chosen(self, statement: Statement, verdict: Verdict, selection: Selection) -> bool:
+        if verdict.kind in ("INSERT", "COPY"):
+            return parse_object(statement.text, verdict.kind).key in selection.tables
+        return statement.offset in selection.offsets
 
     def _may_run(self, statement: Statement, verdict: Verdict) -> bool:
         """Whether a login with power over the server may run it; refuse what cannot be left out."""
@@ -207,7 +210,8 @@ class PlainLoader:
             if error.pgcode not in bearable:
                 raise self._failure(error, statement, kind, about) from error
             cursor.execute("ROLLBACK TO SAVEPOINT dbtui")
-            if kind != "SCHEMA" and not is_optional:
+            is_unknown_setting = kind == "SET" and error.pgcode == codes.UNDEFINED_OBJECT  # of a newer server
+            if kind != "SCHEMA" and not is_optional and not is_unknown_setting:
                 self._warnings.append(str(self._failure(error, statement, kind, about)))
         cursor.execute("RELEASE SAVEPOINT dbtui")
 
@@ -239,7 +243,7 @@ class PlainLoader:
         self._target.cancellation.check()
         found = _COPY_LINE.match(error.diag.context or "") if kind == "COPY" else None
         line = statement.line + lines + int(found[1]) if found else statement.line
-        what = f"{self._path.name}:{line}: {kind} {self._show(about)}" if about else f"{self._path.name}:{line}: {kind}"
+        what = f"{self._path.name}:{line}: {kind} {self._show(about) if about else ''}".rstrip()
         failure = translate(error, what)
         if isinstance(failure, (ServerError, ConnectError)):
             return failure

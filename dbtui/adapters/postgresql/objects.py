@@ -44,6 +44,8 @@ def parse_object(text: bytes, kind: str) -> DumpedObject:
         return parse(tokens)
     if tokens[0].body == b"alter" and kind == "TABLE":
         return _altered_table(tokens)
+    if tokens[0].body == b"alter" and kind == "INDEX":
+        return _altered_index(tokens)
     return _defined(tokens, kind)
 
 
@@ -90,6 +92,13 @@ def _altered_table(tokens: list[Token]) -> DumpedObject:
         child_schema, child, _end = qualified_name(tokens, end)
         return DumpedObject("TABLE ATTACH", schema, name, table, (), (child_schema, child))
     return DumpedObject("TABLE", schema, name, table, _new_owner(tokens))
+
+
+def _altered_index(tokens: list[Token]) -> DumpedObject:
+    schema, name, at = qualified_name(tokens, _name_index(tokens, "INDEX"))
+    end = after_words(tokens, at, b"attach", b"partition")
+    partner = qualified_name(tokens, end)[:2] if end != at else None
+    return DumpedObject("INDEX ATTACH" if partner else "INDEX", schema, name, None, (), partner)
 
 
 def _copied(tokens: list[Token]) -> DumpedObject:

@@ -293,12 +293,20 @@ LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
 WHERE d.datname = :database AND (x.grantee = 0 OR g.oid IS NOT NULL);
 
 -- name: terminate_sessions_of
--- Every other session in a database. Returns those that are still there.
+-- Every client of some databases. Returns those that were told to end: they need a moment.
 SELECT a.pid AS process_id, pg_catalog.pg_terminate_backend(a.pid) AS was_told
-FROM pg_catalog.pg_stat_activity a WHERE a.datname = :database AND a.pid <> pg_backend_pid();
+FROM pg_catalog.pg_stat_activity a WHERE a.datname = ANY (CAST(:databases AS text[])) AND a.pid <> pg_backend_pid();
 
 -- name: collect_open_databases
 -- Where one can stand while another database is renamed or dropped.
 SELECT datname::text AS name FROM pg_catalog.pg_database
 WHERE datallowconn AND datname <> ALL (CAST(:avoided AS text[])) AND has_database_privilege(oid, 'CONNECT')
 ORDER BY datistemplate, datname;
+
+-- name: collect_tablespaces
+-- Tablespaces that a dump may ask for.
+SELECT spcname::text AS name FROM pg_catalog.pg_tablespace;
+
+-- name: collect_load_progress
+-- How far a load is: what the new database has grown to, which counts tables and indexes of every connection's work.
+SELECT pg_database_size(current_database()) AS written_bytes;
