@@ -70,7 +70,7 @@ def test_a_good_plan_names_everything() -> None:
     assert plan.backup_id == "erp-20261122T150000Z"
     assert plan.data_name == "erp-20261122T150000Z.sql.zst"
     assert plan.expected_raw_bytes == 9000
-    assert "pg_dump --format=plain" in plan.steps[0].command
+    assert "--format=plain -- erp | zstd" in plan.steps[0].command
     assert plan.steps[-1].text == "write erp-20261122T150000Z.sql.zst.manifest.json"
 
 
@@ -137,7 +137,7 @@ def test_warnings_do_not_refuse() -> None:
     )
     plan = planned(facts, DumpOptions(tables=("log",)))
     said = "\n".join(plan.warnings)
-    for part in ("8123", "9000", "shop.log", "3 large objects", "materialised"):
+    for part in ("8123", "9000", "shop.log", "all 3 large objects", "materialised"):
         assert part in said
     assert plan.refusals == ()
 

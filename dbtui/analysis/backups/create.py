@@ -204,8 +204,10 @@ def _warn(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
     if loose:
         names = ", ".join(_shortened(loose, "tables"))
         yield f"not transactional, so not of one moment with the rest: {names}"
-    if facts.large_objects and (options.tables or options.schema_only):
-        yield f"{facts.large_objects} large objects are not in a backup of chosen tables or of the schema alone"
+    if facts.large_objects and options.schema_only:
+        yield f"{facts.large_objects} large objects are not in a backup of the schema alone"
+    elif facts.large_objects and options.tables:
+        yield f"all {facts.large_objects} large objects are taken, whichever tables they belong to"
     if not facts.tables:
         yield "there are no tables in this backup"
     yield from facts.remarks
@@ -240,12 +242,23 @@ def _command(facts: DumpFacts, options: DumpOptions, database: str, data_name: s
         return f"the online backup API within one read transaction, into {data_name}{PARTIAL_SUFFIX}"
     words = [facts.tool]
     if facts.info.engine is EngineName.POSTGRESQL:
-        words += [f"--format={options.format.value}", *([f"--jobs={options.jobs}"] if options.jobs > 1 else [])]
+        words += ["--snapshot=…", f"--format={options.format.value}"]
+        words += [f"--jobs={options.jobs}"] if options.jobs > 1 else []
         words += [f"--table={pattern}" for pattern in options.tables]
         words += [f"--exclude-table={pattern}" for pattern in options.exclude_tables]
         words += ["--schema-only"] if options.schema_only else []
-        return join([*words, database])
+        return join([*words, "--", database]) + _packing(options)
     words += ["--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob"]
     words += ["--no-data"] if options.schema_only else []
     chosen = [table.name for table in facts.tables] if options.tables else []
-    return join([*words, "--", database, *chosen])
+    return join([*words, "--", database, *chosen]) + _packing(options)
+
+
+def _packing(options: DumpOptions) -> str:
+    """How the compression is shown: a program's, though it is done here, so that it can be done again by hand."""
+    if not _packs(options):
+        return ""
+    if options.format is not BackupFormat.PLAIN:
+        return f"  (packed inside with {options.compression})"
+    level = f" -{options.compression.level}" if options.compression.level is not None else ""
+    return f" | {options.compression.kind.value}{level}"
