@@ -6,16 +6,15 @@ from typing import Any
 
 from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
 from dbtui.adapters.postgresql.database_properties import copy_statements
+from dbtui.adapters.postgresql.session_ender import SessionEnder
 from dbtui.adapters.postgresql.sql import quote_name, quote_text
 from dbtui.errors import ConnectError, RefusedError, ServerError
 from dbtui.model.backups import DestinationFacts, SessionBrief
-from dbtui.model.events import CommandRan, Event, Routine, StepFinished
+from dbtui.model.events import CommandRan, Routine, StepFinished
 from dbtui.model.text import format_untrusted
 
 #: Bytes, not characters: PostgreSQL manual, "Identifiers and Key Words", NAMEDATALEN.
 NAME_BYTES = 63
-_TERMINATE_SECONDS = 10.0
-_PAUSE_SECONDS = 0.05
 
 
 def collect_destination(target: PostgresqlTarget, database: str) -> DestinationFacts:
@@ -88,8 +87,9 @@ def _words_new(shape: Any) -> Iterator[str]:
 def swap_database(target: PostgresqlTarget, live: str, fresh: str, kept: str) -> Routine[None]:
     """Make `fresh` the database called `live`; the old one becomes `kept` and takes no connections.
 
-    Owner, grants, settings, comment and connection limit are copied before anything else. New sessions are kept out,
-    the present ones ended, and both renamed in one transaction; if anything fails, `live` is opened again.
+    Owner, grants, settings, comment and connection limit are copied before anything else. Both are renamed in one
+    transaction: whoever is connected is disconnected while the first rename waits for that with the database locked,
+    and whoever connects meanwhile waits. So nothing is left half done, not even when this process is killed.
     Raises ServerError, Cancelled, RefusedError.
     """
     target.refuse_read_only(f"replacing database {format_untrusted(live)}")
@@ -97,21 +97,40 @@ def swap_database(target: PostgresqlTarget, live: str, fresh: str, kept: str) ->
     place = target.maintenance_database(live, fresh)
     with target.working(place, autocommit=True) as connection:
         for sql in copy_statements(target, connection, live, fresh):
-            yield from _run(target, connection, sql)
+            with target.translating(format_untrusted(sql, 200)):
+                _execute(connection, sql)
+            yield CommandRan(sql)
     target.leave(live, fresh)
     target.cancellation.check()
-    # From here on a cancelled run must be able to finish or to undo: nothing interrupts this connection.
-    with target.working(place, autocommit=True, shielded=True) as connection:
-        yield from _run(target, connection, f"ALTER DATABASE {quote_name(live)} ALLOW_CONNECTIONS false")
-        try:
-            yield from _terminate(target, connection, live)
-            yield from _terminate(target, connection, fresh)
-            yield from _rename(target, connection, live, fresh, kept)
-        except BaseException:
-            _run_last(connection, f"ALTER DATABASE {quote_name(live)} ALLOW_CONNECTIONS true")
-            raise
+    statements = _swap_statements(live, fresh, kept)
+    what = f"renaming {format_untrusted(fresh)} to {format_untrusted(live)}"
+    # Nothing interrupts this connection: it is closed in a moment, and then the transaction is done or undone.
+    with (
+        target.working(place, autocommit=True, shielded=True) as connection,
+        SessionEnder(target, place, (live, fresh)) as ender,
+        ender.preferred(),
+        target.translating(what),
+    ):
+        for sql in statements:
+            _execute(connection, sql)
+    if ender.ended:
+        yield CommandRan(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {quote_text(live)}"  # noqa: S608
+            f" -- sessions {', '.join(str(each) for each in sorted(ender.ended))}"
+        )
+    yield CommandRan("; ".join(statements))
     yield StepFinished(
         "keep", time.monotonic() - began, f"{kept} takes no connections; to go back: {undo_sql(live, kept)}"
+    )
+
+
+def _swap_statements(live: str, fresh: str, kept: str) -> tuple[str, ...]:
+    return (
+        "BEGIN",
+        f"ALTER DATABASE {quote_name(live)} RENAME TO {quote_name(kept)}",
+        f"ALTER DATABASE {quote_name(fresh)} RENAME TO {quote_name(live)}",
+        f"ALTER DATABASE {quote_name(kept)} ALLOW_CONNECTIONS false",
+        "COMMIT",
     )
 
 
@@ -125,57 +144,9 @@ def undo_sql(live: str, kept: str) -> str:
     )
 
 
-def _rename(target: PostgresqlTarget, connection: Connection, live: str, fresh: str, kept: str) -> Routine[None]:
-    first = f"ALTER DATABASE {quote_name(live)} RENAME TO {quote_name(kept)}"
-    second = f"ALTER DATABASE {quote_name(fresh)} RENAME TO {quote_name(live)}"
-    sql = f"BEGIN; {first}; {second}; COMMIT"
-    with target.translating(f"renaming {format_untrusted(fresh)} to {format_untrusted(live)}"):
-        try:
-            _execute(connection, "BEGIN")
-            _execute(connection, first)
-            _execute(connection, second)
-            _execute(connection, "COMMIT")
-        except BaseException:
-            _run_last(connection, "ROLLBACK")
-            raise
-    yield CommandRan(sql)
-
-
-def _terminate(target: PostgresqlTarget, connection: Connection, database: str) -> Routine[None]:
-    """End every other session in a database and wait until they are gone."""
-    deadline = time.monotonic() + _TERMINATE_SECONDS
-    said = False
-    while left := target.collect("terminate_sessions_of", connection, database=database):
-        if not said:
-            yield CommandRan(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {quote_text(database)}"  # noqa: S608 - shown, not run
-            )
-            said = True
-        if time.monotonic() > deadline:
-            sessions = ", ".join(str(row.process_id) for row in left[:5])
-            raise ServerError(
-                f"{len(left)} sessions in {format_untrusted(database)} do not end ({sessions})",
-                "end them, then try again",
-            )
-        target.cancellation.check()
-        target.cancellation.wait(_PAUSE_SECONDS)
-
-
-def _run(target: PostgresqlTarget, connection: Connection, sql: str) -> Iterator[Event]:
-    with target.translating(format_untrusted(sql, 200)):
-        _execute(connection, sql)
-    yield CommandRan(sql)
-
-
 def _execute(connection: Connection, sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-
-
-def _run_last(connection: Connection, sql: str) -> None:
-    """Undo after a failure, if the connection still lives."""
-    if not connection.closed:
-        _execute(connection, sql)
 
 
 def drop_database(target: PostgresqlTarget, database: str) -> None:
