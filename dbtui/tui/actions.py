@@ -188,6 +188,10 @@ ACTIONS: tuple[Action, ...] = (
     _act("dialog.page_down", "pagedown", "scroll the plan", "Scroll the text", footer=2, palette=False),
     _act("dialog.page_up", "pageup", "scroll back", "Scroll back", palette=False),
     _act("dialog.close", "escape", "cancel", "Leave without doing anything", footer=3, palette=False),
+    _act("palette.choose", "enter", "choose", "Do what is under the cursor", footer=1, palette=False),
+    _act("palette.next", "down tab ctrl+n", "next", "Next hit", footer=2, palette=False),
+    _act("palette.previous", "up shift+tab", "previous", "Previous hit", palette=False),
+    _act("help.close", "question_mark f1 q", "close", "Close this help", footer=1, palette=False),
     _act("table.down", "j down", "down", "Next row", palette=False),
     _act("table.up", "k up", "up", "Previous row", palette=False),
     _act("table.first", "g home", "first", "First row", palette=False),
@@ -205,7 +209,7 @@ ACTIONS: tuple[Action, ...] = (
 )  # fmt: skip
 
 #: Scopes whose actions are methods of the focused widget itself.
-WIDGET_SCOPES = ("dialog", "table", "text")
+WIDGET_SCOPES = ("dialog", "palette", "help", "table", "text")
 _KEY_NAMES = {
     "enter": "⏎", "slash": "/", "question_mark": "?", "colon": ":", "escape": "esc", "left_square_bracket": "[",
     "right_square_bracket": "]", "pagedown": "PgDn", "pageup": "PgUp", "down": "↓", "up": "↑", "left": "←",

@@ -84,7 +84,7 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
         self.show_pane(self.active)
         for text in self.settings.warnings:
             self.say(text, Tone.WARNING)
-        self.set_interval(AGE_SECONDS, self._tick)
+        self.set_interval(AGE_SECONDS, self.tick)
 
     # ------------------------------------------------------------ panes
 
@@ -97,6 +97,11 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
     def pane(self) -> Pane:
         """The pane that is shown."""
         return next(pane for pane in self.panes if pane.id == self.active)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the frame is there; messages still come while the app is being taken apart."""
+        return bool(self.screen_stack) and bool(self.screen_stack[0].query(Footer))
 
     @property
     def backups_pane(self) -> BackupsPane:
@@ -134,7 +139,7 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
 
     def show_frame(self) -> None:
         """Draw what header, pane bar, strip and footer say now; what did not change is not sent."""
-        if not self.is_running:
+        if not self.stands:
             return
         situation, screen = self.situation, self.screen_stack[0]
         screen.query_one(Header).show(situation)
@@ -146,12 +151,9 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Say a sentence in the message line."""
+        if not self.stands:
+            return
         self.screen_stack[0].query_one(MessageLine).say(text, tone)
-
-    def _tick(self) -> None:
-        for pane in self.panes:
-            pane.tick()
-        self.show_frame()
 
     # ------------------------------------------------------------ orders
 

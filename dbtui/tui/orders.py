@@ -27,6 +27,14 @@ class Orders:
     def _app(self) -> "DbtuiApp":
         return cast("DbtuiApp", self)
 
+    def tick(self) -> None:
+        """Time has passed: ages may read differently."""
+        if not self._app.stands:
+            return
+        for pane in self._app.panes:
+            pane.tick()
+        self._app.show_frame()
+
     def start_job(self, request: JobRequest[Any]) -> None:
         """Run a job and follow it."""
         job = self._app.runner.submit(request)
@@ -46,6 +54,8 @@ class Orders:
 
     def on_job_changed(self, _message: JobChanged) -> None:
         """Show how far jobs are."""
+        if not self._app.stands:
+            return
         self._app.screen_stack[0].query_one(JobsPane).show_jobs()
         self._app.show_frame()
 

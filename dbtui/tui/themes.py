@@ -44,6 +44,8 @@ SIXTEEN = Theme(
     panel="ansi_default",
     dark=True,
     variables={
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
         "muted": "ansi_default",
         "line": "ansi_default",
         "cursor": "ansi_default",

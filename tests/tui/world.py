@@ -1,13 +1,15 @@
 """A world for the terminal UI without servers: profiles, backups, contents and plans that the panes ask for."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
+from textual.pilot import Pilot
 
 from dbtui.config import Settings, parse_url
 from dbtui.history import History
@@ -223,13 +225,31 @@ class World:
         return result
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait in a thread until something is so."""
+def screen_lines(app: DbtuiApp) -> list[str]:
+    """What the screen shows, line by line."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def screen_text(app: DbtuiApp) -> str:
+    """What the screen shows."""
+    return "\n".join(screen_lines(app))
+
+
+async def wait_to_see(pilot: Pilot[Any], *texts: str, seconds: float = 15.0) -> str:
+    """Wait until the screen shows every text, and return the screen."""
+    app = cast(DbtuiApp, pilot.app)
+    await wait_until(pilot, lambda: all(text in screen_text(app) for text in texts), seconds, repr(texts))
+    return screen_text(app)
+
+
+async def wait_until(pilot: Pilot[Any], condition: Callable[[], bool], seconds: float = 15.0, what: str = "it") -> None:
+    """Wait until something is so."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:
-            raise AssertionError("it did not come about in time")
-        time.sleep(0.01)
+            raise AssertionError(f"waited in vain for {what}:\n{screen_text(cast(DbtuiApp, pilot.app))}")
+        await asyncio.sleep(0.02)
+    await pilot.pause()
 
 
 def _acting(world: World, real: JobRequest[Any], result: Callable[[], Any], *what: Any) -> JobRequest[Any]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
-from dbtui.tui.actions import Action, Situation, actions_in, key_name
+from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.widgets.drawn import TextPanel
@@ -62,7 +62,8 @@ _SIGNS: Sequence[Line] = (
 class Help(Dialog[None]):
     """All keys, scrollable."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1,q", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("help")
+    scopes: ClassVar[tuple[str, ...]] = ("help", "text")
 
     def __init__(self, situation: Situation) -> None:
         super().__init__("Keys")

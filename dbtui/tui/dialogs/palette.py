@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widgets import Input
 
-from dbtui.tui.actions import ACTIONS, Action, Situation, key_name
+from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name
 from dbtui.tui.cells import Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.fuzzy import score
@@ -28,17 +29,14 @@ class Hit:
 
 
 def offers(situation: Situation) -> list[Hit]:
-    """Return everything that can be chosen, the nearest first."""
-    hits = [_offer(action, situation) for action in ACTIONS if action.palette]
-    reachable = {"global", *situation.scopes}
-    hits = [hit for hit in hits if hit.key.split()[1].split(".")[0] in reachable]
-    order = {scope: place for place, scope in enumerate(situation.scopes)}
-    hits.sort(key=lambda hit: order.get(hit.key.split()[1].split(".")[0], len(order)))
+    """Return everything that can be chosen, the nearest first: actions of the pane, connections, all other actions."""
+    scopes = [scope for scope in situation.scopes if scope != "global"]
+    near = [_offer(action, situation) for action in actions_in(scopes) if action.palette]
     profiles = [
         Hit(f"connection {profile.name}", f"open {profile.name}", f"{profile.engine} · {profile.environment}")
         for profile in situation.profiles
     ]
-    return [*hits, *profiles]
+    return [*near, *profiles, *(_offer(action, situation) for action in actions_in(["global"]) if action.palette)]
 
 
 def _offer(action: Action, situation: Situation) -> Hit:
@@ -60,6 +58,9 @@ def _label(hit: Hit) -> Line:
 
 class Palette(Dialog[str]):
     """Answers with the key of what was chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("palette")
+    scopes: ClassVar[tuple[str, ...]] = ("palette", "dialog")
 
     def __init__(self, situation: Situation) -> None:
         super().__init__("Actions and connections")
@@ -104,22 +105,26 @@ class Palette(Dialog[str]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Choose."""
         event.stop()
+        self.action_choose()
+
+    def action_choose(self) -> None:
+        """Answer with what is under the cursor."""
         row = self._table.cursor_row
         if row is not None:
             self.answer(row.key)
 
-    def on_key(self, event: events.Key) -> None:
-        """The arrows move in the list while the letters go to the line."""
-        moves = {
-            "down": self._table.action_down,
-            "up": self._table.action_up,
-            "tab": self._table.action_down,
-            "ctrl+n": self._table.action_down,
-            "shift+tab": self._table.action_up,
-            "pagedown": self._table.action_page_down,
-            "pageup": self._table.action_page_up,
-        }
-        if event.key in moves:
-            event.stop()
-            event.prevent_default()
-            moves[event.key]()
+    def action_next(self) -> None:
+        """Go to the next hit; the letters go on going to the line."""
+        self._table.action_down()
+
+    def action_previous(self) -> None:
+        """Go to the previous hit."""
+        self._table.action_up()
+
+    def action_page_down(self) -> None:
+        """Go a page down."""
+        self._table.action_page_down()
+
+    def action_page_up(self) -> None:
+        """Go a page up."""
+        self._table.action_page_up()

@@ -7,10 +7,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
-from dbtui.tui.cells import Span, Tone, line
+from dbtui.tui.cells import Span, Tone, line, width_of
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.inputs import PushButton, TextInput
+
+_NARROWEST_FIELD = 24
 
 
 class NamesToType(Vertical):
@@ -27,7 +29,9 @@ class NamesToType(Vertical):
         self._names = tuple(names)
         await self.remove_children()
         for what, name in names:
-            label = Lines(line("type the ", what, " ", Span(name, Tone.STRONG)), classes="name-label")
+            words = line("type the ", what, " ", Span(name, Tone.STRONG))
+            label = Lines(words, classes="name-label")
+            label.styles.width = max(1, min(width_of(words), self.app.size.width - _NARROWEST_FIELD)) + 1
             await self.mount(Horizontal(label, TextInput(classes="name-input"), classes="name-row"))
 
     @property

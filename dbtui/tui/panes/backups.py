@@ -119,6 +119,7 @@ class BackupsPane(Pane):
     def open_target(self, profile: ConnectionProfile) -> None:
         """Show the backups of a target's directory."""
         self.opened = profile
+        self.history.show_filter("")
         if self.entry is not None:
             self._leave()
         if Path(profile.backup_dir) != self.directory:

@@ -117,7 +117,7 @@ def show_run(run: Run) -> list[Line]:
     """Return all about a run."""
     lines: list[Line] = [line(strong(run.routine), f"  {run.subject}"), BLANK, fact("state", _SIGNS[run.state])]
     if run.detail:
-        lines.append(fact("result", run.detail))
+        lines.append(fact("result" if run.state.is_final else "doing", run.detail))
     lines.append(fact("target", run.target))
     if run.began_at is not None:
         lines.append(fact("began", format_time(run.began_at)))

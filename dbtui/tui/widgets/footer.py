@@ -1,7 +1,7 @@
 """The footer: what the keys do on the focused row. What is not allowed now is greyed; pressing it says why."""
 
 from dbtui.tui.actions import Situation, actions_in, key_name
-from dbtui.tui.cells import Line, Span, Tone, dim, width_of
+from dbtui.tui.cells import Line, Span, Tone, dim, plain_text, width_of, wrap
 from dbtui.tui.widgets.drawn import Lines
 
 
@@ -18,6 +18,9 @@ def show_footer(situation: Situation, width: int) -> Line:
     return tuple(shown)
 
 
+_MOST_LINES = 3
+
+
 class Footer(Lines):
     """The last line of the screen."""
 
@@ -27,16 +30,17 @@ class Footer(Lines):
 
 
 class MessageLine(Lines):
-    """One line that says how the last thing ended, or why it was not allowed."""
+    """Says how the last thing ended, or why it was not allowed: one line, up to three for a long sentence."""
 
     _SIGNS = {Tone.OK: "● ", Tone.WARNING: "▲ ", Tone.TROUBLE: "✖ "}  # noqa: RUF012
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Say a sentence; an empty one clears the line."""
         sign = self._SIGNS.get(tone, "")
-        self.show_lines([(Span(" "), Span(sign, tone), Span(text))])
+        width = max(20, self.app.size.width - 1)
+        self.show_lines(wrap((Span(" "), Span(sign, tone), Span(text)), width, 1 + len(sign))[:_MOST_LINES])
 
     @property
     def text(self) -> str:
         """What it says."""
-        return "".join(span.text for span in self.lines[0][1:]) if self.lines else ""
+        return " ".join(plain_text(drawn).strip() for drawn in self.lines)

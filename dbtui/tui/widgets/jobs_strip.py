@@ -9,11 +9,12 @@ from typing import Any
 from dbtui.jobs import Job
 from dbtui.model.events import Progressed
 from dbtui.model.text import format_bytes, format_count, format_duration
-from dbtui.tui.cells import Line, Span, Tone, bar, dim, line, spread, strong
+from dbtui.tui.cells import Line, Span, Tone, bar, cut, dim, line, spread, strong, width_of
 from dbtui.tui.widgets.drawn import Lines
 
 _RATE_SECONDS = 8.0
 _SHOWN = 2
+_SHORTEST_TITLE = 12
 
 
 @dataclass
@@ -52,35 +53,37 @@ def job_title(job: Job[Any]) -> str:
 
 
 def show_job(job: Job[Any], meter: Meter, width: int, more: int = 0) -> Line:
-    """Return one line of the strip."""
-    hint = f"  +{more} more" if more else "  ctrl+x cancel"
-    right = line(dim(hint + " "))
-    title = line(Span("▌", Tone.ACCENT), strong(job_title(job)), Span("  "))
+    """Return one line of the strip. How far it is and the key that ends it are always there; the title gives way."""
+    narrow = width < 110
+    right = line(dim(f" +{more} more " if more else " ctrl+x cancel "))
     if job.cancellation.requested:
-        return spread((*title, Span("cancelling, undoing what it did", Tone.WARNING)), right, width)
-    step = line(dim(job.step or "waiting for its turn"), Span("  "))
-    return spread((*title, *step, *_progress(job.progress, meter, 20 if width >= 110 else 10)), right, width)
+        work = line(Span("  cancelling, undoing what it did ", Tone.WARNING))
+    else:
+        step = job.step or "waiting for its turn"
+        work = (*line(dim(f"  {step}  ")), *_progress(job.progress, meter, narrow))
+    room = max(_SHORTEST_TITLE, width - width_of(work) - width_of(right) - 1)
+    return spread((Span("▌", Tone.ACCENT), *cut(line(strong(job_title(job))), room), *work), right, width)
 
 
-def _progress(progress: Progressed | None, meter: Meter, width: int) -> Line:
+def _progress(progress: Progressed | None, meter: Meter, narrow: bool) -> Line:
     if progress is None:
         return ()
     rate = meter.per_second
     parts: list[Span] = []
     if progress.total:
         fraction = min(1.0, progress.done / progress.total)
-        parts += [*bar(fraction, width), Span(f" {fraction * 100:3.0f} %  ")]
-    parts.append(Span(_amount(progress) + "  "))
+        parts += [*bar(fraction, 6 if narrow else 20), Span(f" {fraction * 100:3.0f} %  ")]
+    parts.append(Span(_amount(progress, narrow) + "  "))
     if rate > 0:
         parts.append(Span(f"{format_amount(rate, progress.unit)}/s  "))
         if progress.total and progress.done < progress.total:
-            parts.append(Span(f"{format_duration((progress.total - progress.done) / rate)} left  "))
+            parts.append(Span(f"{format_duration((progress.total - progress.done) / rate)} left "))
     return tuple(parts)
 
 
-def _amount(progress: Progressed) -> str:
+def _amount(progress: Progressed, narrow: bool) -> str:
     done = format_amount(progress.done, progress.unit)
-    if not progress.total:
+    if not progress.total or narrow:
         return done
     total = format_amount(progress.total, progress.unit)
     done_number, _, done_unit = done.partition(" ")

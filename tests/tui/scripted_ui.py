@@ -1,0 +1,65 @@
+"""Runs the real `run_ui` on the scripted world, as a program of its own for tests in a pseudo-terminal.
+
+Arguments: a state directory, then words: `opened` begins at the first target, `slow` makes every step of a job take a
+second, `stuck` makes a job ignore being cancelled, `crash` makes the first look at the targets fail, `noisy` writes to
+descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbtui.config import Settings
+from dbtui.tui import app, leaving
+from dbtui.tui.panes.connections import ConnectionsPane
+from tests.tui.world import make_world
+
+
+def main() -> int:
+    """Run it and return its exit code."""
+    state, words = Path(sys.argv[1]), sys.argv[2:]
+    with pytest.MonkeyPatch.context() as patch:
+        world = make_world(state, patch)
+        patch.setattr(leaving, "make_runner", lambda _environ: world.runner)
+        if "slow" in words:
+            world.gate = lambda context: (context.cancellation.wait(1.0), None)[1]
+        if "stuck" in words:
+            world.gate = lambda _context: time.sleep(60)
+        if "noisy" in words:
+            threading.Thread(target=_be_noisy, daemon=True).start()
+        if "ignore-hup" in words:
+            patch.setattr(signal, "signal", _deaf(signal.signal))
+        if "crash" in words:
+            patch.setattr(ConnectionsPane, "load", _fail)
+        settings = Settings(profiles=world.profiles, backup_dir="/srv/backups")
+        return app.run_ui(settings, world.profiles[0] if "opened" in words else None)
+
+
+def _be_noisy() -> None:
+    for _ in range(50):
+        os.write(2, b"WARNING: password file has group access\n")
+        time.sleep(0.05)
+
+
+def _deaf(real: Any) -> Any:
+    """SIGHUP is ignored, whoever wants it."""
+
+    def install(number: int, handler: Any) -> Any:
+        return real(number, signal.SIG_IGN if number == signal.SIGHUP else handler)
+
+    return install
+
+
+def _fail(_pane: ConnectionsPane) -> None:
+    password = "hunter2-is-not-shown"
+    raise RuntimeError(f"broken on purpose{password[:0]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

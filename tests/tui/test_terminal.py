@@ -1,0 +1,210 @@
+"""The terminal: silent when idle, given back as it was, never survived, never needed by a program that has lost it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dbtui.tui import terminal
+from tests.tui.fix_pty import ROOT, Terminal
+
+Start = Callable[..., Terminal]
+
+
+def test_idle_is_silent(start_ui: Start) -> None:
+    """Nothing moves unless data did: five idle seconds write no byte."""
+    ui = start_ui("opened")
+    ui.wait_to_see("not proven")
+    ui.wait_until_idle()
+    began = time.monotonic()
+    written = 0
+    while time.monotonic() - began < 5:
+        written += ui.read(0.5)
+    assert written == 0
+
+
+def test_a_step_of_the_cursor_sends_little(start_ui: Start) -> None:
+    """Moving the cursor sends two lines and the footer, not the screen."""
+    ui = start_ui("opened", COLORTERM="truecolor")
+    ui.wait_to_see("not proven")
+    ui.wait_until_idle()
+    ui.press("j")
+    assert 0 < ui.read(1.0) < 4000
+
+
+def test_leaving_gives_the_terminal_back(start_ui: Start) -> None:
+    """After q: settings as before, alternate screen left, cursor shown, mouse and focus reports off."""
+    ui = start_ui()
+    before = termios.tcgetattr(ui.process.fd)
+    ui.wait_to_see("erp-test")
+    assert termios.tcgetattr(ui.process.fd)[3] != before[3]
+    ui.press("q")
+    ui.end_seconds(5)
+    assert termios.tcgetattr(ui.process.fd)[:4] == before[:4]
+    assert ui.process.wait() == 0
+    tail = ui.output[ui.output.rfind(b"\x1b[?1049l") :]
+    assert b"\x1b[?1049l" in ui.output
+    assert b"\x1b[?25h" in tail
+    assert b"\x1b[?1004l" in tail
+
+
+def test_mouse_stays_off_over_ssh(start_ui: Start) -> None:
+    """The mouse belongs to the terminal's own selection there."""
+    ui = start_ui(SSH_CONNECTION="10.0.0.7 50000 10.0.0.8 22")
+    ui.wait_to_see("erp-test")
+    assert b"\x1b[?1003h" not in ui.output
+    ui.press("q")
+    ui.end_seconds(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_within_a_second(start_ui: Start, number: signal.Signals) -> None:
+    """The terminal is restored and the exit code says why."""
+    ui = start_ui()
+    before = termios.tcgetattr(ui.process.fd)
+    ui.wait_to_see("erp-test")
+    os.kill(ui.process.pid, number)
+    assert ui.end_seconds(3) < 1.6
+    assert ui.process.wait() == 128 + number
+    assert termios.tcgetattr(ui.process.fd)[:4] == before[:4]
+    assert ui.output.rfind(b"\x1b[?1049l") > ui.output.rfind(b"\x1b[?1049h")
+
+
+def test_a_vanished_terminal_ends_it(start_ui: Start) -> None:
+    """A dropped connection leaves no process behind, and none that burns a core."""
+    ui = start_ui()
+    ui.wait_to_see("erp-test")
+    ui.hang_up()
+    assert ui.end_seconds(3) < 1.6
+
+
+def test_a_vanished_terminal_ends_it_even_without_a_signal(start_ui: Start) -> None:
+    """`nohup` and some jump hosts take SIGHUP away: the terminal itself is watched."""
+    ui = start_ui("ignore-hup")
+    ui.wait_to_see("erp-test")
+    ui.hang_up()
+    assert ui.end_seconds(4) < 2.0
+
+
+@pytest.mark.parametrize("word", ["slow", "stuck"])
+def test_ending_while_a_job_runs(start_ui: Start, word: str) -> None:
+    """SIGTERM does not wait for a job that does not listen."""
+    ui = start_ui("opened", word)
+    ui.wait_to_see("not proven")
+    ui.press("v")
+    ui.wait_to_see("ctrl+x cancel")
+    os.kill(ui.process.pid, signal.SIGTERM)
+    assert ui.end_seconds(3) < 1.6
+    assert ui.process.wait() == 128 + signal.SIGTERM
+
+
+def test_quitting_while_a_stuck_job_runs_asks_and_then_leaves(start_ui: Start) -> None:
+    """q asks; yes leaves within two seconds although the job's thread is blocked."""
+    ui = start_ui("opened", "stuck")
+    ui.wait_to_see("not proven")
+    ui.press("v")
+    ui.wait_to_see("ctrl+x cancel")
+    ui.press("q")
+    ui.wait_to_see("Leave while a job runs?")
+    ui.press("y")
+    assert ui.end_seconds(5) < 2.5
+    assert ui.process.wait() == 0
+
+
+def test_a_crash_is_a_sentence_without_values(start_ui: Start, tmp_path: Path) -> None:
+    """An error in dbtui itself ends it with one sentence; the log has the traceback, neither has a variable's value."""
+    ui = start_ui("crash")
+    ui.end_seconds(10)
+    assert ui.process.wait() == 1
+    written = ui.output.decode(errors="replace")
+    assert "dbtui stopped because of an error of its own: RuntimeError" in written
+    assert "hunter2" not in written.partition("hunter2-is-not-shown")[0] + written.rpartition("stopped because")[2]
+    assert "Traceback" not in written
+    log = (tmp_path / "state" / terminal.LOG_NAME).read_text()
+    assert "Traceback" in log
+    assert (tmp_path / "state" / terminal.LOG_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_libraries_write_to_standard_error_stays_off_the_screen(start_ui: Start, tmp_path: Path) -> None:
+    """libpq and others write to descriptor 2; that lands in the log."""
+    ui = start_ui("noisy")
+    ui.wait_to_see("erp-test")
+    ui.wait_until_idle()
+    assert "WARNING: password file" not in ui.text
+    assert "WARNING: password file" in (tmp_path / "state" / terminal.LOG_NAME).read_text()
+
+
+def test_late_answers_of_the_terminal_do_not_land_in_the_shell(start_ui: Start) -> None:
+    """Answers that come while it ends are read and dropped."""
+    ui = start_ui()
+    ui.wait_to_see("erp-test")
+    ui.press("q")
+    ui.wait_for(lambda: b"\x1b[c" in ui.output[ui.output.rfind(b"\x1b[?1049l") :])
+    ui.press("\x1b[?2026;2$y\x1b[?2048;2$y\x1b[?62;22c")
+    ui.end_seconds(5)
+    ui.read(0.2)
+    tail = ui.output[ui.output.rfind(b"\x1b[c") + 3 :]
+    assert b"2026;2" not in tail  # the kernel would have echoed it
+
+
+def _run(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-c", "import os; from dbtui.tui import terminal; terminal.check_terminal(os.environ)"]
+    return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **environ}, cwd=ROOT, check=False)
+
+
+def test_without_a_terminal_it_says_what_to_use_instead() -> None:
+    """Redirected input or output."""
+    assert "the terminal UI needs a terminal" in _run({}).stderr
+
+
+def test_a_dumb_terminal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TERM=dumb cannot be drawn on."""
+    monkeypatch.setattr(os, "isatty", lambda _descriptor: True)
+    with pytest.raises(Exception, match="TERM=dumb"):
+        terminal.check_terminal({"TERM": "dumb"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "few"),
+    [
+        ({"TERM": "linux"}, True),
+        ({"TERM": "screen"}, True),
+        ({"TERM": "xterm-256color"}, False),
+        ({"TERM": "linux", "COLORTERM": "truecolor"}, False),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, True),
+    ],
+)
+def test_colours(environ: dict[str, str], few: bool) -> None:
+    """Sixteen colours, or none, use the terminal's own."""
+    assert terminal.has_few_colours(environ) is few
+
+
+def test_no_color_sends_no_colour(start_ui: Start) -> None:
+    """With NO_COLOR the screen is readable and no colour is sent."""
+    ui = start_ui("opened", NO_COLOR="1")
+    ui.wait_to_see("● restored")
+    ui.wait_until_idle()
+    codes = {int(code) for found in re.findall(rb"\x1b\[([\d;]+)m", ui.output) for code in found.split(b";") if code}
+    assert not codes & {38, 48, *range(30, 38), *range(40, 48), *range(90, 98), *range(100, 108)}
+    ui.press("q")
+    ui.end_seconds(5)
+
+
+def test_the_process_sleeps_when_idle(start_ui: Start) -> None:
+    """No polling loop worth speaking of."""
+    ui = start_ui("opened")
+    ui.wait_to_see("not proven")
+    ui.wait_until_idle()
+    process = psutil.Process(ui.process.pid)
+    before = sum(process.cpu_times()[:2])
+    ui.read(3.0)
+    time.sleep(3.0)
+    assert (sum(process.cpu_times()[:2]) - before) / 3 < 0.05
