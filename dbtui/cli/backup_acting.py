@@ -219,9 +219,8 @@ def _names(name: str, profile: ConnectionProfile | None) -> tuple[str, ...]:
 def _summarise_restore(done: RestoreResult) -> str:
     rows = f", {format_count(done.rows)} rows" if done.rows is not None else ""
     taken = format_duration(done.seconds) if done.seconds >= 1 else "under 1 s"
-    kept = f"; what was there is kept as {done.kept_as}" if done.kept_as else ""
-    undo = f"; undo: {done.undo}" if done.undo else ""
-    return f"restored {done.database}: {done.tables} tables{rows} in {taken}{kept}{undo}"
+    after = f"; {done.undo}" if done.undo else ""
+    return f"restored {done.database}: {done.tables} tables{rows} in {taken}{after}"
 
 
 # ---------------------------------------------------------------- delete

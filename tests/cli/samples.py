@@ -59,6 +59,10 @@ class Sample(ABC):
 
     home = ""
 
+    def open_kept(self, database: str) -> None:
+        """Let a database that a restore put aside be looked into, as its undo sentence says."""
+        assert database in self.databases()
+
     def quote(self, name: str) -> str:
         """Quote a name."""
         return '"' + name.replace('"', '""') + '"'
@@ -87,6 +91,9 @@ class PostgresqlSample(Sample):
     def drop(self, database: str) -> None:
         self.execute(f"DROP DATABASE IF EXISTS {self.quote(database)} WITH (FORCE)", self.home)
 
+    def open_kept(self, database: str) -> None:
+        self.execute(f"ALTER DATABASE {self.quote(database)} ALLOW_CONNECTIONS true", self.home)
+
 
 @dataclass
 class MariadbSample(Sample):
@@ -106,7 +113,7 @@ class MariadbSample(Sample):
         return self.server.execute(sql, database=database or self.name)
 
     def databases(self) -> set[str]:
-        return {row[0] for row in self.execute("SHOW DATABASES")}
+        return {row[0] for row in self.execute("SHOW DATABASES", self.home)}
 
     def quote(self, name: str) -> str:
         return "`" + name.replace("`", "``") + "`"

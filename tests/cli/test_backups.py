@@ -172,6 +172,7 @@ def test_replace_wants_the_name_and_keeps_the_old_database(sample: Sample, tmp_p
     assert ran.code == 0, ran.stderr
     assert sample.rows() == saved
     (kept,) = sample.databases() - before
+    sample.open_kept(kept)
     assert sample.execute("SELECT count(*) FROM users", kept) == [(USERS,)]
     assert ran.result["restore"]["kept_as"].endswith(kept.rpartition("/")[2])
     assert ran.result["restore"]["undo"]

@@ -1,6 +1,7 @@
 """A command whose job waits until it is cancelled, and takes its time to undo what it began."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,12 +15,17 @@ from dbtui.routines.context import RoutineContext
 UNDO_SECONDS = 0.5
 
 
-def wait_for(path: Path, seconds: float = 30.0) -> None:
-    """Return when a file is there."""
+def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Return when something is so; fail when it takes too long."""
     deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.01)
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def wait_for(path: Path) -> None:
+    """Return when a file is there."""
+    wait_until(path.exists)
 
 
 @click.command()

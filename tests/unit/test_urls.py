@@ -1,7 +1,7 @@
 """URLs as people write them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtui.errors import UsageError
@@ -94,6 +94,7 @@ def test_a_redacted_url_shows_no_login(text: str) -> None:
 _names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(user=_names, password=_names, database=_names)
 def test_encoded_parts_come_back_whole(user: str, password: str, database: str) -> None:
     from urllib.parse import quote
@@ -107,6 +108,7 @@ def test_encoded_parts_come_back_whole(user: str, password: str, database: str) 
     assert (again.user, again.database, again.password) == (user, database, None)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_any_text_is_a_url_or_a_sentence(text: str) -> None:
     for scheme in ("postgresql://", "mysql://", "sqlite:///", ""):
@@ -116,6 +118,7 @@ def test_any_text_is_a_url_or_a_sentence(text: str) -> None:
             assert str(error)
 
 
+@settings(deadline=None)
 @given(password=st.text("abc#?/@:% &=", min_size=1, max_size=12))
 def test_no_password_stays_in_the_url_however_it_was_written(password: str) -> None:
     secret = f"q{password}q"
