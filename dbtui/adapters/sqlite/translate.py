@@ -23,6 +23,9 @@ _NAMES = {
     "interrupted": "SQLITE_INTERRUPT",
 }
 
+#: A database with a write-ahead log that cannot be looked at without making files beside it.
+_UNREADABLE_LOG = ("SQLITE_READONLY_CANTINIT", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_DIRECTORY")
+
 
 def error_name(error: sqlite3.Error) -> str:
     """Return SQLite's name of an error: SQLITE_BUSY, SQLITE_IOERR_READ… Empty if it has none."""
@@ -62,6 +65,8 @@ def translate(error: sqlite3.Error, path: Path) -> DbtuiError:
         )
     if name == "SQLITE_FULL":
         return StorageError(f"the disk that holds {shown(path)} is full", "free some space or choose another directory")
+    if name in _UNREADABLE_LOG:
+        return explain_unopened(path)
     if name.startswith("SQLITE_READONLY"):
         return StorageError(f"{shown(path)} cannot be written", "its file or its directory is not writable for you")
     if name.startswith("SQLITE_IOERR"):
