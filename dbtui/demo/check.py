@@ -42,7 +42,7 @@ async def _walk(settings: Settings, world: World, say: Callable[[str], None]) ->
             if profile:
                 await _open(walker, settings, profile)
                 await _look_inside(walker)
-                await _back_up_and_restore(walker, world, profile)
+                await _back_up_verify_and_restore(walker, world, profile)
         await _see_jobs(walker)
         await _see_help(walker)
         await walker.press("q")
@@ -89,20 +89,25 @@ async def _look_inside(walker: Walker) -> None:
     walker.say("a table's definition and first rows were read from it")
 
 
-async def _back_up_and_restore(walker: Walker, world: World, profile: ConnectionProfile) -> None:
+async def _back_up_verify_and_restore(walker: Walker, world: World, profile: ConnectionProfile) -> None:
     jobs = len(walker.app.runner.jobs)
     await walker.press("b")
     await walker.push()
     made: CreateResult = (await walker.wait_for_job(jobs + 1)).outcome.result  # type: ignore[union-attr, assignment]
     walker.say(f"backed up {profile.name} by keys: {made.manifest.backup_id}")
     await walker.wait_for("the new backup in the list", lambda: _first_backup(walker) == made.manifest.backup_id)
+    await walker.press("g", "v")
+    await walker.wait_for_job(jobs + 2)
+    walker.say("verified it by keys: checksums and archive are right")
     await walker.press("g", "r")
     await walker.push()
-    done: RestoreResult = (await walker.wait_for_job(jobs + 2)).outcome.result  # type: ignore[union-attr, assignment]
+    done: RestoreResult = (await walker.wait_for_job(jobs + 3)).outcome.result  # type: ignore[union-attr, assignment]
     before, after = _count_rows(world, profile, ""), _count_rows(world, profile, done.database)
     if before != after:
         raise walker.failure(f"{done.database} has other rows than {profile.name}: {after} instead of {before}")
     walker.say(f"restored it by keys into {done.database}: {len(after)} tables, {sum(after.values())} rows, all equal")
+    for warning in done.warnings:
+        walker.say(f"  with a warning: {warning}")
     await walker.press("escape")
 
 
