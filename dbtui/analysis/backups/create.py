@@ -242,7 +242,7 @@ def _command(facts: DumpFacts, options: DumpOptions, database: str, data_name: s
         return f"the online backup API within one read transaction, into {data_name}{PARTIAL_SUFFIX}"
     words = [facts.tool]
     if facts.info.engine is EngineName.POSTGRESQL:
-        words += ["--snapshot=…", f"--format={options.format.value}"]
+        words += ["--snapshot=ID", f"--format={options.format.value}"]
         words += [f"--jobs={options.jobs}"] if options.jobs > 1 else []
         words += [f"--table={pattern}" for pattern in options.tables]
         words += [f"--exclude-table={pattern}" for pattern in options.exclude_tables]
