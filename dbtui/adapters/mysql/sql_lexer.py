@@ -20,9 +20,16 @@ _BLANK = re.compile(
     rb"(?s:(?:[\x00-\x20]++|(?:\#|--(?=[\x00-\x20]))[^\n]*+\n|/\*(?![!+]|M!)(?:[^*]++|\*(?!/)|(?!))*+\*/|(?!))*+)",
     re.VERBOSE,
 )
+#: What may still become a comment or a DELIMITER line when more of the file is there.
+_BEGINNINGS = b"|".join(b"delimiter"[:length] for length in range(9, 0, -1))
+_UNSURE = re.compile(
+    rb"(?s:(?:-|--|\#[^\n]*+|--[\x00-\x20][^\n]*+|/|/\*|/\*M|/\*(?![!+]|M!)(?:[^*]++|\*(?!/))*+"
+    rb"|(?i:" + _BEGINNINGS + rb")|(?i:delimiter)[ \t][^\n]*+)\Z)"
+)
 _INSERT_START = re.compile(rb"(?i:INSERT|REPLACE)\s")
 _SET_START = re.compile(rb"(?:/\*M?!\d*\s*)?(?i:SET)\b")
 _LONGEST = 1 << 31
+_LONGEST_DELIMITER_LINE = 1 << 16
 #: How much of an INSERT is awaited, hoping to recognise it whole, before it is read bit by bit.
 _PATIENCE_BYTES = 64 << 20
 
@@ -142,10 +149,18 @@ class Splitter:
         self._rest = self._rest + data if self._rest else data
         if len(self._rest) < self._wanted:
             return
-        if not self.raw_end and (sandbox := SANDBOX_LINE.match(self._rest)):
+        if not self.raw_end and not self._skip_sandbox_line():
+            return
+        yield from self._cut()
+
+    def _skip_sandbox_line(self) -> bool:
+        """Skip MariaDB's first line; False when the first line is not there yet."""
+        if self._rest.startswith(b"/*") and b"\n" not in self._rest and len(self._rest) < _LONGEST_DELIMITER_LINE:
+            return self._is_finished
+        if sandbox := SANDBOX_LINE.match(self._rest):
             self._advance(self._rest, 0, sandbox.end())
             self._rest = self._rest[sandbox.end() :]
-        yield from self._cut()
+        return True
 
     def _cut(self) -> Iterator[Statement]:
         text, position = self._rest, 0
@@ -153,6 +168,9 @@ class Splitter:
         while True:
             if not self._scanned:
                 position = self._skip(text, position)
+                if not self._is_finished and _UNSURE.match(text, position):
+                    self._wanted = 2 * (len(text) - position)
+                    break
             statement = self._next(text, position)
             if statement is None:
                 break

@@ -1,0 +1,157 @@
+"""What is dumped comes back, row by row and word by word, from every packing and through every door."""
+
+from pathlib import Path
+
+import pytest
+
+from dbtui.adapters.mysql import contents, counts, databases, dump, facts, load
+from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.demo.servers import MariaDB
+from dbtui.model.backups import Compression, DumpOptions, DumpRequest, DumpResult, LoadRequest, StoredBackup
+from dbtui.model.events import Warned
+from tests.adapters.mysql_samples import fill, rows_of, structure_of
+from tests.adapters.mysql_targets import collect, drain, open_mysql, parse_kind, stored_dump
+from tests.fix_servers import unique_name
+
+
+def make_dump(
+    target: MysqlTarget, directory: Path, packing: str = "none", **options: object
+) -> tuple[StoredBackup, DumpResult]:
+    suffix = {"gzip": ".gz", "zstd": ".zst"}.get(packing, "")
+    path = directory / f"{unique_name('dump')}.sql{suffix}"
+    asked = DumpOptions(compression=Compression(parse_kind(packing)), **options)  # type: ignore[arg-type]
+    found = facts.collect_dump_facts(target, asked)
+    result = drain(dump.dump(target, DumpRequest(partial_path=str(path), options=asked, facts=found)))
+    return stored_dump(path), result
+
+
+def load_into(target: MysqlTarget, backup: StoredBackup, database: str) -> list[object]:
+    held = contents.collect_contents(backup, target.cancellation)
+    databases.create_database(target, database, target.database, held)
+    return collect(load.load(target, LoadRequest(backup=backup, contents=held, database=database)))[0]
+
+
+@pytest.mark.parametrize("packing", ["none", "gzip", "zstd"])
+def test_nasty_data_comes_back(
+    packing: str, mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path
+) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target)
+    backup, result = make_dump(target, tmp_path, packing)
+    copy = f"{target.database}_copy"
+    events = load_into(target, backup, copy)
+    original = rows_of(target, target.database)
+    assert rows_of(target, copy) == original
+    assert {table.name: table.rows for table in result.tables} == {name: len(rows) for name, rows in original.items()}
+    assert {table.rows_are for table in result.tables} == {"exact"}
+    counted = drain(counts.count_rows(target, copy, [table.table_name for table in result.tables]))
+    assert [(one.name, one.rows) for one in counted] == [(one.name, one.rows) for one in result.tables]
+
+    assert [event for event in events if isinstance(event, Warned)], "nobody said that events are switched off"
+    target.rows(f"ALTER EVENT `{copy}`.ev1 ENABLE")
+    assert structure_of(mariadb_server, copy) == structure_of(mariadb_server, target.database)
+    databases.drop_database(target, copy)
+    target.close()
+
+
+def test_a_restored_copy_counts_with_its_own_sequences(mariadb_database: str, tmp_path: Path) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target)
+    backup, _ = make_dump(target, tmp_path)
+    copy = f"{target.database}_copy"
+    load_into(target, backup, copy)
+    before = target.rows("SELECT next_not_cached_value AS n FROM seq1", on=target.connect(target.database))
+    made = target.rows(f"SHOW CREATE TABLE `{copy}`.counted")[0]["Create Table"]
+    assert f"`{copy}`.`seq1`" in made
+    target.rows(f"INSERT INTO `{copy}`.counted (x) VALUES (9)")
+    assert target.rows("SELECT next_not_cached_value AS n FROM seq1", on=target.connect(target.database)) == before
+    databases.drop_database(target, copy)
+    target.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["two words", "quo'te\"s`", "-dash", "--all-databases", "new\nline", "[red]bold", "ünï", "per%cent_"]
+)
+def test_databases_with_odd_names(name: str, mariadb_server: MariaDB, tmp_path: Path) -> None:
+    unique = f"{name} {unique_name('d')}"
+    quoted = "`" + unique.replace("`", "``") + "`"
+    mariadb_server.execute(f"CREATE DATABASE {quoted}")
+    try:
+        target = open_mysql(mariadb_server.url(unique))
+        fill(target, ["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1), (2)"])
+        backup, result = make_dump(target, tmp_path)
+        assert [(table.schema, table.name, table.rows) for table in result.tables] == [(unique, "t", 2)]
+        copy = unique_name("copy")
+        load_into(target, backup, copy)
+        assert rows_of(target, copy) == {"t": [(1,), (2,)]}
+        databases.drop_database(target, copy)
+        target.close()
+    finally:
+        mariadb_server.execute(f"DROP DATABASE {quoted}")
+
+
+def test_chosen_and_excluded_tables(mariadb_database: str, tmp_path: Path) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target)
+    backup, result = make_dump(target, tmp_path, tables=("p*", "trig"), exclude_tables=("parts",))
+    assert [table.name for table in result.tables] == ["parent", "trig"]
+    text = Path(backup.data_path).read_text()
+    assert "TRIGGER trig_bi" in text
+    assert "PROCEDURE" not in text
+    backup, result = make_dump(target, tmp_path, exclude_tables=("s*", "new?line;"))
+    names = {table.name for table in result.tables}
+    assert not {"strings", "sysv", "new\nline;"} & names
+    assert {"parent", "nums"} <= names
+    target.close()
+
+
+def test_schema_only_has_no_rows_and_claims_none(mariadb_database: str, tmp_path: Path) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target)
+    backup, result = make_dump(target, tmp_path, schema_only=True)
+    assert {table.rows for table in result.tables} == {None}
+    assert b"INSERT INTO `strings`" not in Path(backup.data_path).read_bytes()
+    target.close()
+
+
+def test_chosen_tables_are_restored_alone(mariadb_database: str, tmp_path: Path) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target)
+    backup, _ = make_dump(target, tmp_path)
+    held = contents.collect_contents(backup, target.cancellation)
+    copy = f"{target.database}_copy"
+    databases.create_database(target, copy, "", held)
+    wanted = tuple(table.table_name for table in held.tables if table.name in ("child", "trig", "counted"))
+    request = LoadRequest(backup=backup, contents=held, database=copy, tables=wanted)
+    events, _ = collect(load.load(target, request))
+    assert set(rows_of(target, copy)) == {"child", "trig", "counted"}
+    assert any("child refers to parent" in str(event) for event in events)
+    assert [row["Trigger"] for row in target.rows(f"SHOW TRIGGERS FROM `{copy}`")] == ["trig_bi", "trig_bi2"]
+    databases.drop_database(target, copy)
+    target.close()
+
+
+def test_counts_are_those_of_the_dump_while_others_write(mariadb_database: str, tmp_path: Path) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target, ["CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, a varchar(2000))",
+                  "INSERT INTO t (a) SELECT repeat('x', 1500) FROM seq_1_to_30000"])  # fmt: skip
+    asked = DumpOptions()
+    found = facts.collect_dump_facts(target, asked)
+    path = tmp_path / "dump.sql"
+    writer = target.connect(target.database)
+    written = 0
+    routine = dump.dump(target, DumpRequest(partial_path=str(path), options=asked, facts=found))
+    while True:
+        try:
+            next(routine)
+        except StopIteration as end:
+            result: DumpResult = end.value
+            break
+        target.rows("INSERT INTO t (a) VALUES ('late')", on=writer)
+        written += 1
+    copy = f"{target.database}_copy"
+    load_into(target, stored_dump(path), copy)
+    assert written
+    assert result.tables[0].rows == target.rows(f"SELECT COUNT(*) AS n FROM `{copy}`.t")[0]["n"]
+    databases.drop_database(target, copy)
+    target.close()
