@@ -172,9 +172,12 @@ def test_an_existing_file_is_never_written_over(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_sentence() -> None:
     """/dev/full refuses every byte with ENOSPC."""
     sentence = "the disk that holds /dev/full is full; free some space"
-    with pytest.raises(StorageError, match=sentence), storage_errors("/dev/full"):
-        with Path("/dev/full").open("wb", buffering=0) as full:
-            full.write(b"x")
+    with (
+        pytest.raises(StorageError, match=sentence),
+        storage_errors("/dev/full"),
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
+        full.write(b"x")
 
 
 def test_hash_file(tmp_path: Path) -> None:
