@@ -11,7 +11,7 @@ from enum import IntEnum
 from textual.binding import Binding, BindingType
 
 from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
-from dbtui.model.connections import ConnectionProfile, TargetStatus
+from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
 
 
 class Danger(IntEnum):
@@ -72,6 +72,12 @@ def _needs_running_job(situation: Situation) -> str | None:
 
 def _needs_profile(situation: Situation) -> str | None:
     return None if situation.profile else "no connection under the cursor"
+
+
+def _needs_server(situation: Situation) -> str | None:
+    if situation.profile is None:
+        return "no connection under the cursor"
+    return "an SQLite file has no password" if situation.profile.engine is EngineName.SQLITE else None
 
 
 def _needs_target(situation: Situation) -> str | None:
@@ -143,6 +149,8 @@ ACTIONS: tuple[Action, ...] = (
          reason=_needs_profile),
     _act("connections.backup", "b", "backup", "Back up this connection's database", footer=2, reason=_needs_profile,
          danger=Danger.REVERSIBLE),
+    _act("connections.password", "p", "password", "Type this connection's password, kept in memory only", footer=3,
+         reason=_needs_server),
     _act("history.open", "enter", "open", "Look inside this backup", footer=1, reason=_needs_readable),
     _act("history.detail", "i", "info", "Show all that is known of this backup", footer=7, reason=_needs_entry),
     _act("contents.definition", "enter", "definition", "Show the SQL that makes this table; open or shut a branch",
@@ -185,8 +193,8 @@ ACTIONS: tuple[Action, ...] = (
     _act("global.quit", "q ctrl+c ctrl+q", "quit", "Leave dbtui; asks when a job is running", footer=16),
     _act("dialog.next", "tab down", "next field", "Next field", footer=1, palette=False),
     _act("dialog.previous", "shift+tab up", "previous field", "Previous field", palette=False),
-    _act("dialog.page_down", "pagedown", "scroll the plan", "Scroll the text", footer=2, palette=False),
-    _act("dialog.page_up", "pageup", "scroll back", "Scroll back", palette=False),
+    _act("plan.page_down", "pagedown ctrl+f", "scroll the plan", "Scroll the plan", footer=2, palette=False),
+    _act("plan.page_up", "pageup", "scroll back", "Scroll the plan back", palette=False),
     _act("dialog.close", "escape", "cancel", "Leave without doing anything", footer=3, palette=False),
     _act("palette.choose", "enter", "choose", "Do what is under the cursor", footer=1, palette=False),
     _act("palette.next", "down tab ctrl+n", "next", "Next hit", footer=2, palette=False),
@@ -209,7 +217,7 @@ ACTIONS: tuple[Action, ...] = (
 )  # fmt: skip
 
 #: Scopes whose actions are methods of the focused widget itself.
-WIDGET_SCOPES = ("dialog", "palette", "help", "table", "text")
+WIDGET_SCOPES = ("dialog", "plan", "palette", "help", "table", "text")
 _KEY_NAMES = {
     "enter": "⏎", "slash": "/", "question_mark": "?", "colon": ":", "escape": "esc", "left_square_bracket": "[",
     "right_square_bracket": "]", "pagedown": "PgDn", "pageup": "PgUp", "down": "↓", "up": "↑", "left": "←",

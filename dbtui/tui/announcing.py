@@ -6,6 +6,7 @@ from dbtui.jobs import Job
 from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.tui.cells import Tone
 from dbtui.tui.panes.jobs import outcome_text
+from dbtui.tui.widgets.jobs_strip import job_title
 
 _TONES = {
     JobState.SUCCEEDED: Tone.OK,
@@ -19,7 +20,7 @@ def announcement(job: Job[Any], outcome: JobOutcome[Any]) -> tuple[str, Tone]:
     """Return the sentence and its tone."""
     text = outcome_text(job, outcome)
     if outcome.error is not None:
-        text = f"{job.request.routine} {job.request.subject or job.request.target}: {text}"
+        text = f"{job_title(job)}: {text}"
     if outcome.warnings and outcome.error is None:
         count = len(outcome.warnings)
         text = f"{text}; {count} warning{'s' if count > 1 else ''}, see 3 Jobs"

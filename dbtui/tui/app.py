@@ -24,6 +24,7 @@ from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.themes import THEMES
+from dbtui.tui.typed_passwords import TypedPasswords
 from dbtui.tui.widgets.footer import Footer, MessageLine
 from dbtui.tui.widgets.header import Header, PaneBar
 from dbtui.tui.widgets.jobs_strip import JobsStrip
@@ -58,6 +59,8 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
         self.theme = "dbtui-16" if few_colours else "dbtui"
         self.animation_level = "none"
         self.runner, self.settings, self.opened = runner, settings, opened
+        self.passwords = TypedPasswords(runner.context.password_of)
+        runner.context = replace(runner.context, password_of=self.passwords)
         known = settings.profiles
         self.profiles = known if opened is None or opened in known else (*known, opened)
         self.statuses: dict[str, TargetStatus] = {}
@@ -69,7 +72,7 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
         yield Header((), id="header")
         yield PaneBar((), id="pane-bar")
         with Container(id="panes"):
-            yield ConnectionsPane(self.runner, self.profiles)
+            yield ConnectionsPane(self.runner, self.profiles, self.passwords)
             yield BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
             yield JobsPane(self.runner)
         yield MessageLine((), id="message")
@@ -166,6 +169,7 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
         if reason is not None:
             self.say(f"{action.label}: {reason}", Tone.WARNING)
             return
+        self.say("")
         owner = self if action.scope == "global" else self.pane
         getattr(owner, f"act_{action.name}")()
         self.show_frame()

@@ -11,6 +11,7 @@ from dbtui.model.backups import (
     CreatePlan,
     CreateResult,
     DumpOptions,
+    Manifest,
     RestoreOptions,
     RestorePlan,
     RestoreResult,
@@ -23,6 +24,7 @@ from dbtui.model.events import Routine
 from dbtui.model.jobs import HistoryEntry, JobState
 from dbtui.model.text import format_bytes, format_count, format_duration
 from dbtui.routines import backups
+from dbtui.routines.backups.stored import read_manifest
 from dbtui.routines.connections import collect_status
 from dbtui.routines.context import RoutineContext
 
@@ -47,6 +49,16 @@ def contents(entry: BackupEntry) -> JobRequest[BackupContents]:
                       start=lambda context: backups.collect_contents(context, entry))  # fmt: skip
 
 
+def manifest(entry: BackupEntry) -> JobRequest[Manifest]:
+    """Read a backup's manifest, which takes no longer however large the backup is."""
+
+    def start(_context: RoutineContext) -> Routine[Manifest]:
+        yield from ()
+        return read_manifest(entry)
+
+    return JobRequest(routine="read manifest", target=entry.backup_id, changes=False, start=start)
+
+
 def definition(entry: BackupEntry, table: TableName) -> JobRequest[str]:
     """Read the SQL that makes a table."""
     return JobRequest(routine="read definition", target=entry.backup_id, changes=False,
@@ -68,7 +80,7 @@ def create_plan(profile: ConnectionProfile, directory: Path, options: DumpOption
 def create(profile: ConnectionProfile, plan: CreatePlan) -> JobRequest[CreateResult]:
     """Make a backup."""
     return JobRequest(
-        routine="backup",
+        routine="backup create",
         target=profile.name,
         subject=plan.facts.info.database or profile.database,
         thread=f"jobs of {profile.name}",
@@ -96,9 +108,9 @@ def restore_plan(entry: BackupEntry, profile: ConnectionProfile, options: Restor
 def restore(profile: ConnectionProfile, plan: RestorePlan) -> JobRequest[RestoreResult]:
     """Restore a backup."""
     return JobRequest(
-        routine="restore",
+        routine="backup restore",
         target=profile.name,
-        subject=f"{plan.backup.backup_id} → {plan.final_database}",
+        subject=f"{plan.backup.backup_id} into {plan.final_database}",
         thread=f"jobs of {profile.name}",
         locks=(backups.restore_lock(profile, plan.final_database),),
         start=lambda context: backups.apply_restore(context, profile, plan),
@@ -117,24 +129,25 @@ def _restored(result: RestoreResult) -> str:
 
 def verify(entry: BackupEntry, profile: ConnectionProfile | None) -> JobRequest[VerifyResult]:
     """Verify a backup; with a profile also by restoring it there into a scratch database."""
-    routine: str = "verify by restore" if profile else "verify"
 
     def start(context: RoutineContext) -> Routine[VerifyResult]:
         return backups.verify_backup(context, entry, profile)
 
     return JobRequest(
-        routine=routine,
-        target=profile.name if profile else entry.database or entry.backup_id,
+        routine="backup verify",
+        target=profile.name if profile else entry.profile,
         subject=entry.backup_id,
         thread=f"jobs of {profile.name}" if profile else "",
         locks=(backups.backup_lock(entry),),
         start=start,
         summary=_verified,
-        judge=lambda result: JobState.FAILED if result.problems else JobState.SUCCEEDED,
+        judge=lambda result: JobState.FAILED if result.problems or result.differences else JobState.SUCCEEDED,
     )
 
 
 def _verified(result: VerifyResult) -> str:
+    if result.differences and not result.problems:
+        return f"{result.backup_id} was restored, and {len(result.differences)} tables have other row counts"
     if result.problems:
         more = f" and {len(result.problems) - 1} more" if len(result.problems) > 1 else ""
         return f"{result.backup_id} is not good: {result.problems[0]}{more}"
@@ -155,6 +168,6 @@ def past_runs(history: History, limit: int) -> JobRequest[tuple[HistoryEntry, ..
 
 def delete(entry: BackupEntry) -> JobRequest[str]:
     """Delete a backup."""
-    return JobRequest(routine="delete", target=entry.database or entry.backup_id, subject=entry.backup_id,
+    return JobRequest(routine="backup delete", target=entry.profile, subject=entry.backup_id,
                       locks=(backups.backup_lock(entry),),
                       start=lambda context: backups.delete_backup(context, entry))  # fmt: skip

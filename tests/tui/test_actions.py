@@ -11,6 +11,7 @@ from dbtui.tui.cells import plain_text, width_of
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.dialogs.help import Help, show_help
 from dbtui.tui.dialogs.palette import Palette
+from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
@@ -27,7 +28,7 @@ TOGETHER = (
     ("jobs", "table", "global"),
     ("jobs", "text", "global"),
     ("backups", "text", "global"),
-    ("dialog",),
+    ("dialog", "plan"),
 )
 OWNERS = {
     "global": DbtuiApp,
@@ -39,6 +40,7 @@ OWNERS = {
     "table": Table,
     "text": TextPanel,
     "dialog": Dialog,
+    "plan": PlannedDialog,
     "palette": Palette,
     "help": Help,
 }

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dbtui.model.connections import Environment, TargetStatus
+from dbtui.model.connections import Environment, Secret, TargetStatus
 from dbtui.model.jobs import JobState
 from dbtui.tui.actions import Situation
 from dbtui.tui.cells import plain_text, width_of
@@ -25,7 +25,7 @@ async def test_the_first_screen(world: World) -> None:
         lines = text.splitlines()
         assert lines[0].startswith(" dbtui  connections")
         assert lines[1].split() == ["1", "Connections", "2", "Backups", "3", "Jobs"]
-        assert lines[-1].startswith(" ⏎ open  b backup  / filter  ? keys")
+        assert lines[-1].startswith(" ⏎ open  b backup  p password  / filter  ? keys")
         assert all(len(each) <= SIZE[0] for each in lines)
 
 
@@ -261,3 +261,55 @@ async def test_the_data_grows_old_in_words(world: World, monkeypatch: pytest.Mon
         app.tick()
         await pilot.pause()
         assert screen_lines(app)[0].endswith("3 min ago")
+
+
+async def test_a_password_is_typed_and_used_but_never_shown(world: World) -> None:
+    """It reaches whoever connects next, and neither screen nor repr."""
+    app = world.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "connection refused")
+        await pilot.press("j", "j", "p")
+        await wait_to_see(pilot, "Password of shop")
+        await pilot.press(*"s3cret")
+        assert "s3cret" not in screen_text(app)
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: not app.dialogs)
+        assert app.runner.context.password_of(world.profiles[2]) == Secret("s3cret")
+        assert app.runner.context.password_of(world.profiles[0]) is None
+        assert "s3cret" not in repr(app.passwords)
+
+
+async def test_the_jobs_pane_keeps_what_ran(world: World) -> None:
+    """Once, with its commands, also from earlier sessions."""
+    first = world.app(world.profiles[0])
+    async with first.run_test(size=(140, 40)) as pilot:
+        await wait_to_see(pilot, "● restored")
+        await pilot.press("v", "3")
+        await wait_to_see(pilot, "● done", "$ pg_dump --format=plain erp")
+        await pilot.press("R")
+        await pilot.pause(0.3)
+        assert screen_text(first).count("● done") == 2  # the row and its detail
+    world.runner.jobs.clear()
+    second = world.app()
+    async with second.run_test(size=(140, 40)) as pilot:
+        await pilot.press("3")
+        text = await wait_to_see(pilot, "● done", "$ pg_dump --format=plain erp", "by  ")
+        assert "verify" in text
+        await pilot.press("X")
+        await wait_to_see(pilot, "cancel: this job has ended")
+
+
+async def test_a_job_is_cancelled_in_its_pane(world: World) -> None:
+    """X stops the one under the cursor."""
+    world.gate = lambda context: (context.cancellation.wait(10), None)[1]
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "● restored")
+        await pilot.press("v", "3")
+        await wait_to_see(pilot, "● running")
+        await pilot.press("X")
+        await wait_to_see(pilot, "▲ cancelled")
+        await pilot.press("enter")
+        await wait_to_see(pilot, "▌dump", "erp-20261122T150000Z")
+        await pilot.press("escape")
+        await wait_to_see(pilot, "BEGAN")

@@ -317,6 +317,7 @@ def _patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         "status": lambda target: world.returns("look at", target.name, lambda: world.statuses[target.name]),
         "entries": lambda directory: world.returns("list", str(directory), lambda: world.entries),
         "contents": lambda chosen: world.returns("look into", chosen.backup_id, lambda: world.contents),
+        "manifest": lambda chosen: world.returns("manifest", chosen.backup_id, lambda: manifest(chosen.database)),
         "definition": lambda chosen, table: world.returns("definition", str(table), lambda: world.definition),
         "sample": lambda chosen, table, limit: world.returns("rows", str(table), lambda: world.sample),
         "create_plan": lambda target, directory, options: world.returns(

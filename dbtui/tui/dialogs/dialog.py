@@ -13,7 +13,7 @@ from textual.widget import Widget
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import Line, Span, Tone, line
 from dbtui.tui.messages import SituationChanged
-from dbtui.tui.widgets.drawn import Lines, TextPanel
+from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import PushButton
 
 AnswerT = TypeVar("AnswerT")
@@ -87,16 +87,6 @@ class Dialog(Vertical, Generic[AnswerT]):
     def action_previous(self) -> None:
         """Go to the previous field."""
         self._step(-1)
-
-    def action_page_down(self) -> None:
-        """Scroll the text."""
-        for panel in self.query(TextPanel):
-            panel.action_page_down()
-
-    def action_page_up(self) -> None:
-        """Scroll the text back."""
-        for panel in self.query(TextPanel):
-            panel.action_page_up()
 
     def action_close(self) -> None:
         """Leave without doing anything."""

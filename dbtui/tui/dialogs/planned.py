@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+from textual.binding import BindingType
 from textual.timer import Timer
 
 from dbtui.errors import DbtuiError
 from dbtui.jobs import JobRequest, JobRunner
+from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.dialogs.plan_lines import refusal
@@ -30,6 +32,9 @@ def error_lines(error: BaseException | None) -> list[Line]:
 
 class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
     """Shows a plan in its `TextPanel`. A subclass says how to make, show and accept one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("plan")
+    scopes: ClassVar[tuple[str, ...]] = ("dialog", "plan")
 
     def __init__(self, title: str, runner: JobRunner, **arguments: Any) -> None:
         super().__init__(title, **arguments)
@@ -94,3 +99,13 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
         slow = [line(Span(f"Planning took {seconds:.0f} s.", Tone.DIM))] if seconds > 3 else []
         panel.show_text([*self.plan_lines(outcome.result), *slow], indent=4)
         await self.plan_arrived(outcome.result)
+
+    def action_page_down(self) -> None:
+        """Scroll the text."""
+        for panel in self.query(TextPanel):
+            panel.action_page_down()
+
+    def action_page_up(self) -> None:
+        """Scroll the text back."""
+        for panel in self.query(TextPanel):
+            panel.action_page_up()

@@ -7,7 +7,7 @@ from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
 from dbtui.model.connections import EngineName
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.ages import format_age, format_time, parse_time
-from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, size_bar, strong
+from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, size_bar, strong
 from dbtui.tui.dialogs.plan_lines import fact, warning
 from dbtui.tui.widgets.rows import Column
 
@@ -120,11 +120,12 @@ def show_tables(tables: tuple[BackupTable, ...], width: int) -> list[Line]:
     names = max(12, width - _BAR - 22)
     lines: list[Line] = []
     for table in ordered[:_MOST_TABLES]:
-        name = Span(str(table.table_name)[:names].ljust(names))
         rows = "" if table.rows is None else f"{format_count(table.rows)}"
         size = "" if table.bytes is None else format_bytes(table.bytes)
         share = weight(table) / most if most else 0
-        lines.append(line(name, dim(f" {rows:>8}  {size:>7}  "), size_bar(share, _BAR)))
+        lines.append(
+            line(*fit(line(str(table.table_name)), names), dim(f"  {rows:>7}  {size:>7}  "), size_bar(share, _BAR))
+        )
     if len(ordered) > _MOST_TABLES:
         lines.append(line(dim(f"and {len(ordered) - _MOST_TABLES} more")))
     return lines

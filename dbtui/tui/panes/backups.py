@@ -1,5 +1,6 @@
 """Pane 2: the history of backups; inside one, its tables; inside a table, its definition and first rows."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 
 from dbtui.analysis.backups import assess_shrinking
 from dbtui.jobs import Job, JobRequest, JobRunner
-from dbtui.model.backups import BackupContents, BackupEntry, TableName
+from dbtui.model.backups import BackupContents, BackupEntry, BackupTable, EntryKind, TableName
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobOutcome
 from dbtui.tui import requests
@@ -34,6 +35,7 @@ from dbtui.tui.widgets.table import Table
 from dbtui.tui.workers import outcome_of, run_in_background
 
 SAMPLE_ROWS = 50
+_SETTLE_SECONDS = 0.15
 
 
 class HistoryView(Horizontal):
@@ -64,6 +66,7 @@ class BackupsPane(Pane):
         self.ticked: frozenset[TableName] = frozenset()
         self._taken_at: datetime | None = None
         self._shrunk: dict[str, float] = {}
+        self._tables: dict[str, tuple[BackupTable, ...]] = {}  # of the backups that the cursor was on
         self._folded: frozenset[str] = frozenset()
         self._order = inside.ORDERS[0]
 
@@ -157,12 +160,29 @@ class BackupsPane(Pane):
     def row_changed(self, table: Table[Any]) -> None:
         """Show all about another backup, or forget the table that was read."""
         if table is self.history:
-            entry = self.history.cursor_row
-            panel = self.query_one("#entry-detail", TextPanel)
-            lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id)) if entry else []
-            panel.show_text(lines, indent=12)
+            self._show_entry(self.history.cursor_row)
         elif self.entry is not None and not self.has_class("-reading"):
             self._show_overview()
+
+    def _show_entry(self, entry: BackupEntry | None) -> None:
+        panel = self.query_one("#entry-detail", TextPanel)
+        if entry is None:
+            panel.show_text(())
+            return
+        lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id))
+        tables = self._tables.get(entry.backup_id)
+        if tables is not None:
+            lines += [BLANK, *listing.show_tables(tables, panel.scrollable_content_region.width)]
+        elif entry.kind is EntryKind.COMPLETE:
+            run_in_background(self, "read manifest", self._read_manifest, entry, group="manifest")
+        panel.show_text(lines, indent=12)
+
+    async def _read_manifest(self, entry: BackupEntry) -> None:
+        await asyncio.sleep(_SETTLE_SECONDS)  # not for every row that the cursor passes
+        outcome = await outcome_of(self._runner, requests.manifest(entry))
+        self._tables[entry.backup_id] = outcome.result.tables if outcome.result else ()
+        if self.history.cursor_key == entry.backup_id:
+            self._show_entry(entry)
 
     def tick(self) -> None:
         """Ages."""
@@ -399,7 +419,7 @@ class BackupsPane(Pane):
 
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """Backups may have come, gone or been proven: read the directory again."""
-        deleted = job.request.subject if job.request.routine == "delete" and outcome.error is None else ""
+        deleted = job.request.subject if job.request.routine == "backup delete" and outcome.error is None else ""
         if self.entry is not None and self.entry.backup_id == deleted:
             self._leave()
         self.load()

@@ -16,9 +16,12 @@ from dbtui.tui import requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.dialogs.dialog import ask
+from dbtui.tui.dialogs.password import PasswordDialog
 from dbtui.tui.dialogs.plan_lines import fact, warning
 from dbtui.tui.messages import StatusCollected, TargetOpened
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.typed_passwords import TypedPasswords
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.header import environment_sign, version_text
 from dbtui.tui.widgets.rows import Column
@@ -101,7 +104,7 @@ def show_status(row: Row, now: datetime) -> list[Line]:
     lines: list[Line] = [line(strong(profile.name)), BLANK]
     if status is not None and not status.reachable:
         lines += [line(Span("✖ ", Tone.TROUBLE), Span(status.problem or "unreachable", Tone.TROUBLE)),
-                  line("  ", dim("R asks again")), BLANK]  # fmt: skip
+                  line("  ", dim("R asks again · p types a password")), BLANK]  # fmt: skip
     lines += [fact("url", profile.url), fact("from", profile.origin or "–"),
               fact("environment", environment_sign(profile.environment) or str(profile.environment)),
               fact("backups in", profile.backup_dir)]  # fmt: skip
@@ -127,9 +130,9 @@ class ConnectionsPane(Pane):
     TITLE: ClassVar[str] = "Connections"
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("connections")
 
-    def __init__(self, runner: JobRunner, profiles: tuple[ConnectionProfile, ...]) -> None:
+    def __init__(self, runner: JobRunner, profiles: tuple[ConnectionProfile, ...], passwords: TypedPasswords) -> None:
         super().__init__(id="connections")
-        self._runner = runner
+        self._runner, self._passwords = runner, passwords
         self.rows: dict[str, Row] = {profile.name: Row(profile) for profile in profiles}
 
     def compose(self) -> ComposeResult:
@@ -210,6 +213,18 @@ class ConnectionsPane(Pane):
         row = self.table.cursor_row
         if row is not None:
             self.post_message(TargetOpened(row.profile))
+
+    def act_password(self) -> None:
+        """Ask for the password of the target under the cursor, then look at it again."""
+        row = self.table.cursor_row
+        if row is not None:
+            run_in_background(self, "password dialog", self._type_password, row.profile)
+
+    async def _type_password(self, profile: ConnectionProfile) -> None:
+        password = await ask(self, PasswordDialog(profile))
+        if password is not None:
+            self._passwords.remember(profile, password)
+            self.load()
 
     def act_backup(self) -> None:
         """Open the target under the cursor and ask how to back it up."""

@@ -21,7 +21,7 @@ from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.drawn import TextPanel
-from dbtui.tui.widgets.jobs_strip import format_amount
+from dbtui.tui.widgets.jobs_strip import format_amount, short_routine, what_text
 from dbtui.tui.widgets.rows import Column
 from dbtui.tui.widgets.table import Table
 from dbtui.tui.workers import outcome_of, request_cancel, run_in_background
@@ -78,12 +78,15 @@ def outcome_text(job: Job[Any], outcome: JobOutcome[Any]) -> str:
     return job.request.summary(outcome.result) if outcome.result is not None else outcome.state.value
 
 
+def _what(run: Run) -> Line:
+    return line(strong(short_routine(run.routine)), dim(f"  {what_text(run.target, run.subject)}"))
+
+
 COLUMNS: list[Column[Run]] = [
     Column("BEGAN", lambda run: Span(format_age(run.began_at, datetime.now(UTC)) if run.began_at else "–"), 6,
            order=lambda run: run.began_at, descending=True),
     Column("STATE", lambda run: _SIGNS[run.state], 11, order=lambda run: run.state.value),
-    Column("WHAT", lambda run: line(strong(run.routine), dim(f"  {run.subject or run.target}")), 24, grow=2, widest=60,
-           order=lambda run: run.routine),
+    Column("WHAT", _what, 24, grow=2, widest=60, order=lambda run: run.routine),
     Column("TOOK", lambda run: Span("" if run.seconds is None else format_duration(run.seconds)), 9, right=True,
            order=lambda run: run.seconds, descending=True),
     Column("RESULT", lambda run: dim(run.detail), 16, grow=3),
@@ -146,6 +149,7 @@ class JobsPane(Pane):
         super().__init__(id="jobs")
         self._runner = runner
         self._past: tuple[HistoryEntry, ...] = ()
+        self._warned = 0
 
     def compose(self) -> ComposeResult:
         """List and detail."""
@@ -175,15 +179,16 @@ class JobsPane(Pane):
         outcome = await outcome_of(self._runner, requests.past_runs(self._runner.history, _PAST))
         self._past = outcome.result or ()
         self.show_jobs()
-        if outcome.error is not None:
-            self.announce(str(outcome.error), Tone.WARNING)
+        for warning in self._runner.history.warnings[self._warned :]:
+            self.announce(warning, Tone.WARNING)
+        self._warned = len(self._runner.history.warnings)
 
     def show_jobs(self) -> None:
         """Show the jobs as they are now."""
         jobs = [run_of_job(job) for job in reversed(self._runner.jobs)]
-        began = {(run.routine, run.subject, run.began_at) for run in jobs}
+        shown = {_identity(run) for run in jobs}
         past = [run_of_history(entry) for entry in self._past]
-        self.table.show_rows([*jobs, *(run for run in past if not _is_known(run, began))], EMPTY)
+        self.table.show_rows([*jobs, *(run for run in past if _identity(run) not in shown)], EMPTY)
 
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """It is in history now."""
@@ -226,8 +231,9 @@ class JobsPane(Pane):
             request_cancel(run.job)
 
 
-def _is_known(run: Run, began: set[tuple[str, str, datetime | None]]) -> bool:
-    return (run.routine, run.subject, run.began_at) in began
+def _identity(run: Run) -> tuple[str, str, str]:
+    """What tells that a past run is a job of this session; history keeps milliseconds."""
+    return (run.routine, run.subject, run.began_at.isoformat(timespec="milliseconds") if run.began_at else "")
 
 
 def _search(run: Run) -> str:

@@ -47,9 +47,19 @@ def format_amount(amount: float, unit: str) -> str:
     return format_bytes(amount) if unit == "bytes" else f"{format_count(round(amount))} {unit}"
 
 
+def short_routine(routine: str) -> str:
+    """Return a routine's name as a title has it: `backup`, `restore`."""
+    return "backup" if routine == "backup create" else routine.removeprefix("backup ")
+
+
+def what_text(target: str, subject: str) -> str:
+    """Return what a run works on: its subject, unless that is only the path of the target's file."""
+    return target if not subject or subject.startswith("/") else subject
+
+
 def job_title(job: Job[Any]) -> str:
     """Return what a job is doing to what."""
-    return " ".join(part for part in (job.request.routine, job.request.subject or job.request.target) if part)
+    return f"{short_routine(job.request.routine)} {what_text(job.request.target, job.request.subject)}"
 
 
 def show_job(job: Job[Any], meter: Meter, width: int, more: int = 0) -> Line:

@@ -1,0 +1,115 @@
+"""Writes the pictures in screenshots/: the terminal UI on the demo's world, walked through by keys.
+
+Run by script/screenshots. Fira Code is used where the system has it.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import resvg_py
+
+from dbtui.config import load_settings
+from dbtui.demo.backups import make_backups
+from dbtui.demo.walker import Walker
+from dbtui.demo.world import enter_environment, open_world
+from dbtui.tui import leaving
+from dbtui.tui.app import DbtuiApp
+
+FOLDER = Path(__file__).parents[1] / "screenshots"
+FONTS = Path("/usr/share/fonts/truetype/firacode")
+LARGE, SMALL = (120, 34), (80, 24)
+_FONT_FACES = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
+
+
+class Camera:
+    """Walks an app and takes pictures of it."""
+
+    def __init__(self, walker: Walker) -> None:
+        self.walker = walker
+
+    async def take(self, name: str) -> None:
+        """Write screenshots/<name>.png."""
+        await self.walker.pilot.pause(0.4)
+        svg = _FONT_FACES.sub("", self.walker.app.export_screenshot(title="dbtui"))
+        fonts = [str(FONTS)] if FONTS.is_dir() else []
+        png = resvg_py.svg_to_bytes(svg_string=svg, zoom=1, monospace_family="Fira Code", font_dirs=fonts)
+        path = FOLDER / f"{name}.png"
+        path.write_bytes(bytes(png))
+        sys.stdout.write(f"{path.name}\n")
+
+    async def press(self, *keys: str) -> None:
+        """Press keys."""
+        await self.walker.press(*keys)
+
+
+async def _walk(camera: Camera) -> None:
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.take("connections")
+    await camera.press("g", "enter")
+    await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
+    await camera.press("b")
+    await walker.push()
+    await walker.wait_for_job(1)
+    await camera.press("g", "V")
+    await walker.wait_for_job(2)
+    await walker.wait_to_see("● restored")
+    await camera.take("backups")
+    await camera.press("enter")
+    await walker.wait_to_see("orders")
+    await camera.press("j", "space", "j", "space", "enter")
+    await walker.wait_to_see("CREATE TABLE")
+    await camera.take("contents")
+    await camera.press("escape", "o")
+    await walker.wait_to_see("first rows")
+    await camera.take("rows")
+    await camera.press("escape", "r")
+    await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
+    await camera.take("restore")
+    await camera.press("escape", "escape", "b")
+    await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
+    await camera.take("backup")
+    await camera.press("escape", "3")
+    await camera.take("jobs")
+    await camera.press("question_mark")
+    await camera.take("help")
+    await camera.press("question_mark", "colon", *"back")
+    await camera.take("palette")
+    await camera.press("escape", "2", "g")
+
+
+async def _small(camera: Camera) -> None:
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "enter")
+    await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
+    await camera.take("backups-80x24")
+
+
+async def _photograph(size: tuple[int, int], walk: Callable[[Camera], Awaitable[None]]) -> None:
+    app = DbtuiApp(leaving.make_runner(os.environ), load_settings(os.environ))
+    async with app.run_test(size=size) as pilot:
+        await walk(Camera(Walker(app, pilot, _say)))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def main() -> int:
+    """Build the world, walk, and take it away."""
+    FOLDER.mkdir(exist_ok=True)
+    with open_world(_say) as world:
+        enter_environment(world)
+        make_backups(world, _say)
+        asyncio.run(_photograph(LARGE, _walk))
+        asyncio.run(_photograph(SMALL, _small))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
