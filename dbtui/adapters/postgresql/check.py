@@ -71,7 +71,7 @@ def _lost_rows(backup: StoredBackup, index: PlainIndex) -> list[str]:
     """Rows that the manifest counted and the dump does not hold."""
     if backup.manifest is None or backup.manifest.schema_only:
         return []
-    found = {(index.text_of(key[0]), index.text_of(key[1])): rows.rows for key, rows in index.data.items()}
+    found = {(index.text_of(key[0]), index.text_of(key[1])): data.bytes for key, data in index.data.items()}
     return [
         f"{table.table_name} has no rows in the dump, and {table.rows} in the manifest"
         for table in backup.manifest.tables

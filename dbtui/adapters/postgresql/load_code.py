@@ -99,6 +99,8 @@ class LoadCode:
         if kind == "TABLE":
             return self._risk(self._met_by_table(tokens, verb))
         words = _mentions(tokens, bare=kind.startswith(_NAMING_KINDS) or _is_base_type(tokens, kind))
+        if kind in ("INDEX", "DOMAIN"):
+            words = _calls(words)  # their expressions name no relations
         return self._risk(words, skippable=kind in ("REFRESH", "EVENT TRIGGER"))
 
     def _define_routine(self, tokens: list[Token]) -> None:
@@ -130,7 +132,7 @@ class LoadCode:
         known = self._defaults.setdefault(name.lower(), {})
         for column, words in defaults.items():
             known.setdefault(column, set()).update(words)
-        return _mentions(rest)
+        return _calls(_mentions(rest))
 
     def _met_by_data(self, text: bytes, kind: str) -> set[bytes]:
         if self._data_are_safe is None:
@@ -216,6 +218,10 @@ def _mentions(tokens: list[Token], *, bare: bool = False) -> set[bytes]:
         if name == b"u" and after == b"&":
             words.add(b"lo_export(")  # names behind escapes are taken for the worst
     return words
+
+
+def _calls(words: set[bytes]) -> set[bytes]:
+    return {word for word in words if word.endswith(b"(")}
 
 
 def _changes_owner(tokens: list[Token]) -> bool:

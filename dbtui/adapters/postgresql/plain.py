@@ -38,13 +38,16 @@ class PlainItem:
 
 @dataclass(slots=True)
 class TableRows:
-    """A table's data: `offset` is that of the first COPY data or INSERT, of the uncompressed dump."""
+    """A table's data: `offset` is that of the first COPY data or INSERT, of the uncompressed dump.
+
+    `rows` is None when they were not counted.
+    """
 
     offset: int
     line: int
     columns: tuple[bytes, ...]
     is_copy: bool
-    rows: int = 0
+    rows: int | None = None
     bytes: int = 0
 
 
@@ -85,12 +88,13 @@ class PlainIndex:
 
 
 class PlainScan:
-    """One pass over a stream of SQL. `name` is what problems call the file."""
+    """One pass over a stream of SQL. `name` is what problems call the file; rows are counted with `counts_rows`."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, *, counts_rows: bool = True) -> None:
         self.index = PlainIndex()
         self._name = name
-        self._lexer = Lexer(stream, name)
+        self._counts_rows = counts_rows
+        self._lexer = Lexer(stream, name, counts_rows=counts_rows)
         self._frame = DumpFrame(name)
         self._code = LoadCode()
 
@@ -159,7 +163,8 @@ class PlainScan:
         known = self.index.data.setdefault(
             item.key, TableRows(statement.data_offset, statement.line + 1, columns, is_copy=True)
         )
-        known.rows += self._lexer.data_lines
+        if self._counts_rows:
+            known.rows = (known.rows or 0) + self._lexer.data_lines
         known.bytes += self._lexer.data_bytes
 
     def _count_insert(self, statement: Statement) -> None:
@@ -172,7 +177,8 @@ class PlainScan:
         )
         known = self.index.data.setdefault(key, TableRows(statement.offset, statement.line, columns, is_copy=False))
         # Several rows in one INSERT are counted by what stands between them.
-        known.rows += 1 if statement.text.count(b"),") == 0 else count_insert_rows(statement.text)
+        new = 1 if statement.text.count(b"),") == 0 else count_insert_rows(statement.text)
+        known.rows = (known.rows or 0) + new
         known.bytes += len(statement.text)
 
 
@@ -250,20 +256,37 @@ _indexes: "OrderedDict[tuple[object, ...], PlainIndex]" = OrderedDict()
 def scan_backup(backup: StoredBackup, cancellation: Cancellation) -> Generator[int, None, PlainIndex]:
     """Return the index of a plain backup; remembered for as long as the file does not change.
 
+    With a manifest, which knows the rows, they are not counted again.
     Raises StorageError, Cancelled. Damage is told in the index's problems.
     """
     path = Path(backup.data_path)
     with storage_errors(path):
         facts = path.stat()
-    key = (str(path), facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    key = (
+        backup.manifest is None,
+        str(path),
+        facts.st_dev,
+        facts.st_ino,
+        facts.st_size,
+        facts.st_mtime_ns,
+        facts.st_ctime_ns,
+    )
     if (known := _indexes.get(key)) is not None:
         return known
-    with open_raw(path, backup.compression) as stream, storage_errors(path):
-        index = yield from PlainScan(stream, path.name).run(cancellation)
+    index = yield from _scan(backup, path, cancellation, counts_rows=backup.manifest is None)
+    if backup.manifest is not None and (index.problems or index.risks):
+        index = yield from _scan(backup, path, cancellation, counts_rows=True)  # now the lines matter
     _indexes[key] = index
     while len(_indexes) > _KEPT_INDEXES:
         _indexes.popitem(last=False)
     return index
+
+
+def _scan(
+    backup: StoredBackup, path: Path, cancellation: Cancellation, *, counts_rows: bool
+) -> Generator[int, None, PlainIndex]:
+    with open_raw(path, backup.compression) as stream, storage_errors(path):
+        return (yield from PlainScan(stream, path.name, counts_rows=counts_rows).run(cancellation))
 
 
 def collect_index(backup: StoredBackup, cancellation: Cancellation) -> PlainIndex:

@@ -79,7 +79,7 @@ def _table(index: PlainIndex, name: Name, data: TableRows | None) -> BackupTable
     schema, table = index.text_of(name[0]), index.text_of(name[1])
     if data is None:
         return BackupTable(schema, table)
-    return BackupTable(schema, table, data.rows, "exact", data.bytes)
+    return BackupTable(schema, table, data.rows, "estimate" if data.rows is None else "exact", data.bytes)
 
 
 def plain_definition(backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
