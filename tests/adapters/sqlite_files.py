@@ -66,6 +66,7 @@ NASTY_TABLES = ("keyed", "loose", "notes", "old_notes", "orders", "places", "use
 def make_database(path: Path, *, wal: bool = False, page_size: int = 4096, rows: int = 300) -> Path:
     """Make a database with everything in it that has ever broken a copy."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
         connection.execute(f"PRAGMA page_size = {page_size}")
         if wal:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -88,6 +89,7 @@ def make_database(path: Path, *, wal: bool = False, page_size: int = 4096, rows:
 def make_large(path: Path, *, wal: bool, megabytes: int = 40) -> Path:
     """Make a database of one table that takes a while to copy."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
         if wal:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)")
@@ -104,7 +106,9 @@ def lines_of(path: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.text_factory = _decode
         lines = list(connection.iterdump())
-        lines += [repr(row) for row in connection.execute("SELECT rowid, * FROM loose")] if "loose" in str(lines) else []
+        lines += (
+            [repr(row) for row in connection.execute("SELECT rowid, * FROM loose")] if "loose" in str(lines) else []
+        )
         settings = ("user_version", "application_id", "encoding")
         return lines + [f"{each} {connection.execute(f'PRAGMA {each}').fetchone()[0]}" for each in settings]
 
@@ -128,7 +132,9 @@ def profile_of(path: Path | str, *, read_only: bool = False) -> ConnectionProfil
 
 
 @contextmanager
-def opened(path: Path | str, cancellation: Cancellation | None = None, *, read_only: bool = False) -> Iterator[SqliteTarget]:
+def opened(
+    path: Path | str, cancellation: Cancellation | None = None, *, read_only: bool = False
+) -> Iterator[SqliteTarget]:
     """A target, closed at the end."""
     target = connect.open_target(profile_of(path, read_only=read_only), None, cancellation or Cancellation(), {})
     try:
@@ -187,16 +193,18 @@ def options(**asked: object) -> DumpOptions:
 
 @contextmanager
 def busy_writer(path: Path) -> Iterator[list[int]]:
-    """Move money between the two accounts of `make_large`, as fast as it goes; the list counts the transfers."""
+    """Move money between the two accounts of `make_large`, as fast as it goes, until they are gone; the list counts."""
     stop, moved = threading.Event(), [0]
 
     def work() -> None:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
             while not stop.is_set():
                 connection.execute("BEGIN IMMEDIATE")
+                if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'accounts'").fetchall():
+                    return
                 connection.execute("UPDATE accounts SET balance = balance - 1 WHERE id = 1")
                 connection.execute("UPDATE accounts SET balance = balance + 1 WHERE id = 2")
-                connection.execute("UPDATE t SET v = zeroblob(100000) WHERE id = 1 + ? % 300", (moved[0],))
+                connection.execute("UPDATE t SET v = zeroblob(100000) WHERE id = 1 + ? % 30", (moved[0],))
                 connection.execute("COMMIT")
                 moved[0] += 1
 

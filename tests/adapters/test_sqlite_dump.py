@@ -97,7 +97,7 @@ def test_progress_comes_in_bytes_and_never_goes_back(tmp_path: Path, monkeypatch
 
 
 def test_a_copy_that_starts_again_is_made_in_one_step(tmp_path: Path) -> None:
-    """Without the held snapshot a writer makes SQLite begin anew; the watch sees it and gets the copy done all the same."""
+    """Without the held snapshot a writer makes SQLite begin anew; the watch sees it and the copy gets done."""
     source_path = make_large(tmp_path / "app.db", wal=True, megabytes=10)
     events: list[Event] = []
     with (
@@ -205,7 +205,9 @@ def test_the_schema_alone_has_every_definition_and_no_row(tmp_path: Path) -> Non
     result, backup = dump_to(source, tmp_path, options(schema_only=True))
     copy = Path(backup.data_path)
     assert {table.name: table.rows for table in result.tables} == dict.fromkeys(NASTY_TABLES, 0)
-    statement = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE '%notes\\_%' ESCAPE '\\' ORDER BY 1, 2"
+    statement = (
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE '%notes\\_%' ESCAPE '\\' ORDER BY 1, 2"
+    )
     assert ask(copy, statement) == ask(source, statement)
     assert ask(copy, "PRAGMA user_version") == [(42,)]
     assert ask(copy, "PRAGMA page_size") == [(8192,)]
@@ -308,5 +310,3 @@ def test_a_wait_for_a_lock_is_cancelled(tmp_path: Path) -> None:
         cancellation.request("SIGTERM")
         with pytest.raises(Cancelled, match=r"SIGTERM"):
             BACKUPS.collect_dump_facts(target, options())
-
-

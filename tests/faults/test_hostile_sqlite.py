@@ -90,7 +90,7 @@ def test_every_truncation_and_flip_of_a_packed_backup_is_refused(tmp_path: Path,
 
 
 def test_bit_flips_never_break_the_check(tmp_path: Path, sound: bytes) -> None:
-    """SQLite keeps no checksums, so a flip within a value is the manifest's to find; whatever is found is a sentence."""
+    """SQLite keeps no checksums: a flip within a value is the manifest's to find. Whatever is found is a sentence."""
     dice, found = random.Random(3), 0
     for _ in range(200):
         flipped = bytearray(sound)

@@ -22,7 +22,8 @@ def texts(definition: str) -> list[str]:
 def test_names_strings_and_comments_are_told_apart() -> None:
     definition = """CREATE TABLE "a""b" (`c``d` TEXT, [e f] INT DEFAULT 'it''s -- no (', x'00ff' /* ( */) -- ) end"""
     assert texts(definition) == [
-        "CREATE", "TABLE", 'a"b', "(", "c`d", "TEXT", ",", "e f", "INT", "DEFAULT", "'it''s -- no ('", ",", "x'00ff'", ")",
+        "CREATE", "TABLE", 'a"b', "(", "c`d", "TEXT", ",", "e f", "INT", "DEFAULT", "'it''s -- no ('", ",",
+        "x'00ff'", ")",
     ]  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def test_a_quoted_word_is_no_keyword() -> None:
 HOSTILE = [
     ("view", "v", "CREATE VIEW v AS SELECT load_extension('/tmp/x.so')"),
     ("view", "v", "CREATE VIEW v AS SELECT LOAD_EXTENSION ('/tmp/x.so')"),
-    ("view", "v", 'CREATE VIEW v AS SELECT "load_extension"(\'/tmp/x.so\')'),
+    ("view", "v", "CREATE VIEW v AS SELECT \"load_extension\"('/tmp/x.so')"),
     ("view", "v", "CREATE VIEW v AS SELECT [load_extension]/* */\n('/tmp/x.so')"),
     ("view", "v", "CREATE VIEW v AS SELECT `writefile` -- x\n('/etc/cron.d/x', 'y')"),
     ("trigger", "t", "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT writefile('x', 'y'); END"),

@@ -39,18 +39,25 @@ class Background(Generic[ResultT]):
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        while not self._ended.wait(_TICK_SECONDS / 2):
-            self._stop()
+        self._stop_and_wait()
         self._thread.join()
+
+    def _stop_and_wait(self) -> None:
+        while not self._ended.is_set():
+            self._stop()
+            self._ended.wait(_TICK_SECONDS / 2)
 
     def wait(self, tell: Callable[[], Event]) -> Routine[ResultT]:
         """Yield what `tell` says a few times a second until the work has ended; return its result or raise its error.
 
-        Raises Cancelled.
+        Raises Cancelled when the work was stopped for that. A cancel that comes too late to stop it changes nothing:
+        what is done is done, and its result is returned.
         """
         while not self._ended.wait(_TICK_SECONDS):
-            self._cancellation.check()
-            yield tell()
+            if self._cancellation.requested:
+                self._stop_and_wait()
+            else:
+                yield tell()
         if self._error is not None:
             self._cancellation.check()
             raise self._error

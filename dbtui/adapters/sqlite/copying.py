@@ -33,8 +33,8 @@ class StartedAgain(Exception):
 class CopyWatch:
     """Watches the steps of a copy from inside it. `path` is what a lock would be on.
 
-    `when_locked` is called once, when the first pages are copied and the destination's lock is held; what it raises
-    ends the copy and leaves the destination as it was.
+    `is_complete` says that the destination has committed. `when_locked` is called once, when the first pages are copied
+    and the destination's lock is held; what it raises ends the copy and leaves the destination as it was.
     """
 
     path: Path
@@ -43,6 +43,7 @@ class CopyWatch:
     done: int = 0
     total: int = 0
     restarts: int = 0
+    is_complete: bool = False
     _remaining: int | None = None
     _waits_since: float | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -52,7 +53,11 @@ class CopyWatch:
         self._stopped.set()
 
     def step(self, status: int, remaining: int, total: int) -> None:
-        """Look at one step. Raises Cancelled, ServerError (locked too long), StartedAgain."""
+        """Look at one step, called by SQLite. Raises Cancelled, ServerError (locked too long), StartedAgain."""
+        if status == sqlite3.SQLITE_DONE:
+            # The destination has committed: from here on nothing may say that it has not.
+            self.done, self.total, self.is_complete = total, total, True
+            return
         if self._stopped.is_set():
             raise Cancelled("cancelled")
         if status in _BUSY:
@@ -100,5 +105,9 @@ def copy_pages(
         yield tell()
     except StartedAgain:
         yield Warned("the copy started again although it holds a snapshot: it is now made in one step")
-        with Background(lambda: source.backup(destination, pages=-1), watch.stop, cancellation) as copying:
+
+        def again() -> None:
+            source.backup(destination, pages=-1, progress=watch.step, sleep=_BUSY_PAUSE_SECONDS)
+
+        with Background(again, watch.stop, cancellation) as copying:
             yield from copying.wait(tell)

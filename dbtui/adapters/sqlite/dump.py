@@ -104,6 +104,7 @@ def _make_copy(target: SqliteTarget, options: DumpOptions, partial: Path, worksp
     if is_selected and not options.schema_only:
         yield from _select(target, whole, copy, chosen, keep_views=not options.tables)
     fsync_path(copy)
+    target.cancellation.check()
     yield StepFinished("dump", time.monotonic() - began)
     return copy
 
@@ -164,6 +165,7 @@ def _finish(target: SqliteTarget, options: DumpOptions, partial: Path, copy: Pat
         checking = stack.enter_context(Background(lambda: _look(looker, target), looker.interrupt, target.cancellation))
         file = yield from _write(target, options, partial, copy, size)
         findings = yield from checking.wait(lambda: Progressed(size, size, "bytes", "checking"))
+    target.cancellation.check()
     yield StepFinished("check", time.monotonic() - began)
     return DumpResult(
         files=(file,),

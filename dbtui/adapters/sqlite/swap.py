@@ -71,13 +71,24 @@ def swap_database(target: SqliteTarget, live: str, fresh: str, kept: str) -> Rou
         move_into_place(paths.fresh, paths.live)
         return
     create_database_file(paths.kept)
+    watch = CopyWatch(paths.live)
     try:
-        yield from _exchange(paths, target.cancellation)
-    except BaseException:
-        remove_created(paths.kept)
-        raise
-    forget(paths.kept)
+        yield from _exchange(paths, watch, target.cancellation)
+    finally:
+        # Only while the live file is as before may what was kept of it go away again.
+        if watch.is_complete:
+            forget(paths.kept)
+        else:
+            remove_created(paths.kept)
+    _shrink_log(paths.live)
+    fsync_path(paths.live.parent)
     remove_created(paths.fresh)
+
+
+def _shrink_log(live: Path) -> None:
+    """Do not leave a log as large as the database behind. Readers may be in the way; then their end does it."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(open_file(live, "rw")) as connection:
+        connection.execute(sql("checkpoint")).fetchall()
 
 
 def move_into_place(fresh: Path, final: Path) -> None:
@@ -95,23 +106,21 @@ def move_into_place(fresh: Path, final: Path) -> None:
 # ---------------------------------------------------------------- the exchange
 
 
-def _exchange(paths: _Paths, cancellation: Cancellation) -> Routine[None]:
+def _exchange(paths: _Paths, watch: CopyWatch, cancellation: Cancellation) -> Routine[None]:
     with contextlib.closing(open_reader(paths.live, cancellation)) as connection, sqlite_errors(paths.live):
         facts = collect_file_facts(connection, paths.live)
     yield from _fit_page_size(paths.fresh, facts, cancellation)
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(_ATTEMPTS):
         try:
             if facts.is_wal:
-                yield from _exchange_with_log(paths, cancellation)
+                yield from _exchange_with_log(paths, watch, cancellation)
             else:
-                yield from _exchange_locked(paths, cancellation)
+                yield from _exchange_locked(paths, watch, cancellation)
         except WrittenBetween:
-            if attempt == _ATTEMPTS:
-                raise busy_error(paths.live) from None
             _empty(paths.kept)
         else:
-            break
-    fsync_path(paths.kept.parent)
+            return
+    raise busy_error(paths.live)
 
 
 def _fit_page_size(fresh: Path, live: FileFacts, cancellation: Cancellation) -> Routine[None]:
@@ -143,17 +152,18 @@ def _empty(path: Path) -> None:
         os.truncate(path, 0)
 
 
-def _exchange_locked(paths: _Paths, cancellation: Cancellation) -> Routine[None]:
+def _exchange_locked(paths: _Paths, watch: CopyWatch, cancellation: Cancellation) -> Routine[None]:
     """Rollback journal: one connection keeps the write lock from before the first copy until after the second."""
     with _writer(paths.live) as writer, sqlite_errors(paths.live, cancellation):
-        writer.execute(sql("keep_lock")).fetchall()
         _begin_immediate(writer, paths.live, cancellation)
+        # Only now: a failed attempt to get the lock would keep a read lock, and the writer would wait for that.
+        writer.execute(sql("keep_lock")).fetchall()
         yield from _keep_old(paths, cancellation)
         writer.execute(sql("commit"))
-        yield from _put_in(paths, writer, CopyWatch(paths.live), cancellation)
+        yield from _put_in(paths, writer, watch, cancellation)
 
 
-def _exchange_with_log(paths: _Paths, cancellation: Cancellation) -> Routine[None]:
+def _exchange_with_log(paths: _Paths, watch: CopyWatch, cancellation: Cancellation) -> Routine[None]:
     """Write-ahead log: its lock cannot be kept between two transactions, so commits in between are looked for."""
     with (
         _writer(paths.live) as guard,
@@ -169,8 +179,8 @@ def _exchange_with_log(paths: _Paths, cancellation: Cancellation) -> Routine[Non
             if _data_version(guard) != before:
                 raise WrittenBetween
 
-        yield from _put_in(paths, writer, CopyWatch(paths.live, when_locked=when_locked), cancellation)
-        writer.execute(sql("checkpoint")).fetchall()
+        watch.when_locked = when_locked
+        yield from _put_in(paths, writer, watch, cancellation)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
