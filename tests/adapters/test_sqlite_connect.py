@@ -102,7 +102,9 @@ def test_a_socket_is_no_file(tmp_path: Path) -> None:
             raise AssertionError
 
 
-@pytest.mark.parametrize("content", [b"hello world, I am no database" * 100, os.urandom(4096)], ids=["text", "encrypted"])
+@pytest.mark.parametrize(
+    "content", [b"hello world, I am no database" * 100, os.urandom(4096)], ids=["text", "encrypted"]
+)
 def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.db"
     path.write_bytes(content)
