@@ -11,6 +11,7 @@ from dbtui.adapters.postgresql.objects import DumpedObject, Name
 from dbtui.adapters.postgresql.plain import PlainIndex, PlainItem, TableRows, collect_index, insert_rows
 from dbtui.adapters.postgresql.sql_lexer import Lexer
 from dbtui.adapters.postgresql.sql_tokens import head_words, parse_tokens
+from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES
 from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_errors
 from dbtui.errors import DamagedBackupError, UsageError
 from dbtui.model.backups import (
@@ -25,7 +26,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import EngineName
 
 _NOT_LISTED = frozenset(
-    {"SETTING", "ACL", "DEFAULT ACL", "TABLE DATA", "TABLE ATTACH", "SEQUENCE SET", "STATISTICS DATA"}
+    "SETTING, BLOBS, LARGE OBJECT, ACL, DEFAULT ACL, TABLE DATA, TABLE ATTACH, SEQUENCE SET, STATISTICS DATA".split(", ")
 )
 
 
@@ -41,6 +42,8 @@ def contents_of(index: PlainIndex, backup: StoredBackup, database: str = "") -> 
     """Return what the indexed statements make."""
     created = [item.object for item in index.items if _creates(item)]
     objects = [found for found in created if found.kind not in ("TABLE", "SCHEMA", "EXTENSION")]
+    if any(item.object.kind == "BLOBS" for item in index.items):
+        objects.append(DumpedObject("LARGE OBJECTS"))
     schemas = {index.text_of(found.schema) for found in created if found.schema}
     return BackupContents(
         engine=EngineName.POSTGRESQL,
@@ -168,8 +171,11 @@ def _chunks_until(stream: BinaryIO, data: TableRows) -> Iterator[bytes]:
 def sample_of_inserts(lexer: Lexer, columns: tuple[str, ...], limit: int) -> TableSample:
     """Return the first rows of a table whose data are INSERTs; `lexer` stands at the first."""
     rows: list[tuple[str | None, ...]] = []
+    first = b""
     for statement in lexer:
-        if statement.text[:6].upper() != b"INSERT" or len(rows) > limit:
+        found = INSERT_OF_VALUES.fullmatch(statement.text)
+        first = first or (found["table"] if found else b"")
+        if found is None or found["table"] != first or len(rows) > limit:
             break
         rows += insert_rows(statement.text)
     width = len(rows[0]) if rows else len(columns)
