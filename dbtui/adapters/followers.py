@@ -6,7 +6,6 @@ That way not one byte of the dump passes through Python, and when the tool is do
 import hashlib
 import os
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
@@ -22,7 +21,8 @@ from dbtui.adapters.streams import (
 from dbtui.model.backups import BackupFile
 
 _PAUSE_SECONDS = 0.02
-_SCAN_SECONDS = 0.1
+_SCAN_SECONDS = 0.05
+_SCAN_SECONDS_PER_FILE = 50e-6
 
 
 class _Digest(Protocol):
@@ -32,11 +32,13 @@ class _Digest(Protocol):
 
 @dataclass
 class _Followed:
-    """One growing file: how much of it was hashed and pushed to the disk."""
+    """One growing file: how much of it was hashed, pushed to the disk, and there when it was last looked at."""
 
     digest: _Digest = field(default_factory=hashlib.sha256)
     size_bytes: int = 0
     written_back: int = 0
+
+    seen_bytes: int = 0
 
     def read_on(self, descriptor: int, buffer: bytearray) -> int:
         """Hash the next chunk; return its length, 0 at the present end of the file."""
@@ -145,10 +147,9 @@ class DirectoryFollower(_Follower):
     def _follow(self) -> None:
         buffer = bytearray(CHUNK_BYTES)
         while not self._ended.is_set():
-            began = time.monotonic()
             self._scan(buffer)
             # A directory of many thousand files is looked at less often.
-            self._ended.wait(max(_SCAN_SECONDS, 5 * (time.monotonic() - began)))
+            self._ended.wait(max(_SCAN_SECONDS, len(self._files) * _SCAN_SECONDS_PER_FILE))
 
     def _scan(self, buffer: bytearray) -> None:
         total = 0
@@ -158,14 +159,17 @@ class DirectoryFollower(_Follower):
             if entry.name in self._rewritten or not entry.is_file(follow_symlinks=False):
                 continue
             file = self._files.setdefault(entry.name, _Followed())
-            if size > file.size_bytes and not self._dropped:
-                self._read(entry.path, file, buffer)
+            # A file that has stopped growing is read to its end, one that grows in whole chunks only.
+            until = size if size == file.seen_bytes or self._ended.is_set() else size - CHUNK_BYTES
+            file.seen_bytes = size
+            if until > file.size_bytes:
+                self._read(entry.path, file, until, buffer)
         self.size_bytes = total
 
-    def _read(self, path: str, file: _Followed, buffer: bytearray) -> None:
+    def _read(self, path: str, file: _Followed, until: int, buffer: bytearray) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            while not self._dropped and file.read_on(descriptor, buffer):
+            while file.size_bytes < until and not self._dropped and file.read_on(descriptor, buffer):
                 pass
         finally:
             os.close(descriptor)
