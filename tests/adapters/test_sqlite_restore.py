@@ -515,6 +515,9 @@ def test_the_destination_and_who_has_it_open(live: Path) -> None:
         (session,) = found.sessions
         assert session.session_id == holder.pid
         assert session.application.startswith("python")
+        facts = BACKUPS.collect_restore_facts(target, stored(live), CONTENTS, "app.db")
+        assert facts.destination.sessions == (), "nobody is disconnected"
+        assert f"process {holder.pid}, user " in facts.remarks[0]
 
 
 def test_restore_facts(live: Path, backup: StoredBackup) -> None:

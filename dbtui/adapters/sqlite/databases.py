@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dbtui.adapters.sqlite.background import Background
@@ -25,6 +26,8 @@ from dbtui.model.backups import (
 )
 from dbtui.model.events import Progressed, Routine
 from dbtui.model.text import format_bytes
+
+_SHOWN = 5
 
 
 def collect_destination(target: SqliteTarget, database: str) -> DestinationFacts:
@@ -59,7 +62,7 @@ def collect_restore_facts(target: SqliteTarget, backup: StoredBackup, database: 
     free = _free_bytes(path.parent)
     return RestoreFacts(
         info=target.info,
-        destination=destination,
+        destination=replace(destination, sessions=()),  # nobody is disconnected: who has it open is a remark
         taken_names=siblings(target.path, database),
         can_create_database=path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK),
         free_bytes=free,
@@ -107,6 +110,13 @@ def _unpacked_bytes(backup: StoredBackup) -> int | None:
 
 
 def _remark(destination: DestinationFacts) -> Iterator[str]:
+    for session in destination.sessions[:_SHOWN]:
+        yield (
+            f"{session.application} (process {session.session_id}, user {session.user}) has the file open: it is not "
+            "disconnected and sees the new contents from its next transaction on"
+        )
+    if len(destination.sessions) > _SHOWN:
+        yield f"{len(destination.sessions) - _SHOWN} more processes have the file open"
     if destination.exists and not may_see_all():
         yield "processes of other users that have the file open cannot be seen by this user"
 

@@ -101,8 +101,13 @@ def plan_restore(
         undo=undo_sentence(backup.engine, choice),
         warnings=tuple(_warn(backup, contents, facts, choice, tables)),
         refusals=tuple(refusals),
-        confirm_name=choice.final if choice.replaces else "",
+        confirm_name=_name_to_type(backup.engine, choice.final) if choice.replaces else "",
     )
+
+
+def _name_to_type(engine: EngineName, database: str) -> str:
+    """What the operator types to confirm: SQLite's databases are paths, and the file's name is enough."""
+    return database.rpartition("/")[2] if engine is EngineName.SQLITE else database
 
 
 def refuse_restore(
