@@ -461,3 +461,34 @@ def test_a_timeout_of_the_role_does_not_end_a_dump(
     with opened(postgresql_server.url(large_database, login, "x")) as target:
         result = make_dump(target, tmp_path / "d", options_of("plain:gzip:6"))
     assert set(counts_of(result).values()) == {300000}
+
+
+def search_path_through(pgbouncer: PgBouncer, database: str) -> str:
+    with closing(psycopg2.connect(pgbouncer.url(database))) as client, client.cursor() as cursor:
+        cursor.execute("SHOW search_path")
+        (path,) = cursor.fetchone() or ("",)
+        return str(path)
+
+
+def test_a_dump_leaves_the_sessions_of_a_pooler_as_they_were(
+    pgbouncer: PgBouncer, postgresql_database: str, tmp_path: Path
+) -> None:
+    """pg_dump empties the search_path of its session; through a pooler applications would get that session next."""
+    name = postgresql_database.rpartition("/")[2]
+    before = search_path_through(pgbouncer, name)
+    with opened(pgbouncer.url(name)) as target:
+        facts = collect_dump_facts(target, DumpOptions())
+        make_dump(target, tmp_path / "d", options_of())
+        assert target.is_pooled and not target.works_pooled
+    assert any("goes past the pooler, straight to 127.0.0.1:" in remark for remark in facts.remarks)
+    assert search_path_through(pgbouncer, name) == before
+
+
+def test_without_a_way_past_a_pooler_a_dump_warns_and_works(
+    pgbouncer: PgBouncer, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresqlTarget, "_find_way_past", lambda _self: None)
+    with opened(pgbouncer.url(database)) as target:
+        facts = collect_dump_facts(target, DumpOptions())
+        assert counts_of(make_dump(target, tmp_path / "d", options_of())) == COUNTS
+        assert target.works_pooled and "use the server's own address" in facts.remarks[0]

@@ -156,7 +156,7 @@ def test_a_replica_comes_with_a_warning(postgresql_replica: PostgreSQLReplica) -
     assert "replay may cancel a long dump" in facts.remarks[0]
 
 
-def test_a_pooler_comes_with_a_warning(pgbouncer: PgBouncer, database: str) -> None:
+def test_a_pooler_is_mentioned(pgbouncer: PgBouncer, database: str) -> None:
     with opened(pgbouncer.url(database)) as target:
         facts = collect_dump_facts(target, DumpOptions())
-    assert "goes through a pooler" in facts.remarks[0]
+    assert "goes past the pooler" in facts.remarks[0]

@@ -32,6 +32,9 @@ __all__ = ["Connection", "PostgresqlTarget", "translate"]
 
 #: Databases that every server has, unless somebody removed them.
 _MAINTENANCE = ("postgres", "template1")
+_WAY_PAST_SECONDS = 3
+_QUESTION_SECONDS = 2
+_NO_SETTINGS: Mapping[str, str] = {}
 #: libpq's variables that say how to connect; the only secrets among them are in files that they name.
 _TOOL_VARIABLES = (
     "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL",
@@ -41,7 +44,8 @@ _TOOL_VARIABLES = (
 
 
 class PostgresqlTarget:
-    """A login on one server. Its own connection asks short questions; `connect` opens others for longer work."""
+    """A login on one server. Its own connection asks short questions, which wait two seconds at most for a
+    lock; `connect` opens others for longer work."""
 
     def __init__(
         self,
@@ -63,13 +67,15 @@ class PostgresqlTarget:
         if not self._parameters.get("dbname") and profile.database:
             self._parameters["dbname"] = profile.database
         self.is_pooled = False
+        self._past_pooler: dict[str, str] | None = None
         self._missing: MissingDatabaseError | None = None
         try:
             self._connection = self._open_first()
             self._pin()
             self.info = self._introduce()
             if not self.is_pooled:
-                self._set_session(self._connection)
+                self._set_session(self._connection, {"lock_timeout": f"{_QUESTION_SECONDS}s"})
+                self._connection.autocommit = True  # a question is one round trip then
         except BaseException:
             self.close()
             raise
@@ -135,12 +141,12 @@ class PostgresqlTarget:
             extensions=tuple(row.extensions),
         )
 
-    def _set_session(self, of: Connection) -> None:
+    def _set_session(self, of: Connection, defaults: Mapping[str, str] = _NO_SETTINGS) -> None:
         """Settings of the session. Never through a pooler: there they would stay behind for other clients.
 
         They are set after the login, because a pooler refuses the startup parameter `options`.
         """
-        settings = dict(self._settings)
+        settings = {**defaults, **self._settings}
         if self.profile.read_only:
             settings["default_transaction_read_only"] = "on"
         for name, value in settings.items():
@@ -149,8 +155,8 @@ class PostgresqlTarget:
 
     @property
     def where(self) -> str:
-        """The server as people say it: `db1:5432`."""
-        return format_server(self._pinned)
+        """Where longer work goes, as people say it: `db1:5432`."""
+        return format_server(self._route())
 
     @property
     def host(self) -> str:
@@ -160,12 +166,14 @@ class PostgresqlTarget:
     def rows(self, sql: str, binds: Mapping[str, Any] | None = None, on: Connection | None = None) -> list[Any]:
         """Run one statement and return its rows, read by column name. Raises ServerError, ConnectError, Cancelled.
 
-        `binds` None: the text is sent as it is. The transaction stays open, as on every psycopg2 connection.
+        `binds` None: the text is sent as it is. On another connection than the own one a transaction stays open.
         """
         used = on or self._connection
         if on is None:
             self.cancellation.check()
         with self.translating(), used.cursor() as cursor:
+            if on is None and self.is_pooled:
+                cursor.execute(f"SET LOCAL lock_timeout = '{_QUESTION_SECONDS}s'")
             cursor.execute(sql, binds)
             return cursor.fetchall() if cursor.description else []
 
@@ -175,7 +183,7 @@ class PostgresqlTarget:
         try:
             return self.rows(statement(name, version), binds, on)
         finally:
-            if on is None and not self._connection.closed:
+            if on is None and not self._connection.autocommit and not self._connection.closed:
                 self._connection.rollback()
 
     def collect_one(self, name: str, on: Connection | None = None, **binds: Any) -> Any:
@@ -197,11 +205,43 @@ class PostgresqlTarget:
         A requested stop interrupts its statements, unless it is `shielded`: for undoing what a cancelled run began.
         Raises ConnectError, AuthenticationError, Cancelled.
         """
-        made = self._open({**self._pinned, "dbname": database}, shielded=shielded)
-        if not self.is_pooled:
+        made = self._open({**self._route(), "dbname": database}, shielded=shielded)
+        if not self.works_pooled:
             self._set_session(made)
         made.autocommit = autocommit
         return made
+
+    @property
+    def works_pooled(self) -> bool:
+        """Whether connections for longer work, and tools, go through a pooler too: there is no way past it."""
+        return self.is_pooled and self._route() is self._pinned
+
+    def _route(self) -> dict[str, str]:
+        """How longer work goes to the server: past a pooler where that can be, tried once.
+
+        A pooler in transaction mode hands what pg_dump sets for its session (an empty search_path) on to others.
+        """
+        if not self.is_pooled:
+            return self._pinned
+        if self._past_pooler is None:
+            self._past_pooler = self._find_way_past() or self._pinned
+        return self._past_pooler
+
+    def _find_way_past(self) -> dict[str, str] | None:
+        row = self.collect_one("introduce_way_past_pooler")
+        # A server that the pooler reaches on its own machine is reached there from here, too.
+        host = self._pinned["host"] if row.address in (None, "127.0.0.1", "::1") else row.address
+        way = {**self._pinned, "host": host, "port": str(row.port), "connect_timeout": str(_WAY_PAST_SECONDS)}
+        if host != self._pinned["host"]:
+            way.pop("hostaddr", None)
+        try:
+            made = self._open({**way, "dbname": row.database})
+        except ConnectError:
+            return None
+        seen = self.collect_one("introduce_way_past_pooler", made)
+        is_direct = self.collect_one("introduce_server", made).process_id == made.info.backend_pid
+        made.close()
+        return way if is_direct and seen.started == row.started else None
 
     @contextmanager
     def working(self, database: str, *, autocommit: bool = False, shielded: bool = False) -> Iterator[Connection]:
@@ -257,7 +297,7 @@ class PostgresqlTarget:
 
         The password is in a file that only this user can read and that is gone when this process is.
         """
-        words = {**self._pinned, "dbname": database}
+        words = {**self._route(), "dbname": database}
         if "sslpassword" in words:
             raise UsageError("a tool cannot be given sslpassword safely", "use a client key without a passphrase")
         environ = tool_environment({name: self.environ[name] for name in _TOOL_VARIABLES if name in self.environ})
@@ -266,7 +306,7 @@ class PostgresqlTarget:
                 words.pop("passfile", None)
                 text = format_passfile(self._password.reveal())
                 environ["PGPASSFILE"] = stack.enter_context(_private_file(text))
-            if self._settings and not self.is_pooled:
+            if self._settings and not self.works_pooled:
                 words["options"] = " ".join(f"-c {name}={_escape(value)}" for name, value in self._settings.items())
             yield ["-d", format_conninfo(words)], environ
 

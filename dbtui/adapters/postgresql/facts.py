@@ -120,11 +120,13 @@ def _remarks_on_connection(target: PostgresqlTarget, row: Any) -> Iterator[str]:
             "the server is a replica: replay may cancel a long dump "
             f"(max_standby_streaming_delay {row.standby_delay}, hot_standby_feedback {feedback})"
         )
-    if target.is_pooled:
+    if target.works_pooled:
         yield (
-            "the connection goes through a pooler: pg_dump changes settings of its session (search_path, "
-            "row_security), which a pooler in transaction mode hands on to other clients; use a URL past the pooler"
+            "the dump goes through a pooler: pg_dump empties the search_path of its session, which a pooler in "
+            "transaction mode then hands on to applications; use the server's own address"
         )
+    elif target.is_pooled:
+        yield f"the dump goes past the pooler, straight to {target.where}"
 
 
 def _remarks_on_objects(row: Any, unlogged: Sequence[CatalogTable], target: PostgresqlTarget) -> Iterator[str]:

@@ -310,3 +310,8 @@ SELECT spcname::text AS name FROM pg_catalog.pg_tablespace;
 -- name: collect_load_progress
 -- How far a load is: what the new database has grown to, which counts tables and indexes of every connection's work.
 SELECT pg_database_size(current_database()) AS written_bytes;
+
+-- name: introduce_way_past_pooler
+-- Where the server itself listens, asked through a pooler; the start time tells whether it is the same one.
+SELECT host(inet_server_addr()) AS address, current_setting('port')::int AS port, current_database() AS database,
+       pg_postmaster_start_time() AS started;

@@ -10,7 +10,6 @@ from dbtui.adapters.postgresql.sql import quote_table
 from dbtui.errors import ServerError
 from dbtui.model.backups import DumpOptions, TableName
 
-_MEASURE_MILLISECONDS = 2000
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -125,7 +124,6 @@ def _collect_rows(target: PostgresqlTarget, on: Connection | None) -> list[Any]:
     if on is not None:
         return target.collect("collect_tables", on, measure=False)
     try:
-        target.rows("SELECT set_config('lock_timeout', %(wait)s, true)", {"wait": str(_MEASURE_MILLISECONDS)})
         return target.collect("collect_tables", measure=True)
     except ServerError as error:
         if error.code != _LOCK_NOT_AVAILABLE:
