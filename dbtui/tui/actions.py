@@ -41,6 +41,7 @@ class Situation:
     copyable: str = ""
     listing: bool = False  # whether the focus is on a list that can be filtered and sorted
     filtered: bool = False
+    deep: bool = False  # whether there is a level to go back to, or a filter to clear
     jobs_running: int = 0
     job_selected_runs: bool = False
     age: str = ""
@@ -48,6 +49,18 @@ class Situation:
 
 
 Reason = Callable[[Situation], str | None]
+
+
+def _everywhere(_situation: Situation) -> bool:
+    return True
+
+
+def _in_a_list(situation: Situation) -> bool:
+    return situation.listing
+
+
+def _deep(situation: Situation) -> bool:
+    return situation.deep
 
 
 def _always(_situation: Situation) -> str | None:
@@ -126,6 +139,7 @@ class Action:
     footer: int = 0
     palette: bool = True
     reason: Reason = _always
+    fits: Callable[[Situation], bool] = _everywhere  # whether the footer has a use for it now
 
     @property
     def scope(self) -> str:
@@ -139,9 +153,10 @@ class Action:
 
 
 def _act(action_id: str, keys: str, label: str, help_text: str, *, danger: Danger = Danger.LOOK, footer: int = 0,
-         palette: bool = True, reason: Reason = _always) -> Action:  # fmt: skip
+         palette: bool = True, reason: Reason = _always,
+         fits: Callable[[Situation], bool] = _everywhere) -> Action:  # fmt: skip
     return Action(action_id=action_id, keys=tuple(keys.split()), label=label, help=help_text, danger=danger,
-                  footer=footer, palette=palette, reason=reason)  # fmt: skip
+                  footer=footer, palette=palette, reason=reason, fits=fits)  # fmt: skip
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -157,7 +172,8 @@ ACTIONS: tuple[Action, ...] = (
          footer=1, reason=_needs_leaf),
     _act("contents.sample", "o", "rows", "Show this table's first rows, read from the backup", footer=2,
          reason=_needs_table),
-    _act("contents.tick", "space", "tick", "Tick this table, or all tables of this schema, for restoring", footer=3),
+    _act("contents.tick", "space", "tick", "Tick this table, or all tables of this schema, for restoring", footer=3,
+         fits=_in_a_list),
     _act("contents.untick", "u", "untick all", "Untick every table"),
     _act("backups.backup", "b", "backup", "Back up the open connection's database", footer=4, reason=_needs_target,
          danger=Danger.REVERSIBLE),
@@ -167,14 +183,14 @@ ACTIONS: tuple[Action, ...] = (
          reason=_needs_readable),
     _act("backups.prove", "V", "verify by restore", "Restore into a scratch database, compare row counts, drop it",
          reason=_needs_same_engine, danger=Danger.REVERSIBLE),
-    _act("backups.delete", "d", "delete", "Delete this backup from the disk: asks for its name", footer=8,
+    _act("backups.delete", "d", "delete", "Delete this backup from the disk: asks for its name", footer=9,
          reason=_needs_entry, danger=Danger.DATA),
     _act("jobs.open", "enter", "details", "Show this job's events and commands", footer=1),
     _act("jobs.cancel", "X", "cancel", "Cancel this job", footer=2, reason=_needs_running_job,
          danger=Danger.REVERSIBLE),
     _act("global.filter", "slash", "filter", "Show only rows that hold these words; !word leaves rows out", footer=10,
-         reason=_needs_list),
-    _act("global.sort", "s", "sort", "Sort by the next column", reason=_needs_list, footer=15),
+         reason=_needs_list, fits=_in_a_list),
+    _act("global.sort", "s", "sort", "Sort by the next column", reason=_needs_list, footer=15, fits=_in_a_list),
     _act("global.reverse", "S", "reverse", "Turn the order around", reason=_needs_list),
     _act("global.copy", "y", "copy", "Send what is under the cursor to the terminal's clipboard", footer=12,
          reason=_needs_text),
@@ -189,7 +205,8 @@ ACTIONS: tuple[Action, ...] = (
     _act("global.jobs", "3", "Jobs", "Go to the jobs"),
     _act("global.previous", "left_square_bracket", "previous pane", "Go to the pane on the left", palette=False),
     _act("global.next", "right_square_bracket", "next pane", "Go to the pane on the right", palette=False),
-    _act("global.back", "escape", "back", "Go back: clear the filter, leave the backup", palette=False),
+    _act("global.back", "escape", "back", "Go back: clear the filter, leave the backup", footer=8,
+         palette=False, fits=_deep),
     _act("global.quit", "q ctrl+c ctrl+q", "quit", "Leave dbtui; asks when a job is running", footer=16),
     _act("dialog.next", "tab down", "next field", "Next field", footer=1, palette=False),
     _act("dialog.previous", "shift+tab up", "previous field", "Previous field", palette=False),
@@ -199,7 +216,8 @@ ACTIONS: tuple[Action, ...] = (
     _act("palette.choose", "enter", "choose", "Do what is under the cursor", footer=1, palette=False),
     _act("palette.next", "down tab ctrl+n", "next", "Next hit", footer=2, palette=False),
     _act("palette.previous", "up shift+tab", "previous", "Previous hit", palette=False),
-    _act("help.close", "question_mark f1 q", "close", "Close this help", footer=1, palette=False),
+    _act("palette.close", "escape", "leave", "Leave without doing anything", footer=3, palette=False),
+    _act("help.close", "escape question_mark f1 q", "close", "Close this help", footer=1, palette=False),
     _act("table.down", "j down", "down", "Next row", palette=False),
     _act("table.up", "k up", "up", "Previous row", palette=False),
     _act("table.first", "g home", "first", "First row", palette=False),

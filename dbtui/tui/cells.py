@@ -18,7 +18,7 @@ from dbtui.model.text import format_untrusted
 
 #: No terminal line is longer; what is beyond this many characters could not be seen anyway.
 LONGEST_TEXT = 4000
-EIGHTHS = "▏▎▍▌▋▊▉█"
+_WIDEST_LABEL = 20
 
 
 class Tone(StrEnum):
@@ -128,16 +128,28 @@ def bar(fraction: float, width: int, tone: Tone = Tone.ACCENT, rest: str = "░"
 
 
 def size_bar(fraction: float, width: int) -> Span:
-    """Return a bar drawn in eighths without a background; anything above nothing shows at least a sliver."""
+    """Return a bar without a background; anything above nothing shows at least a sliver."""
     if fraction <= 0 or width <= 0:
         return Span("")
-    eighths = max(1, round(min(1.0, fraction) * width * 8))
-    full, part = divmod(eighths, 8)
-    return Span("█" * full + (EIGHTHS[part - 1] if part else ""), Tone.ACCENT)
+    full = round(min(1.0, fraction) * width)
+    return Span("▇" * full or "▏", Tone.ACCENT)
 
 
-def wrap(drawn: Line, width: int, indent: int = 0) -> list[Line]:
+def hanging_indent(drawn: Line) -> int:
+    """Return where the following lines of a broken line begin: after its label, sign or number, else its own blanks."""
+    used = 0
+    for span in drawn:
+        text = span.text
+        if text.strip():
+            is_label = text.endswith(" ") and span.width <= _WIDEST_LABEL
+            return used + (span.width if is_label else len(text) - len(text.lstrip()))
+        used += span.width
+    return 0
+
+
+def wrap(drawn: Line, width: int) -> list[Line]:
     """Return a line broken at blanks into lines of at most `width` cells; the following ones are indented."""
+    indent = hanging_indent(drawn)
     if width <= indent + 4 or width_of(drawn) <= width:
         return [drawn]
     lines: list[Line] = []

@@ -104,6 +104,7 @@ def test_the_footer_fits_and_is_never_cut(width: int) -> None:
     assert width_of(drawn) <= width + 2
     assert "…" not in plain_text(drawn)
     assert plain_text(drawn).startswith(" ⏎ open  b backup")
+    assert "? keys" in plain_text(drawn)
 
 
 def test_help_tells_the_reason() -> None:

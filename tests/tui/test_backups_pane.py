@@ -33,7 +33,7 @@ async def test_a_backup_that_shrank_is_marked(world: World) -> None:
         entry("erp-2", began_at=NOW - timedelta(days=1)),
     )
     async with world.app(world.profiles[0]).run_test(size=WIDE) as pilot:
-        await wait_to_see(pilot, "▲ 99 % smaller")
+        await wait_to_see(pilot, "▲ 99 % less")
 
 
 async def test_an_unreadable_directory_is_a_line_with_what_to_do(world: World) -> None:
@@ -56,7 +56,7 @@ async def test_inside_a_backup(world: World) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "● restored")
         await pilot.press("enter")
-        text = await wait_to_see(pilot, "audit_logs", "3.1 M", "88 MB", "████")
+        text = await wait_to_see(pilot, "audit_logs", "3.1 M", "88 MB", "▇▇▇▇")
         assert "- public" in text
         assert "+ view" in text
         assert "erp-20261122T150000Z" in text.splitlines()[0]

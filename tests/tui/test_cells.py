@@ -43,7 +43,7 @@ def test_fit_gives_exactly_the_width(texts: list[str], width: int) -> None:
 @given(st.text(max_size=80), st.integers(min_value=8, max_value=30))
 def test_wrap_loses_nothing_but_blanks(text: str, width: int) -> None:
     """Every line fits, and the words are all there."""
-    lines = wrap(line(text), width, 2)
+    lines = wrap(line(text), width)
     assert all(width_of(drawn) - _trailing(drawn) <= width for drawn in lines)
     assert "".join("".join(map(plain_text, lines)).split()) == "".join(Span(text).text.split())
 
@@ -62,7 +62,7 @@ def test_what_is_cut_says_so() -> None:
 
 def test_wrap_indents_what_follows() -> None:
     """Labelled facts stay in their column."""
-    lines = [plain_text(drawn) for drawn in wrap(line("undo    ", "ALTER DATABASE a RENAME TO b"), 23, 8)]
+    lines = [plain_text(drawn) for drawn in wrap(line("undo    ", "ALTER DATABASE a RENAME TO b"), 23)]
     assert lines == ["undo    ALTER DATABASE ", "        a RENAME TO b"]
 
 
@@ -74,7 +74,7 @@ def test_spread_keeps_the_right_side() -> None:
 def test_bars() -> None:
     """Full, empty, and a sliver for anything above nothing."""
     assert plain_text(bar(0.5, 4)) == "██░░"
-    assert size_bar(1, 3).text == "███"
+    assert size_bar(1, 3).text == "▇▇▇"
     assert size_bar(0.0001, 3).text == "▏"
     assert size_bar(0, 3).text == ""
     assert size_bar(1, 3).tone is Tone.ACCENT

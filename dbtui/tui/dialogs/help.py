@@ -41,7 +41,7 @@ def show_help(situation: Situation) -> list[Line]:
         lines.append(line(Span(_TITLES.get(scope, scope), Tone.STRONG)))
         for action in actions:
             reason = action.reason(situation)
-            keys = f"  {_keys(action):<12} "
+            keys = f"  {_keys(action):<16} "
             if reason is None:
                 lines.append(line(Span(keys, Tone.KEY), action.help))
             else:
@@ -52,10 +52,10 @@ def show_help(situation: Situation) -> list[Line]:
 
 _SIGNS: Sequence[Line] = (
     line(Span("Signs", Tone.STRONG)),
-    line(Span("  ●            ", Tone.OK), "well, reachable, proven"),
-    line(Span("  ○            ", Tone.DIM), "not known, not proven"),
-    line(Span("  ▲            ", Tone.WARNING), "look at this"),
-    line(Span("  ✖            ", Tone.TROUBLE), "broken, unreachable, refused"),
+    line(Span("  ●                ", Tone.OK), "well, reachable, proven"),
+    line(Span("  ○                ", Tone.DIM), "not known, not proven"),
+    line(Span("  ▲                ", Tone.WARNING), "look at this"),
+    line(Span("  ✖                ", Tone.TROUBLE), "broken, unreachable, refused"),
 )
 
 
@@ -79,7 +79,7 @@ class Help(Dialog[None]):
 
     def on_mount(self) -> None:
         """Fill it."""
-        self.query_one(TextPanel).show_text(show_help(self._situation), indent=15)
+        self.query_one(TextPanel).show_text(show_help(self._situation))
 
     def focus_first(self) -> None:
         """The list, so that it scrolls."""

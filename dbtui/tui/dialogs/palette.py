@@ -60,7 +60,7 @@ class Palette(Dialog[str]):
     """Answers with the key of what was chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("palette")
-    scopes: ClassVar[tuple[str, ...]] = ("palette", "dialog")
+    scopes: ClassVar[tuple[str, ...]] = ("palette",)
 
     def __init__(self, situation: Situation) -> None:
         super().__init__("Actions and connections")

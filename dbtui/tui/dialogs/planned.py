@@ -92,12 +92,12 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
         began = time.monotonic()
         outcome = await outcome_of(self.runner, request)
         if outcome.result is None:
-            panel.show_text(error_lines(outcome.error), indent=2)
+            panel.show_text(error_lines(outcome.error))
             return
         self.plan = outcome.result
         seconds = time.monotonic() - began
         slow = [line(Span(f"Planning took {seconds:.0f} s.", Tone.DIM))] if seconds > 3 else []
-        panel.show_text([*self.plan_lines(outcome.result), *slow], indent=4)
+        panel.show_text([*self.plan_lines(outcome.result), *slow])
         await self.plan_arrived(outcome.result)
 
     def action_page_down(self) -> None:

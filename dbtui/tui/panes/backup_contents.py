@@ -1,8 +1,10 @@
 """What a backup holds as a tree: schemas and their tables, then views, functions and the rest. No widget in here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+
+from rich.cells import cell_len
 
 from dbtui.model.backups import BackupContents, BackupEntry, BackupTable, DumpObject, TableName, TableSample
 from dbtui.model.text import format_bytes, format_count, format_untrusted
@@ -58,7 +60,7 @@ def _weight(table: BackupTable, order: str) -> int:
 
 def _schema(schema: str, tables: list[BackupTable], folded: frozenset[str], order: str, most: int) -> Iterator[Leaf]:
     key = f"schema {schema}"
-    shut = key in folded
+    shut = (key in folded) if tables else None
     rows = [table.rows for table in tables if table.rows is not None]
     sizes = [table.bytes for table in tables if table.bytes is not None]
     yield Leaf(key=key, label=schema or "tables", rows=sum(rows) if rows else None, folded=shut,
@@ -92,8 +94,9 @@ def _objects(kind: str, objects: list[DumpObject], folded: frozenset[str]) -> It
 
 
 def _label(leaf: Leaf) -> Line:
-    if leaf.folded is not None:
-        return line(dim("+ " if leaf.folded else "- "), strong(leaf.label), dim(f"  {leaf.count}"))
+    if leaf.depth == 0:
+        sign = "  " if leaf.folded is None else "+ " if leaf.folded else "- "
+        return line(dim(sign), strong(leaf.label), dim(f"  {leaf.count}"))
     return line(dim("└ " if leaf.last else "├ "), leaf.label)
 
 
@@ -144,32 +147,33 @@ def show_sample(sample: TableSample) -> list[Line]:
     """Return a table's first rows under its column names; NULL is said in words and looks it."""
     if not sample.columns:
         return [line(dim("No columns could be read for this table."))]
-    shown = [[None if value is None else _one_line(value) for value in row] for row in sample.rows]
-    widths = [
-        min(_WIDEST_CELL, max([len(name), *(len(row[place]) if row[place] is not None else 4 for row in shown)]))  # type: ignore[arg-type]
-        for place, name in enumerate(sample.columns)
-    ]
-    lines = [
-        line(
-            *(Span(_fill(name, width) + "  ", Tone.ACCENT) for name, width in zip(sample.columns, widths, strict=True))
-        )
-    ]
-    for row in shown:
-        cells = zip(row, widths, strict=True)
-        lines.append(line(*(dim(_fill("NULL", width) + "  ") if value is None else Span(_fill(value, width) + "  ")
-                            for value, width in cells)))  # fmt: skip
+    shown = [tuple(None if value is None else _one_line(value) for value in row) for row in sample.rows]
+    names = tuple(_one_line(name) for name in sample.columns)
+    widths = [max(cell_len(_text(row[place])) for row in (names, *shown)) for place in range(len(names))]
+    widths[-1] = 0
+    lines = [_sample_line(names, widths, Tone.ACCENT), *(_sample_line(row, widths, Tone.PLAIN) for row in shown)]
     if not shown:
         return [*lines, BLANK, line(dim("The table is empty in this backup."))]
     note = f"The first {len(shown)} rows; the backup holds more." if sample.more else f"All {len(shown)} rows."
     return [*lines, BLANK, line(dim(note))]
 
 
+def _text(value: str | None) -> str:
+    return "NULL" if value is None else value
+
+
+def _sample_line(row: Sequence[str | None], widths: Sequence[int], tone: Tone) -> Line:
+    return tuple(
+        Span(
+            _text(value) + " " * (width - cell_len(_text(value)) + 2 if width else 0),
+            Tone.DIM if value is None else tone,
+        )
+        for value, width in zip(row, widths, strict=True)
+    )
+
+
 def _one_line(value: str) -> str:
     return format_untrusted(value.replace("\r\n", "⏎").replace("\n", "⏎").replace("\t", " "), _WIDEST_CELL)
-
-
-def _fill(text: str, width: int) -> str:
-    return (text[: width - 1] + "…" if len(text) > width else text).ljust(width)
 
 
 def show_definition(text: str) -> list[Line]:

@@ -12,6 +12,8 @@ from dbtui.tui.dialogs.plan_lines import fact, warning
 from dbtui.tui.widgets.rows import Column
 
 _BAR = 12
+_NUMBERS = 20
+_SHORTEST_NAME = 14
 _MOST_TABLES = 40
 
 
@@ -45,7 +47,7 @@ def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
     if entry.kind is EntryKind.FOREIGN:
         return line(dim("○ foreign"))
     if shrunk is not None:
-        return line(Span("▲ ", Tone.WARNING), Span(f"{shrunk * 100:.0f} % smaller", Tone.WARNING))
+        return line(Span("▲ ", Tone.WARNING), Span(f"{shrunk * 100:.0f} % less", Tone.WARNING))
     if entry.proof == "restored":
         return line(Span("● ", Tone.OK), Span("restored"))
     if entry.proof == "checksums":
@@ -67,7 +69,7 @@ def history_columns(now: Callable[[], datetime], shrunk: Callable[[str], float |
                order=lambda entry: entry.tables, descending=True),
         Column("ROWS", lambda entry: _count(entry.rows), 7, right=True,
                order=lambda entry: entry.rows, descending=True),
-        Column("PROOF", lambda entry: proof_line(entry, shrunk(entry.backup_id)), 14, grow=2, widest=24,
+        Column("PROOF", lambda entry: proof_line(entry, shrunk(entry.backup_id)), 12, grow=2, widest=24,
                order=lambda entry: entry.proof or ""),
     ]  # fmt: skip
 
@@ -94,22 +96,24 @@ def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None) -> list[
     if entry.kind is EntryKind.FOREIGN:
         lines += [line(dim("A dump without a manifest: not made by dbtui, or moved without it.")), BLANK]
     lines += [
-        fact("made", format_time(entry.began_at), dim(f"  {format_age(entry.began_at, now)}")),
+        fact("made", format_time(entry.began_at)),
+        fact("age", format_age(entry.began_at, now)),
         fact("database", entry.database or "–", dim(f"  profile {entry.profile}" if entry.profile else "")),
         fact("engine", f"{entry.flavour or engine_text(entry)} {entry.server_version}"),
         fact("format", format_text(entry)),
         fact("size", format_bytes(entry.size_bytes)),
         fact("tables", "–" if entry.tables is None else str(entry.tables),
              dim("" if entry.rows is None else f"  {entry.rows:,} rows".replace(",", " "))),
-        fact("proof", *proof_line(entry, None), dim(_verified(entry))),
+        fact("proof", *proof_line(entry, None)),
+        *_verified(entry),
         fact("file", entry.data_path or "gone"),
     ]  # fmt: skip
     return lines
 
 
-def _verified(entry: BackupEntry) -> str:
+def _verified(entry: BackupEntry) -> list[Line]:
     moment = parse_time(entry.verified_at) if entry.verified_at else None
-    return f"  {format_time(moment)}" if moment else ""
+    return [fact("proven", format_time(moment))] if moment else []
 
 
 def show_tables(tables: tuple[BackupTable, ...], width: int) -> list[Line]:
@@ -117,15 +121,16 @@ def show_tables(tables: tuple[BackupTable, ...], width: int) -> list[Line]:
     weight = _weight_of(tables)
     ordered = sorted(tables, key=lambda table: weight(table), reverse=True)
     most = max((weight(table) for table in tables), default=0)
-    names = max(12, width - _BAR - 22)
+    one_schema = len({table.schema for table in tables}) == 1
+    bar_width = max(0, min(_BAR, width - _SHORTEST_NAME - _NUMBERS))
+    names = max(_SHORTEST_NAME, width - bar_width - _NUMBERS)
     lines: list[Line] = []
     for table in ordered[:_MOST_TABLES]:
+        name = fit(line(table.name if one_schema else str(table.table_name)), names)
         rows = "" if table.rows is None else f"{format_count(table.rows)}"
         size = "" if table.bytes is None else format_bytes(table.bytes)
         share = weight(table) / most if most else 0
-        lines.append(
-            line(*fit(line(str(table.table_name)), names), dim(f"  {rows:>7}  {size:>7}  "), size_bar(share, _BAR))
-        )
+        lines.append(line(*name, dim(f"  {rows:>7}  {size:>7}  "), size_bar(share, bar_width)))
     if len(ordered) > _MOST_TABLES:
         lines.append(line(dim(f"and {len(ordered) - _MOST_TABLES} more")))
     return lines

@@ -175,7 +175,7 @@ class BackupsPane(Pane):
             lines += [BLANK, *listing.show_tables(tables, panel.scrollable_content_region.width)]
         elif entry.kind is EntryKind.COMPLETE:
             run_in_background(self, "read manifest", self._read_manifest, entry, group="manifest")
-        panel.show_text(lines, indent=12)
+        panel.show_text(lines)
 
     async def _read_manifest(self, entry: BackupEntry) -> None:
         await asyncio.sleep(_SETTLE_SECONDS)  # not for every row that the cursor passes
@@ -245,7 +245,7 @@ class BackupsPane(Pane):
         if self.contents is not None:
             lines += [line()] + [line(dim("▲ "), text) for text in self.contents.warnings]
         self.query_one("#table-title", Lines).show_lines([line(dim("this backup"))])
-        self.query_one("#table-text", TextPanel).show_text(lines, indent=12)
+        self.query_one("#table-text", TextPanel).show_text(lines)
 
     def act_definition(self) -> None:
         """Show the SQL of the table under the cursor; open or shut a branch."""
@@ -355,6 +355,7 @@ class BackupsPane(Pane):
             table=leaf.table if leaf else None,
             foldable=leaf is not None and leaf.folded is not None,
             ticked=len(self.ticked),
+            deep=base.filtered or self.entry is not None or self.has_class("-reading"),
             copyable=copyable,
             age=age_text(self._taken_at, datetime.now(UTC)) if self._taken_at else "",
         )

@@ -79,12 +79,12 @@ COLUMNS: list[Column[Row]] = [
     Column("NAME", _name, 14, grow=2, widest=32, order=lambda row: row.profile.name.lower()),
     Column("SERVER", _server, 18, grow=4, spills=True,
            order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
-    Column("ROLE", lambda row: Span(row.status.info.role if row.status and row.status.info else ""), 7),
+    Column("ROLE", lambda row: Span(row.status.info.role if row.status and row.status.info else ""), 7, spare=1),
     Column("SESSIONS", _sessions, 8, right=True, descending=True,
            order=lambda row: row.status.sessions_used if row.status else None),
     Column("SIZE", _size, 7, right=True, descending=True,
            order=lambda row: row.status.size_bytes if row.status else None),
-    Column("ENV", _environment, 9, spare=1, order=lambda row: row.profile.environment.value),
+    Column("ENV", _environment, 9, order=lambda row: row.profile.environment.value),
 ]  # fmt: skip
 
 EMPTY: tuple[Line, ...] = (
@@ -193,7 +193,7 @@ class ConnectionsPane(Pane):
         """Show all about another profile."""
         row = self.table.cursor_row
         lines = show_status(row, datetime.now(UTC)) if row is not None else []
-        self.query_one("#profile-detail", TextPanel).show_text(lines, indent=12)
+        self.query_one("#profile-detail", TextPanel).show_text(lines)
 
     def situation(self, base: Situation) -> Situation:
         """Say which profile is under the cursor."""

@@ -89,7 +89,7 @@ COLUMNS: list[Column[Run]] = [
     Column("WHAT", _what, 24, grow=2, widest=60, order=lambda run: run.routine),
     Column("TOOK", lambda run: Span("" if run.seconds is None else format_duration(run.seconds)), 9, right=True,
            order=lambda run: run.seconds, descending=True),
-    Column("RESULT", lambda run: dim(run.detail), 16, grow=3),
+    Column("RESULT", lambda run: dim(run.detail), 16, grow=3, spare=1),
 ]  # fmt: skip
 
 EMPTY: tuple[Line, ...] = (
@@ -200,7 +200,7 @@ class JobsPane(Pane):
         panel = self.query_one("#run-detail", TextPanel)
         same = run is not None and panel.name_shown == run.key
         panel.name_shown = run.key if run else ""
-        panel.show_text(show_run(run) if run else [], indent=12, keep=same)
+        panel.show_text(show_run(run) if run else [], keep=same)
 
     def back(self) -> bool:
         """From the detail to the list."""
@@ -216,7 +216,7 @@ class JobsPane(Pane):
         detail = self.query_one("#run-detail", TextPanel).text
         runs = run is not None and run.job is not None and not run.state.is_final
         return replace(base, scopes=("jobs", "global"), crumbs=("jobs",), copyable=detail if run else "",
-                       job_selected_runs=runs)  # fmt: skip
+                       job_selected_runs=runs, deep=base.filtered or self.has_class("-reading"))  # fmt: skip
 
     def act_open(self) -> None:
         """Read the detail; at eighty columns it takes the screen."""

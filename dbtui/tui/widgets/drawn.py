@@ -72,7 +72,6 @@ class TextPanel(ScrollView, can_focus=True):
         self.set_reactive(TextPanel.wraps, wraps)
         self.name_shown = ""  # whatever tells its owner what it shows
         self._source: tuple[Line, ...] = ()
-        self._indent = 0
         self._lines: tuple[Line, ...] = ()
 
     @property
@@ -80,12 +79,13 @@ class TextPanel(ScrollView, can_focus=True):
         """What it holds, as plain text."""
         return "\n".join(plain_text(drawn) for drawn in self._source)
 
-    def show_text(self, drawn: Sequence[Line], *, wraps: bool = True, indent: int = 0, keep: bool = False) -> None:
+    def show_text(self, drawn: Sequence[Line], *, wraps: bool = True, keep: bool = False) -> None:
         """Show these lines, from the top unless `keep`."""
         if tuple(drawn) == self._source and wraps == self.wraps:
             return
-        self._source, self._indent = tuple(drawn), indent
+        self._source = tuple(drawn)
         self.set_reactive(TextPanel.wraps, wraps)
+        self.styles.overflow_x = "hidden" if wraps else "auto"
         if not keep:
             self.scroll_to(0, 0, animate=False, immediate=True)
         self._lay_out()
@@ -99,7 +99,7 @@ class TextPanel(ScrollView, can_focus=True):
         if self.wraps and width > 0:
             lines: list[Line] = []
             for drawn in self._source:
-                lines.extend(wrap(drawn, width, self._indent))
+                lines.extend(wrap(drawn, width))
         else:
             lines = list(self._source)
         before, self._lines = self._lines, tuple(lines)

@@ -208,7 +208,8 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
             base += self.get_component_rich_style("table--header", partial=True)
         elif under_cursor and (self.has_focus or self.cursor_shown):
             base += self.get_component_rich_style("table--cursor", partial=True)
-            tones = tones if base.bgcolor is not None and not base.reverse else _PLAIN_TONES
+            coloured = base.bgcolor is not None and not base.reverse
+            tones = {**tones, Tone.DIM: Style.null()} if coloured else _PLAIN_TONES
         elif under_cursor:
             base += self.get_component_rich_style("table--cursor-blurred", partial=True)
         return Strip(segments(fit(drawn, width), base, tones), width)
