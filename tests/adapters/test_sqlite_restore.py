@@ -378,13 +378,18 @@ with opened(live) as target:
 
 
 @pytest.mark.parametrize("left_percent", [95, 50, 3])
-def test_a_kill_in_the_middle_leaves_the_live_file_as_it_was(
-    live: Path, backup: StoredBackup, left_percent: int
-) -> None:
+def test_a_kill_in_the_middle_leaves_the_live_file_as_it_was(live: Path, tmp_path: Path, left_percent: int) -> None:
     old = lines_of(live)
-    words = [str(Path(__file__).parents[2]), str(live), backup.data_path, str(left_percent)]
+    larger = make_database(tmp_path / "larger.db", rows=12_000)  # than SQLite's cache, so that pages are written early
+    words = [str(Path(__file__).parents[2]), str(live), str(larger), str(left_percent)]
     ran = subprocess.run([sys.executable, "-c", KILLED, *words], capture_output=True, text=True, check=False)
     assert ran.returncode == -signal.SIGKILL, ran.stderr
+    if left_percent == 3 and live.with_name("app.db-journal").exists():
+        with pytest.raises(ConnectError, match=r"app\.db was left half written"), opened(live, read_only=True):
+            raise AssertionError
+    with opened(live) as target:
+        assert BACKUPS.collect_destination(target, "app.db").tables == 2
+    assert left_percent != 3 or not live.with_name("app.db-journal").exists(), "it was played back"
     assert lines_of(live) == old
     assert ask(live, "PRAGMA integrity_check") == [("ok",)]
     assert lines_of(live.with_name("kept.db")) == old

@@ -5,7 +5,9 @@ this process would drop the locks that SQLite holds (https://sqlite.org/howtocor
 """
 
 import contextlib
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +19,15 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.queries import query
 from dbtui.adapters.sqlite.hostile import FORBIDDEN_FUNCTIONS
 from dbtui.adapters.sqlite.locations import path_of
-from dbtui.adapters.sqlite.translate import busy_error, explain_unopened, is_busy, shown, sqlite_errors
+from dbtui.adapters.sqlite.translate import (
+    busy_error,
+    explain_unopened,
+    is_busy,
+    look_at,
+    needs_recovery,
+    shown,
+    sqlite_errors,
+)
 from dbtui.errors import ConnectError, RefusedError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
 from dbtui.model.urls import parse_database_url
@@ -152,8 +162,12 @@ class SqliteTarget:
     def reader(self) -> sqlite3.Connection:
         """Return the connection for looking, opened when first asked for. Raises ConnectError."""
         if self._reader is None:
-            self._reader = open_reader(self.path, self.cancellation)
+            self._reader = self.open_reader(self.path)
         return self._reader
+
+    def open_reader(self, path: Path) -> sqlite3.Connection:
+        """Open a connection for looking at this file or another, for the caller to close. Raises ConnectError."""
+        return open_reader(path, self.cancellation, may_recover=not self.profile.read_only)
 
     def check_writable(self) -> None:
         """Raise RefusedError if the profile says that nothing may be changed."""
@@ -169,21 +183,47 @@ class SqliteTarget:
             self._reader = None
 
 
-def open_reader(path: Path, cancellation: Cancellation) -> sqlite3.Connection:
-    """Open a live database for looking and make sure that it is one. Raises ConnectError, ServerError."""
-    if not path.is_file():
-        raise explain_unopened(path) if path.is_dir() or not path.exists() else ConnectError(
-            f"{shown(path)} is not a regular file", "name a database file"
-        )  # fmt: skip
+def open_reader(path: Path, cancellation: Cancellation, *, may_recover: bool = True) -> sqlite3.Connection:
+    """Open a live database for looking and make sure that it is one.
+
+    A program that died while it wrote leaves a journal that every reader of SQLite's has to play back first; without
+    `may_recover` that is an error. Raises ConnectError, ServerError.
+    """
+    about = look_at(path)
+    if about is None or stat.S_ISDIR(about.st_mode):
+        raise explain_unopened(path)
+    if not stat.S_ISREG(about.st_mode):
+        raise ConnectError(f"{shown(path)} is not a regular file", "name a database file")
     connection = open_file(path)
     try:
         with sqlite_errors(path, cancellation), cancellation.interrupting(connection.interrupt):
             connection.execute(sql("query_only")).fetchall()
-            retry_busy(lambda: connection.execute(sql("schema_version")).fetchall(), path, cancellation)
+            _read_first_page(connection, path, cancellation, may_recover=may_recover)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _read_first_page(
+    connection: sqlite3.Connection, path: Path, cancellation: Cancellation, *, may_recover: bool
+) -> None:
+    def read() -> None:
+        connection.execute(sql("schema_version")).fetchall()
+
+    try:
+        retry_busy(read, path, cancellation)
+    except sqlite3.OperationalError as error:
+        if not needs_recovery(error) or not may_recover or not os.access(path, os.W_OK):
+            raise
+        recover(path, cancellation)
+        retry_busy(read, path, cancellation)
+
+
+def recover(path: Path, cancellation: Cancellation) -> None:
+    """Have SQLite roll back what a program that died left half written, as any reader would. Raises sqlite3.Error."""
+    with contextlib.closing(open_file(path, "rw")) as connection:
+        retry_busy(lambda: connection.execute(sql("touch")).fetchall(), path, cancellation)
 
 
 def server_info(profile: ConnectionProfile) -> ServerInfo:
@@ -206,9 +246,10 @@ def open_target(
     Raises ConnectError, UsageError.
     """
     path = path_of(profile)
-    if not path.parent.is_dir():
+    folder = look_at(path.parent)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
         raise ConnectError(f"there is no directory {shown(path.parent)}", "check the path in the URL")
     target = SqliteTarget(profile, path, cancellation)
-    if path.exists():
+    if look_at(path) is not None:
         target.reader()
     return target

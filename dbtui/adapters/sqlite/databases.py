@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dbtui.adapters.sqlite.background import Background
-from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_reader, sql
+from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, sql
 from dbtui.adapters.sqlite.counts import count_tables
 from dbtui.adapters.sqlite.created import create_database_file, remove_created
 from dbtui.adapters.sqlite.facts import TOOL
@@ -39,7 +39,7 @@ def collect_destination(target: SqliteTarget, database: str) -> DestinationFacts
     if not os.path.lexists(path):
         return DestinationFacts(database=database, exists=False)
     with (
-        contextlib.closing(open_reader(path, target.cancellation)) as connection,
+        contextlib.closing(target.open_reader(path)) as connection,
         sqlite_errors(path, target.cancellation),
         target.cancellation.interrupting(connection.interrupt),
     ):
@@ -147,7 +147,7 @@ def count_rows(target: SqliteTarget, database: str, tables: Sequence[TableName])
     """Count the rows of those of the tables that exist. Raises ConnectError, ServerError, Cancelled."""
     path = resolve(target.path, database)
     done = [0]
-    with contextlib.closing(open_reader(path, target.cancellation)) as connection:
+    with contextlib.closing(target.open_reader(path)) as connection:
         with sqlite_errors(path, target.cancellation):
             hold_snapshot(connection, path, target.cancellation)
             schema = collect_schema(connection)

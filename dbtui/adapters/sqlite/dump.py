@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite.background import Background
-from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_file, open_reader, open_untrusted, sql
+from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_file, open_untrusted, sql
 from dbtui.adapters.sqlite.copying import CopyWatch, copy_pages
 from dbtui.adapters.sqlite.counts import collect_sizes, count_tables
 from dbtui.adapters.sqlite.filing import use_rollback_journal
@@ -89,7 +89,7 @@ def _make_copy(target: SqliteTarget, options: DumpOptions, partial: Path, worksp
     began = time.monotonic()
     yield StepStarted("dump", shown(target.path))
     with (
-        contextlib.closing(open_reader(target.path, target.cancellation)) as source,
+        contextlib.closing(target.open_reader(target.path)) as source,
         sqlite_errors(target.path, target.cancellation),
     ):
         hold_snapshot(source, target.path, target.cancellation)

@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 
-from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_reader, sql
+from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, sql
 from dbtui.adapters.sqlite.counts import collect_sizes, unknown_modules
 from dbtui.adapters.sqlite.schema import MAIN, Schema, collect_schema
 from dbtui.adapters.sqlite.selection import choose_tables
@@ -26,7 +26,7 @@ def collect_dump_facts(target: SqliteTarget, options: DumpOptions) -> DumpFacts:
 
     Raises ConnectError, ServerError, Cancelled.
     """
-    with contextlib.closing(open_reader(target.path, target.cancellation)) as connection:
+    with contextlib.closing(target.open_reader(target.path)) as connection:
         with sqlite_errors(target.path, target.cancellation), target.cancellation.interrupting(connection.interrupt):
             hold_snapshot(connection, target.path, target.cancellation)
             file = collect_file_facts(connection, target.path)

@@ -25,6 +25,7 @@ from dbtui.adapters.sqlite.connect import (
     open_file,
     open_reader,
     open_untrusted,
+    recover,
     retry_busy,
     sql,
 )
@@ -35,7 +36,7 @@ from dbtui.adapters.sqlite.locations import resolve
 from dbtui.adapters.sqlite.status import FileFacts, collect_file_facts
 from dbtui.adapters.sqlite.translate import busy_error, shown, sqlite_errors
 from dbtui.adapters.streams import fsync_path, storage_errors
-from dbtui.errors import RefusedError
+from dbtui.errors import DbtuiError, RefusedError
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
 
 _ATTEMPTS = 20
@@ -80,9 +81,16 @@ def swap_database(target: SqliteTarget, live: str, fresh: str, kept: str) -> Rou
             forget(paths.kept)
         else:
             remove_created(paths.kept)
+            _settle(paths.live)
     _shrink_log(paths.live)
     fsync_path(paths.live.parent)
     remove_created(paths.fresh)
+
+
+def _settle(live: Path) -> None:
+    """After a failure, such as a full disk, SQLite may leave the rolling back to the next reader: be that reader."""
+    with contextlib.suppress(sqlite3.Error, DbtuiError):
+        recover(live, Cancellation())
 
 
 def _shrink_log(live: Path) -> None:

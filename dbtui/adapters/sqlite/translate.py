@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ _NAMES = {
 
 #: A database with a write-ahead log that cannot be looked at without making files beside it.
 _UNREADABLE_LOG = ("SQLITE_READONLY_CANTINIT", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_DIRECTORY")
+#: A journal lies beside the file that has to be played back before anything can be read.
+_HALF_WRITTEN = "SQLITE_READONLY_ROLLBACK"
 
 
 def error_name(error: sqlite3.Error) -> str:
@@ -36,6 +39,11 @@ def error_name(error: sqlite3.Error) -> str:
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection's lock was in the way."""
     return error_name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def needs_recovery(error: sqlite3.Error) -> bool:
+    """Whether a journal of a program that died has to be played back first."""
+    return error_name(error) == _HALF_WRITTEN
 
 
 def is_refused_statement(error: sqlite3.Error) -> bool:
@@ -65,6 +73,11 @@ def translate(error: sqlite3.Error, path: Path) -> DbtuiError:
         )
     if name == "SQLITE_FULL":
         return StorageError(f"the disk that holds {shown(path)} is full", "free some space or choose another directory")
+    if name == _HALF_WRITTEN:
+        return ConnectError(
+            f"{shown(path)} was left half written by a program that died, and rolling that back changes the file",
+            "open it once with that program, or with a profile and a user that may write",
+        )
     if name in _UNREADABLE_LOG:
         return explain_unopened(path)
     if name.startswith("SQLITE_READONLY"):
@@ -85,14 +98,26 @@ def busy_error(path: Path) -> ServerError:
     )
 
 
+def look_at(path: Path) -> os.stat_result | None:
+    """Return what the file system says of a path, None if nothing is there. Raises ConnectError."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise ConnectError(f"{shown(path)} cannot be looked at: {said}", "run as a user that may read it") from error
+
+
 def explain_unopened(path: Path) -> ConnectError:
     """Return the reason why SQLite cannot open a file."""
-    if path.is_dir():
-        return ConnectError(f"{shown(path)} is a directory", "name the database file in it")
-    if not path.exists():
+    about = look_at(path)
+    if about is None:
         return ConnectError(
             f"there is no file {shown(path)}", "check the path; dbtui creates no database by opening it"
         )
+    if stat.S_ISDIR(about.st_mode):
+        return ConnectError(f"{shown(path)} is a directory", "name the database file in it")
     if not os.access(path, os.R_OK):
         return ConnectError(f"{shown(path)} may not be read by this user", "run as a user that may read it")
     if not os.access(path.parent, os.W_OK):
