@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.postgresql.archive import MAGIC
 from dbtui.adapters.postgresql.archive_check import check_data
 from dbtui.adapters.postgresql.archive_index import collect_archive_index
 from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
+from dbtui.adapters.streams import open_raw, storage_errors
 from dbtui.errors import DamagedBackupError
-from dbtui.model.backups import BackupFormat, StoredBackup
+from dbtui.model.backups import BackupFormat, CompressionKind, StoredBackup
 from dbtui.model.events import Progressed, Routine, Warned
 
 _HEADS = (
@@ -20,6 +22,9 @@ _HEADS = (
     (b"\x28\xb5\x2f\xfd", "packed with zstd"),
     (b"PK\x03\x04", "a zip file"),
 )
+
+
+_PLAIN_HEAD = b"PostgreSQL database "
 
 
 def check_archive(backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
@@ -35,7 +40,7 @@ def check_archive(backup: StoredBackup, cancellation: Cancellation) -> Routine[t
 
 
 def recognise(backup: StoredBackup) -> str:
-    """Say what the file is when it is plainly something else than its name says."""
+    """Say what the file is when it is plainly something else than its name says. Raises DamagedBackupError."""
     path = Path(backup.data_path)
     if backup.format is BackupFormat.DIRECTORY:
         if not path.is_dir():
@@ -43,14 +48,21 @@ def recognise(backup: StoredBackup) -> str:
         return "" if (path / "toc.dat").is_file() else f"{path.name} holds no toc.dat: this is no dump of pg_dump"
     if not path.is_file():
         return f"{path.name} is not a file"
-    with path.open("rb") as file:
+    with storage_errors(path), path.open("rb") as file:
         head = file.read(16)
     if not head:
         return f"{path.name} is empty"
-    if backup.compression.kind.value != "none" or (backup.format is BackupFormat.CUSTOM and head.startswith(b"PGDMP")):
-        return ""
     what = next((name for mark, name in _HEADS if head.startswith(mark)), "")
-    return f"{path.name} is {what}, not a {backup.format.value} dump of PostgreSQL" if what else ""
+    is_expected = backup.compression.kind is not CompressionKind.NONE or (
+        backup.format is BackupFormat.CUSTOM and head.startswith(MAGIC)
+    )
+    if what and not is_expected:
+        return f"{path.name} is {what}, not a {backup.format.value} dump of PostgreSQL"
+    if backup.format is BackupFormat.PLAIN:
+        with open_raw(path, backup.compression) as stream:
+            if _PLAIN_HEAD not in stream.read(4096):
+                return f"{path.name} is not a dump made by pg_dump"
+    return ""
 
 
 def _check_plain(backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
