@@ -1,6 +1,7 @@
 """Targets, dumps and routines driven to their end, for the tests of the PostgreSQL adapter."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,11 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.dump import dump
 from dbtui.adapters.postgresql.facts import collect_dump_facts
+from dbtui.demo.servers import PostgreSQL
 from dbtui.model.backups import BackupFormat, Compression, CompressionKind, DumpOptions, DumpRequest, DumpResult
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
 from dbtui.model.events import CommandRan, Event, Routine
+from tests.fix_servers import unique_name
 
 ResultT = TypeVar("ResultT")
 
@@ -85,3 +88,25 @@ def make_dump(
         path.mkdir(mode=0o700)
     request = DumpRequest(partial_path=str(path), options=options, facts=collect_dump_facts(target, options))
     return drive(dump(target, request), on_event)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition; fail when it does not come to pass."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+@contextmanager
+def large_database(server: PostgreSQL) -> Iterator[str]:
+    """A database whose dump takes some seconds when it is compressed."""
+    name = unique_name("large")
+    server.execute(f'CREATE DATABASE "{name}"')
+    for table in ("one", "two", "three"):
+        server.execute(
+            f"CREATE TABLE {table} AS SELECT i, md5(i::text) || md5((i*7)::text) AS t FROM generate_series(1,300000) i",
+            database=name,
+        )
+    yield name
+    server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,31 +1,26 @@
 """Dumps of a real PostgreSQL: every format restores to the rows that were counted, and nothing is left behind."""
 
-import contextlib
 import hashlib
 import shlex
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import psutil
 import psycopg2
 import pytest
 
-from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.counts import count_rows
 from dbtui.adapters.postgresql.dump import dump
 from dbtui.adapters.postgresql.facts import collect_dump_facts
-from dbtui.adapters.postgresql.tools import Tool
 from dbtui.adapters.streams import open_raw
 from dbtui.demo.servers import PgBouncer, PostgreSQL, PostgreSQLReplica
-from dbtui.errors import Cancelled, DbtuiError, ServerError, StorageError, ToolError
+from dbtui.errors import ServerError, ToolError
 from dbtui.model.backups import BackupFormat, DumpOptions, DumpRequest, DumpResult, TableName
 from dbtui.model.events import CommandRan, Event, Progressed, StepFinished, StepStarted
-from tests.adapters.postgresql_targets import drive, make_dump, opened, options_of
+from tests.adapters.postgresql_targets import drive, large_database, make_dump, opened, options_of, wait_until
 from tests.fix_servers import unique_name
 
 ODD_TABLE = TableName("odd [red]", 'a.b"c\n$*')
@@ -68,17 +63,9 @@ def database(postgresql_server: PostgreSQL) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def large_database(postgresql_server: PostgreSQL) -> Iterator[str]:
-    """A database whose dump takes some seconds when it is compressed."""
-    name = unique_name("large")
-    postgresql_server.execute(f'CREATE DATABASE "{name}"')
-    for table in ("one", "two", "three"):
-        postgresql_server.execute(
-            f"CREATE TABLE {table} AS SELECT i, md5(i::text) || md5((i*7)::text) AS t FROM generate_series(1,300000) i",
-            database=name,
-        )
-    yield name
-    postgresql_server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+def large(postgresql_server: PostgreSQL) -> Iterator[str]:
+    with large_database(postgresql_server) as name:
+        yield name
 
 
 @pytest.fixture
@@ -210,9 +197,9 @@ def test_excluded_tables_are_not_in_the_dump(
 # --- events ------------------------------------------------------------------------------------------------------
 
 
-def test_events_tell_what_happens(postgresql_server: PostgreSQL, large_database: str, tmp_path: Path) -> None:
+def test_events_tell_what_happens(postgresql_server: PostgreSQL, large: str, tmp_path: Path) -> None:
     events: list[Event] = []
-    with opened(postgresql_server.url(large_database)) as target:
+    with opened(postgresql_server.url(large)) as target:
         make_dump(target, tmp_path / "d", options_of("plain:gzip:6"), events.append)
     steps = [event.step for event in events if isinstance(event, StepStarted)]
     assert steps == ["snapshot", "dump", "count rows"]
@@ -228,11 +215,9 @@ def test_events_tell_what_happens(postgresql_server: PostgreSQL, large_database:
 
 
 @pytest.mark.parametrize("form", ["custom:gzip", "directory:gzip"])
-def test_archives_make_progress_too(
-    postgresql_server: PostgreSQL, large_database: str, tmp_path: Path, form: str
-) -> None:
+def test_archives_make_progress_too(postgresql_server: PostgreSQL, large: str, tmp_path: Path, form: str) -> None:
     done: list[int] = []
-    with opened(postgresql_server.url(large_database)) as target:
+    with opened(postgresql_server.url(large)) as target:
         make_dump(
             target,
             tmp_path / "d",
@@ -297,131 +282,6 @@ def test_a_locked_table_is_an_error_with_the_holder(
     assert not (tmp_path / "d").exists()
 
 
-# --- failures --------------------------------------------------------------------------------------------------------
-
-
-def our_sessions(server: PostgreSQL, database: str) -> int:
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'dbtui'"
-    count: int = server.execute(asked, [database])[0][0]
-    return count
-
-
-def running_dumps() -> list[psutil.Process]:
-    """The pg_dump processes that this process started and that still run."""
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if child.name() == "pg_dump" and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
-    return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("form", ["plain", "plain:gzip", "custom:gzip", "directory:gzip"])
-@pytest.mark.parametrize("at", ["first event", "running"])
-def test_cancel_leaves_no_child_and_no_query(
-    postgresql_server: PostgreSQL, large_database: str, tmp_path: Path, form: str, at: str
-) -> None:
-    cancellation = Cancellation()
-
-    def watch(event: Event) -> None:
-        if at == "first event" or isinstance(event, CommandRan | Progressed):
-            cancellation.request("test")
-
-    with opened(postgresql_server.url(large_database), cancellation=cancellation) as target:
-        began = time.monotonic()
-        with pytest.raises(Cancelled):
-            make_dump(target, tmp_path / "d", options_of(form, jobs=2 if "directory" in form else 1), watch)
-        assert time.monotonic() - began < 12
-    assert not running_dumps()
-    wait_until(lambda: our_sessions(postgresql_server, large_database) == 0)
-
-
-def test_a_tool_that_dies_is_an_error_and_its_workers_die_too(
-    postgresql_server: PostgreSQL, large_database: str, tmp_path: Path
-) -> None:
-    def end_leader(event: Event) -> None:
-        if isinstance(event, Progressed):
-            for leader in running_dumps():
-                leader.kill()
-
-    with (
-        opened(postgresql_server.url(large_database)) as target,
-        pytest.raises(ToolError, match="was ended by SIGKILL"),
-    ):
-        make_dump(target, tmp_path / "d", options_of("directory:gzip:9", jobs=2), end_leader)
-    ours = str(tmp_path)
-    wait_until(
-        lambda: not any(ours in " ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
-    )
-    wait_until(lambda: our_sessions(postgresql_server, large_database) == 0)
-
-
-def test_no_secret_is_in_any_command_line(postgresql_server: PostgreSQL, large_database: str, tmp_path: Path) -> None:
-    seen: set[str] = set()
-
-    def look(_event: Event) -> None:
-        for each in running_dumps():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                seen.add(" ".join([*each.cmdline(), *each.environ().values()]))
-
-    with opened(postgresql_server.url(large_database)) as target:
-        make_dump(target, tmp_path / "d", options_of("plain:gzip:1"), look)
-    assert any("pg_dump" in text for text in seen)
-    assert not any(postgresql_server.password in text for text in seen)
-
-
-def test_a_full_disk_is_a_storage_error(postgresql_server: PostgreSQL, large_database: str, tmp_path: Path) -> None:
-    """RLIMIT_FSIZE would be another errno; a small tmpfs is the real thing where it may be mounted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)
-    try:
-        with opened(postgresql_server.url(large_database)) as target:
-            for form in ("plain", "plain:zstd", "custom", "directory"):
-                with pytest.raises(StorageError, match="full"):
-                    make_dump(target, disk / form, options_of(form))
-                subprocess.run(["find", str(disk), "-mindepth", "1", "-delete"], check=True)
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def test_a_tool_that_leaves_the_end_out_is_noticed(
-    target: PostgresqlTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An exit code of 0 is not enough."""
-    real = target.find_tool("pg_dump")
-    liar = tmp_path / "pg_dump"
-    liar.write_text(f'#!/bin/sh\n"{real.path}" "$@" | head -c 5000\nexit 0\n')
-    liar.chmod(0o755)
-    lying = Tool("pg_dump", str(liar), real.version, real.version_number)
-    monkeypatch.setattr(target, "find_tool", lambda _name: lying)
-    for form in ("plain", "plain:zstd"):
-        with pytest.raises(ToolError, match="is not complete: its last line is missing"):
-            make_dump(target, tmp_path / form, options_of(form))
-
-
-def test_a_refused_table_is_told_as_pg_dump_tells_it(postgresql_server: PostgreSQL, tmp_path: Path) -> None:
-    name, login = unique_name("db"), unique_name("poor")
-    postgresql_server.execute(f'CREATE DATABASE "{name}"')
-    postgresql_server.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'x'")
-    try:
-        postgresql_server.execute("CREATE TABLE secret ()", database=name)
-        with (
-            opened(postgresql_server.url(name, login, "x")) as target,
-            pytest.raises(DbtuiError, match="permission denied for table secret"),
-        ):
-            make_dump(target, tmp_path / "d", options_of())
-    finally:
-        postgresql_server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
 # --- other ways to the server ----------------------------------------------------------------------
 
 
@@ -451,14 +311,12 @@ def test_a_read_only_profile_can_be_dumped(postgresql_server: PostgreSQL, databa
         assert counts_of(make_dump(target, tmp_path / "d", options_of())) == COUNTS
 
 
-def test_a_timeout_of_the_role_does_not_end_a_dump(
-    postgresql_server: PostgreSQL, large_database: str, tmp_path: Path
-) -> None:
+def test_a_timeout_of_the_role_does_not_end_a_dump(postgresql_server: PostgreSQL, large: str, tmp_path: Path) -> None:
     login = unique_name("hasty")
     postgresql_server.execute(f"CREATE ROLE {login} LOGIN SUPERUSER PASSWORD 'x'")
     postgresql_server.execute(f"ALTER ROLE {login} SET statement_timeout = '150ms'")
     postgresql_server.execute(f"ALTER ROLE {login} SET idle_in_transaction_session_timeout = '150ms'")
-    with opened(postgresql_server.url(large_database, login, "x")) as target:
+    with opened(postgresql_server.url(large, login, "x")) as target:
         result = make_dump(target, tmp_path / "d", options_of("plain:gzip:6"))
     assert set(counts_of(result).values()) == {300000}
 

@@ -1,10 +1,12 @@
 """How far a dump is: bytes that came out, or what the server says its COPY statements have sent."""
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
 
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.errors import ConnectError, ServerError
 from dbtui.model.backups import TableFacts
 from dbtui.model.events import Progressed
 from dbtui.model.text import format_untrusted
@@ -14,7 +16,6 @@ _WARNINGS_AT_MOST = 20
 #: COPY text is a little smaller than the table on disk, as measured on mixed data.
 _TEXT_PER_TABLE_BYTE = 0.9
 _CONTENTS = re.compile(r'dumping contents of table "(.*)"$')
-_WARNING = re.compile(r"^pg_dump: (?:warning: |detail: )?(.*)$")
 
 
 class DumpProgress:
@@ -54,14 +55,20 @@ class DumpProgress:
         """How far a dump is whose output is compressed by pg_dump itself; asks the server once a second."""
         if time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS
-            sent = {
-                format_untrusted(f"{row.schema}.{row.name}"): row.bytes_processed
-                for row in self._target.collect("collect_copy_progress")
-            }
+            sent = self._collect_sent()
             finished = sum(self._sizes.get(name, 0) for name in self._begun if name not in sent)
             current = sum(min(size, self._sizes.get(name, 0)) for name, size in sent.items())
             self._sent = max(self._sent, finished + current)
         return Progressed(self._sent, max(self._expected_tables, self._sent), "bytes", self._detail)
+
+    def _collect_sent(self) -> dict[str, int]:
+        """Bytes of the tables being dumped. A dump goes on without them: its own sessions say when it fails."""
+        try:
+            rows = self._target.collect("collect_copy_progress")
+        except (ConnectError, ServerError):
+            self._next_poll = math.inf
+            return {}
+        return {format_untrusted(f"{row.schema}.{row.name}"): row.bytes_processed for row in rows}
 
     @property
     def _detail(self) -> str:
