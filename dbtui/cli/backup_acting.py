@@ -126,14 +126,16 @@ def _created_fields(made: CreateResult) -> dict[str, Any]:
 
 
 def verify(
-    *, reference: str, directory: str | None, restore: bool, to: str | None, as_json: bool, quiet: bool
-) -> int:  # fmt: skip
+    *, reference: str, directory: str | None, restore: bool, to: str | None, dry_run: bool, as_json: bool, quiet: bool
+) -> int:
     """Check a backup and print the verdict."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
     if to is not None and not restore:
         raise UsageError("--to names a server for --restore, which was not given", "add --restore or leave out --to")
     entry = find_entry(invocation, reference, directory)
     profile = find_destination(invocation, entry, to) if restore else None
+    if dry_run:
+        return _show_plan(invocation, plans.show_verify_plan(entry, profile), (), backup_id=entry.backup_id)
     request = JobRequest(
         routine="backup verify",
         target=profile.name if profile else entry.profile,

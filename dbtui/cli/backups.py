@@ -74,6 +74,7 @@ def show(**typed: Any) -> int:
 @directory_option
 @click.option("--restore", is_flag=True, help="Also restore it into a scratch database and compare row counts.")
 @to_option
+@dry_run_option
 @json_option
 @quiet_option
 def verify(**typed: Any) -> int:

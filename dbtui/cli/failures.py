@@ -12,7 +12,8 @@ from dbtui.model.text import format_untrusted, mask_passwords
 def report_failure(sentence: str, error: BaseException, *, outcome: str, code: int, as_json: bool) -> None:
     """Tell what went wrong, without any secret that this process has found."""
     secrets = _known_secrets()
-    clean = mask_passwords(sentence, secrets)
+    # Our own errors are made without secrets; a password that is also a name must not blot that name out of them.
+    clean = mask_passwords(sentence, () if isinstance(error, DbtuiError) else secrets)
     if os.environ.get("DBTUI_DEBUG"):
         for line in traceback.TracebackException.from_exception(error, capture_locals=False).format():
             write_words(mask_passwords(line.rstrip("\n"), secrets))

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from dbtui.model.backups import BackupEntry, CreatePlan, PlanStep, RestorePlan
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.text import format_bytes, format_untrusted
 
 _LABEL_CELLS = 11
@@ -73,6 +74,18 @@ def show_delete_plan(entry: BackupEntry) -> list[str]:
         ("size", format_bytes(entry.size_bytes)),
     ]
     return _labelled(lines)
+
+
+def show_verify_plan(entry: BackupEntry, profile: ConnectionProfile | None) -> list[str]:
+    """Return the lines that say what verifying a backup does; `profile`: where it is restored to try it."""
+    steps = [PlanStep("read every file and compare its size and SHA-256 with the manifest"),
+             PlanStep("look for damage and hostile contents: its end, its structure, its statements")]  # fmt: skip
+    if profile is not None:
+        steps.append(PlanStep(f"restore it into a scratch database on the server of {profile.name}"))
+        steps.append(PlanStep("count the rows of every table, compare with the manifest, drop the scratch database"))
+    steps.append(PlanStep("write the proof into the manifest"))
+    lines = _labelled([("", f"verify the backup {entry.backup_id}"), ("file", entry.data_path or "gone")])
+    return [*lines, *_tail(tuple(steps), (), ())]
 
 
 def plan_fields(plan: CreatePlan | RestorePlan) -> dict[str, Any]:

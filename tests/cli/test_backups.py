@@ -101,6 +101,10 @@ def test_list_show_and_the_first_rows(sample: Sample, tmp_path: Path) -> None:
 def test_verify_by_checksums_and_by_restoring(sample: Sample, tmp_path: Path) -> None:
     path = Path(backup(sample, tmp_path).stdout.strip())
     before = sample.databases()
+    manifest = path.with_name(f"{path.name}.manifest.json").read_text()
+    plan = run("backup", "verify", path, "--restore", "--dry-run", cwd=tmp_path, DATABASE_URL=sample.url)
+    assert (plan.code, "scratch database" in plan.stdout) == (0, True)
+    assert path.with_name(f"{path.name}.manifest.json").read_text() == manifest
     ran = run("backup", "verify", path, cwd=tmp_path)
     assert (ran.code, "intact" in ran.stdout) == (0, True), ran
     ran = run("backup", "verify", path, "--restore", "--json", cwd=tmp_path, DATABASE_URL=sample.url)
