@@ -163,8 +163,8 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
     def action_perform(self, action_id: str) -> None:
         """Do an action, or say why it is not allowed now."""
         action, situation = action_of(action_id), self.situation
-        if self.dialogs:
-            return  # a question is open: its own keys answer it
+        if self.asking or action.scope not in situation.scopes:
+            return  # a question is open, or a key came late: another pane is shown now
         reason = action.reason(situation)
         if reason is not None:
             self.say(f"{action.label}: {reason}", Tone.WARNING)

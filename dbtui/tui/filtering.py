@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.widgets.inputs import TextInput
 from dbtui.tui.widgets.table import Table
@@ -28,13 +29,13 @@ class FilterLine(TextInput):
         self.screen.query_one("#message").display = False
         self.display = True
         self.cursor_position = len(self.value)
-        self.focus()
+        focus_now(self)
 
     def _close(self) -> None:
         self.display = False
         self.screen.query_one("#message").display = True
         if self._table is not None:
-            self._table.focus()
+            focus_now(self._table)
         self.post_message(SituationChanged())
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -7,20 +7,22 @@ from dbtui.jobs import Job
 from dbtui.tui.actions import action_of
 from dbtui.tui.cells import Tone, dim, line
 from dbtui.tui.clipboard import clipboard_sequence
-from dbtui.tui.dialogs.dialog import Confirm, ask
+from dbtui.tui.dialogs.dialog import Confirm, ask, ask_in_background
 from dbtui.tui.dialogs.help import Help
 from dbtui.tui.dialogs.palette import Palette
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.messages import TargetOpened
 from dbtui.tui.widgets.jobs_strip import job_title
-from dbtui.tui.workers import request_cancel, run_in_background
+from dbtui.tui.workers import request_cancel
 
 if TYPE_CHECKING:
     from dbtui.tui.app import DbtuiApp
 
 
 class GlobalActions:
-    """Mixed into the app."""
+    """Mixed into the app. `asking` counts the dialogs that are open or about to be."""
+
+    asking: int = 0
 
     @property
     def _app(self) -> "DbtuiApp":
@@ -95,12 +97,12 @@ class GlobalActions:
     def act_help(self) -> None:
         """Show every key that works here."""
         app = self._app
-        run_in_background(app, "help", ask, app.pane, Help(app.situation))
+        ask_in_background(app.pane, "help", ask, app.pane, Help(app.situation))
 
     def act_palette(self) -> None:
         """Find an action or a connection by name."""
         app = self._app
-        run_in_background(app, "palette", self._choose)
+        ask_in_background(app.pane, "palette", self._choose)
 
     async def _choose(self) -> None:
         app = self._app
@@ -111,13 +113,13 @@ class GlobalActions:
         if kind == "connection":
             app.post_message(TargetOpened(next(profile for profile in app.profiles if profile.name == name)))
         else:
-            app.action_perform(action_of(name).action_id)
+            app.call_later(app.action_perform, action_of(name).action_id)
 
     def act_cancel(self) -> None:
         """Ask, then cancel the oldest running job."""
         running = self._app.runner.running
         if running:
-            run_in_background(self._app, "cancel dialog", self._cancel, running[0])
+            ask_in_background(self._app.pane, "cancel dialog", self._cancel, running[0])
 
     async def _cancel(self, job: Job[Any]) -> None:
         text = [line(job_title(job)), line(dim("What it has done so far is undone; nothing that existed is touched."))]
@@ -130,7 +132,7 @@ class GlobalActions:
         if not app.runner.running:
             app.exit(0)
             return
-        run_in_background(app, "quit dialog", self._quit)
+        ask_in_background(app.pane, "quit dialog", self._quit)
 
     async def _quit(self) -> None:
         app = self._app

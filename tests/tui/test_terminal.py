@@ -40,6 +40,26 @@ def test_a_step_of_the_cursor_sends_little(start_ui: Start) -> None:
     assert 0 < ui.read(1.0) < 4000
 
 
+def test_keys_in_a_burst_go_where_they_were_meant(start_ui: Start) -> None:
+    """A link that stalls delivers many keys at once: what is typed into a filter does not restore anything."""
+    ui = start_ui("opened")
+    ui.wait_to_see("not proven")
+    ui.press("/erp\r")
+    ui.wait_to_see("▸ /erp")
+    assert "Restore" not in ui.text
+    ui.press("r")
+    ui.wait_to_see("Creates erp_restored")
+    ui.press("\t\t\t\x1b[C")
+    ui.wait_to_see("Replaces erp")
+    ui.press("\x1b")
+    ui.wait_for(lambda: "Replaces" not in ui.text)
+    ui.press("dr2b")
+    ui.wait_to_see("There is no undo")
+    ui.wait_until_idle()
+    assert "Restore" not in ui.text
+    assert "Back up" not in ui.text
+
+
 def test_leaving_gives_the_terminal_back(start_ui: Start) -> None:
     """After q: settings as before, alternate screen left, cursor shown, mouse and focus reports off."""
     ui = start_ui()

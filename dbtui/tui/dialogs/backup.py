@@ -14,6 +14,7 @@ from dbtui.tui import requests
 from dbtui.tui.cells import Line, dim, line
 from dbtui.tui.dialogs.plan_lines import show_create_plan
 from dbtui.tui.dialogs.planned import PlannedDialog
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
 
@@ -59,7 +60,7 @@ class BackupDialog(PlannedDialog[CreatePlan, CreatePlan]):
 
     def focus_first(self) -> None:
         """The first field: nothing here can destroy anything."""
-        self.fields[0].focus()
+        focus_now(self.fields[0])
 
     @staticmethod
     def _levels(kind: str) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """A box over the panes that keeps the focus until it is answered; nothing behind it is redrawn."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -12,9 +12,11 @@ from textual.widget import Widget
 
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import Line, Span, Tone, line
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import PushButton
+from dbtui.tui.workers import run_in_background
 
 AnswerT = TypeVar("AnswerT")
 
@@ -71,14 +73,14 @@ class Dialog(Vertical, Generic[AnswerT]):
 
     def focus_first(self) -> None:
         """Put the focus where it rests: on the button that changes nothing."""
-        self.query_one("#cancel").focus()
+        focus_now(self.query_one("#cancel"))
 
     def _step(self, step: int) -> None:
         fields = self.fields
         focused = self.screen.focused
         if fields:
             place = fields.index(focused) if focused in fields else -1
-            fields[(place + step) % len(fields)].focus()
+            focus_now(fields[(place + step) % len(fields)])
 
     def action_next(self) -> None:
         """Go to the next field."""
@@ -112,6 +114,28 @@ async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
         if before is not None and before.is_attached:
             screen.set_focus(before, scroll_visible=False)
         node.post_message(SituationChanged())
+
+
+class Asks(Protocol):
+    """An app that counts the questions it is about to ask, or asks."""
+
+    asking: int
+
+
+def ask_in_background(
+    node: Widget, name: str, work: Callable[..., Coroutine[Any, Any, object]], *arguments: Any
+) -> None:
+    """Run what asks something. From now on, and not only when the dialog is drawn, other keys are not looked at."""
+    app = cast(Asks, node.app)
+    app.asking += 1
+
+    async def asked() -> None:
+        try:
+            await work(*arguments)
+        finally:
+            app.asking -= 1
+
+    run_in_background(node, name, asked)
 
 
 class Confirm(Dialog[bool]):

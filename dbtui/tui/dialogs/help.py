@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.inputs import PushButton
 
@@ -83,4 +84,4 @@ class Help(Dialog[None]):
 
     def focus_first(self) -> None:
         """The list, so that it scrolls."""
-        self.query_one(TextPanel).focus()
+        focus_now(self.query_one(TextPanel))

@@ -11,6 +11,7 @@ from textual.widgets import Input
 from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name
 from dbtui.tui.cells import Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.fuzzy import score
 from dbtui.tui.widgets.inputs import TextInput
 from dbtui.tui.widgets.rows import Column
@@ -93,7 +94,7 @@ class Palette(Dialog[str]):
 
     def focus_first(self) -> None:
         """The line to type into."""
-        self.query_one("#query").focus()
+        focus_now(self.query_one("#query"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Find."""

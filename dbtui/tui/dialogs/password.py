@@ -7,6 +7,7 @@ from textual.widgets import Input
 from dbtui.model.connections import ConnectionProfile
 from dbtui.tui.cells import dim, line
 from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import PushButton, TextInput
 
@@ -32,7 +33,7 @@ class PasswordDialog(Dialog[str]):
 
     def focus_first(self) -> None:
         """The field."""
-        self.query_one("#password").focus()
+        focus_now(self.query_one("#password"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter connects."""

@@ -22,10 +22,11 @@ from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, dim, line, strong
 from dbtui.tui.dialogs.backup import BackupDialog
-from dbtui.tui.dialogs.dialog import ask
+from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.planned import error_lines
 from dbtui.tui.dialogs.restore import RestoreDialog
 from dbtui.tui.dialogs.typed_names import TypeToConfirm
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import JobWanted, SituationChanged
 from dbtui.tui.panes import backup_contents as inside
 from dbtui.tui.panes import backup_list as listing
@@ -112,7 +113,7 @@ class BackupsPane(Pane):
 
     def focus_content(self) -> None:
         """The list that is shown."""
-        (self.contents_table if self.entry else self.history).focus()
+        focus_now(self.contents_table if self.entry else self.history)
 
     def _show_level(self) -> None:
         self.query_one("#history-view").display = self.entry is None
@@ -204,7 +205,7 @@ class BackupsPane(Pane):
         self.contents_table.show_marks(())
         self.contents_table.show_rows((), [line(dim(" Reading the backup …"))])
         self._show_overview()
-        self.contents_table.focus()
+        focus_now(self.contents_table)
         run_in_background(self, "look into a backup", self._read, entry, group="contents")
         self.post_message(SituationChanged())
 
@@ -267,7 +268,7 @@ class BackupsPane(Pane):
         self.query_one("#table-title", Lines).show_lines([title])
         panel = self.query_one("#table-text", TextPanel)
         panel.show_text([line(dim("Reading the backup …"))])
-        panel.focus()
+        focus_now(panel)
         reading = (
             partial(self._show_read, requests.definition(entry, leaf.table.table_name), inside.show_definition)
             if what == "definition"
@@ -324,7 +325,7 @@ class BackupsPane(Pane):
         elif self.entry is not None:
             self._leave()
         elif self.screen.focused is not self.history:
-            self.history.focus()
+            focus_now(self.history)
         else:
             return False
         return True
@@ -333,7 +334,7 @@ class BackupsPane(Pane):
         self.entry = self.contents = None
         self.ticked = frozenset()
         self._show_level()
-        self.history.focus()
+        focus_now(self.history)
 
     def situation(self, base: Situation) -> Situation:
         """Say which backup and table are under the cursor."""
@@ -365,12 +366,12 @@ class BackupsPane(Pane):
     def act_detail(self) -> None:
         """Show all about the backup under the cursor; at eighty columns it takes the screen."""
         self.set_class(True, "-reading")
-        self.query_one("#entry-detail", TextPanel).focus()
+        focus_now(self.query_one("#entry-detail", TextPanel))
 
     def act_backup(self) -> None:
         """Ask how, then back up the open target."""
         if self.opened is not None:
-            run_in_background(self, "backup dialog", self._backup, self.opened)
+            ask_in_background(self, "backup dialog", self._backup, self.opened)
 
     async def _backup(self, profile: ConnectionProfile) -> None:
         plan = await ask(self, BackupDialog(self._runner, profile))
@@ -381,7 +382,7 @@ class BackupsPane(Pane):
         """Ask where to, show the plan, then restore."""
         entry = self.selected
         if entry is not None:
-            run_in_background(self, "restore dialog", self._restore, entry, tuple(sorted(self.ticked)))
+            ask_in_background(self, "restore dialog", self._restore, entry, tuple(sorted(self.ticked)))
 
     async def _restore(self, entry: BackupEntry, ticked: tuple[TableName, ...]) -> None:
         writable = [profile for profile in self._profiles if not profile.read_only]
@@ -407,7 +408,7 @@ class BackupsPane(Pane):
     def act_delete(self) -> None:
         """Ask for the backup's name, then delete it."""
         if self.selected is not None:
-            run_in_background(self, "delete dialog", self._delete, self.selected)
+            ask_in_background(self, "delete dialog", self._delete, self.selected)
 
     async def _delete(self, entry: BackupEntry) -> None:
         text = [

@@ -16,9 +16,10 @@ from dbtui.tui import requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
-from dbtui.tui.dialogs.dialog import ask
+from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.password import PasswordDialog
 from dbtui.tui.dialogs.plan_lines import fact, warning
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import StatusCollected, TargetOpened
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.typed_passwords import TypedPasswords
@@ -157,7 +158,7 @@ class ConnectionsPane(Pane):
 
     def focus_content(self) -> None:
         """The list."""
-        self.table.focus()
+        focus_now(self.table)
 
     def load(self) -> None:
         """Look at every target; one that is still being looked at is not asked twice."""
@@ -218,7 +219,7 @@ class ConnectionsPane(Pane):
         """Ask for the password of the target under the cursor, then look at it again."""
         row = self.table.cursor_row
         if row is not None:
-            run_in_background(self, "password dialog", self._type_password, row.profile)
+            ask_in_background(self, "password dialog", self._type_password, row.profile)
 
     async def _type_password(self, profile: ConnectionProfile) -> None:
         password = await ask(self, PasswordDialog(profile))

@@ -19,6 +19,7 @@ from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import format_age, format_time, parse_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.jobs_strip import format_amount, short_routine, what_text
@@ -169,7 +170,7 @@ class JobsPane(Pane):
 
     def focus_content(self) -> None:
         """The list."""
-        self.table.focus()
+        focus_now(self.table)
 
     def load(self) -> None:
         """Read history and the runner."""
@@ -207,7 +208,7 @@ class JobsPane(Pane):
         if self.screen.focused is self.table and not self.has_class("-reading"):
             return False
         self.set_class(False, "-reading")
-        self.table.focus()
+        focus_now(self.table)
         return True
 
     def situation(self, base: Situation) -> Situation:
@@ -222,7 +223,7 @@ class JobsPane(Pane):
         """Read the detail; at eighty columns it takes the screen."""
         if self.table.cursor_row is not None:
             self.set_class(True, "-reading")
-            self.query_one("#run-detail", TextPanel).focus()
+            focus_now(self.query_one("#run-detail", TextPanel))
 
     def act_cancel(self) -> None:
         """Cancel the run under the cursor."""

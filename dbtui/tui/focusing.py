@@ -1,0 +1,8 @@
+"""The focus moves at once. Keys that come in a burst, as over a link that stalls, must not reach what had it before."""
+
+from textual.widget import Widget
+
+
+def focus_now(widget: Widget) -> None:
+    """Give a widget the focus before the next key is looked at; `Widget.focus` does it some time later."""
+    widget.screen.set_focus(widget, scroll_visible=False)
