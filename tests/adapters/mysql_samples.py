@@ -9,8 +9,8 @@ from dbtui.adapters.mysql.names import quote_name
 from dbtui.demo.servers import MariaDB
 
 NASTY = [
-    "CREATE TABLE strings (id int PRIMARY KEY AUTO_INCREMENT, a text, b varchar(200) DEFAULT 'it''s;\\n\\\\', c longblob)"
-    " COMMENT 'semi; quote '' newline\\n end'",
+    "CREATE TABLE strings (id int PRIMARY KEY AUTO_INCREMENT, a text, b varchar(200) DEFAULT 'it''s;\\n\\\\',"
+    " c longblob) COMMENT 'semi; quote '' newline\\n end'",
     "INSERT INTO strings (a, b, c) VALUES ('it''s \"q\" `b` \\\\ back', 'line1\\nline2\\r\\n\\tTab;\\0nul\\Z',"
     " x'00FF27225C0A0D1A3B'), ('),(', '--x', NULL), ('),\\n(', ';\\n INSERT INTO', '/*! x */'),"
     " ('\U0001f600 \U0001d4b3', '', ''), (NULL, NULL, NULL)",
@@ -29,7 +29,8 @@ NASTY = [
     "INSERT INTO strings (id, a) VALUES (0, 'zero')",
     "SET sql_mode = DEFAULT",
     "CREATE TABLE parent (id int PRIMARY KEY)",
-    "CREATE TABLE child (id int PRIMARY KEY, p int, CONSTRAINT fk FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
+    "CREATE TABLE child (id int PRIMARY KEY, p int,"
+    " CONSTRAINT fk FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
     "INSERT INTO parent VALUES (1), (2)",
     "INSERT INTO child VALUES (1, 1), (2, 2)",
     "CREATE TABLE `sp ace-\"q'[red]` (`co``l x` int, `n(1),(2)` text)",
@@ -63,7 +64,8 @@ NASTY = [
     "CREATE PROCEDURE p1(IN a INT, OUT b VARCHAR(10)) COMMENT 'x' BEGIN -- a comment with ' quote\n"
     "  INSERT INTO `trig` VALUES\n(1,2);\n  SELECT \"double ; \"; # hash\n END",
     "CREATE FUNCTION f1(a int) RETURNS int DETERMINISTIC RETURN a + 1",
-    "CREATE EVENT ev1 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DO BEGIN DELETE FROM trig WHERE id < -5; END",
+    "CREATE EVENT ev1 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00'"
+    " DO BEGIN DELETE FROM trig WHERE id < -5; END",
     "CREATE EVENT ev2 ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE DISABLE COMMENT 'ENABLE DO' DO SELECT 1",
     "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'",
     "CREATE PROCEDURE p2() BEGIN SELECT \"id\" FROM trig; SELECT 'a\\'; END",

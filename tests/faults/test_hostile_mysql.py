@@ -27,7 +27,10 @@ HEAD = (
 )
 TAIL = "\n-- Dump completed on 2026-01-01  0:00:00\n"
 TABLE = "CREATE TABLE `t` (`a` text);\n"
-FUNCTION = "DELIMITER ;;\nCREATE FUNCTION f() RETURNS INT BEGIN DELETE FROM `{victim}`.`v`; RETURN 1; END ;;\nDELIMITER ;\n"
+FUNCTION = (
+    "DELIMITER ;;\nCREATE FUNCTION f() RETURNS INT BEGIN DELETE FROM `{victim}`.`v`; RETURN 1; END ;;\n"
+    "DELIMITER ;\n"
+)
 
 PAYLOADS: dict[str, str] = {
     # commands of the mysql client
@@ -46,14 +49,16 @@ PAYLOADS: dict[str, str] = {
     "shell escape in a versioned comment": "/*!50000 \\! touch {canary} */;\n",
     "shell escape after another delimiter": "DELIMITER ;;\nSELECT 1;;\n\\! touch {canary}\n;;\nDELIMITER ;\n",
     "a delimiter that is a quotation mark": "DELIMITER '\nSELECT 1 INTO OUTFILE \"{canary}\" '\nDELIMITER ;\n",
-    "shell escape behind a sandbox line that is not the first": "/*M!999999\\- enable the sandbox mode */\n\\! touch {canary}\n;\n",
+    "shell escape behind a sandbox line that is not the first":  # the first is let pass
+    "/*M!999999\\- enable the sandbox mode */\n\\! touch {canary}\n;\n",
     # files
     "into outfile": "SELECT 'x' INTO OUTFILE '{canary}';\n",
     "into dumpfile": "SELECT 'x' INTO DUMPFILE '{canary}';\n",
     "into outfile in a comment that every server runs": "/*!50001 SELECT 'x' INTO OUTFILE '{canary}' */;\n",
     "into outfile in MariaDB's comment": "/*M!100100 SELECT 'x' INTO OUTFILE '{canary}' */;\n",
     "into outfile pieced together": "SELECT 'x' /*!50001 INTO*/ /*!50001 OUTFILE*/ '{canary}';\n",
-    "into outfile behind a comment that some servers skip": "/*!99999 ' */ SELECT 'x' INTO OUTFILE '{canary}' -- ' */;\n",
+    "into outfile behind a comment that some servers skip":
+    "/*!99999 ' */ SELECT 'x' INTO OUTFILE '{canary}' -- ' */;\n",
     "load data": TABLE + "LOAD DATA INFILE '/etc/passwd' INTO TABLE t;\n",
     "load data local": TABLE + "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;\n",
     "load_file in a row": TABLE + "INSERT INTO `t` VALUES (load_file('/etc/passwd'));\n",
@@ -98,7 +103,8 @@ PAYLOADS: dict[str, str] = {
     "alter table rename": TABLE + "ALTER TABLE `t` ADD b int, RENAME `{victim}`.`w`;\n",
     "alter table elsewhere": "ALTER TABLE `{victim}`.`v` ADD b int;\n",
     "exchange partition": "ALTER TABLE `t` EXCHANGE PARTITION p WITH TABLE `{victim}`.`v`;\n",
-    "alter another database": "ALTER DATABASE `erp` CHARACTER SET utf8mb4;\nALTER DATABASE `{victim}` CHARACTER SET latin1;\n",
+    "alter another database": "ALTER DATABASE `erp` CHARACTER SET utf8mb4;\n"
+    "ALTER DATABASE `{victim}` CHARACTER SET latin1;\n",
     "rows through a view": "CREATE VIEW `w` AS SELECT * FROM `{victim}`.`v`;\nINSERT INTO `w` VALUES (666);\n",
     "rows through a merge table": "CREATE TABLE `w` (a int) ENGINE=MERGE UNION=(`{victim}`.`v`) INSERT_METHOD=LAST;\n"
     "INSERT INTO `w` VALUES (666);\n",
@@ -123,7 +129,8 @@ PAYLOADS: dict[str, str] = {
     "begin with more": "BEGIN; DELETE FROM `{victim}`.`v`;\n",
     "signal": "SIGNAL SQLSTATE '45000';\n",
     # tricks with reading
-    "statement in a string that ends early": TABLE + "INSERT INTO `t` VALUES ('a');\nDELETE FROM `{victim}`.`v`; -- ');\n",
+    "statement in a string that ends early": TABLE
+    + "INSERT INTO `t` VALUES ('a');\nDELETE FROM `{victim}`.`v`; -- ');\n",
     "backslash mode": TABLE
     + "SET sql_mode='NO_BACKSLASH_ESCAPES';\nINSERT INTO `t` VALUES ('\\');\nDELETE FROM `{victim}`.`v`; -- ');\n",
     "backslash mode on some servers": TABLE + "/*!50799 SET sql_mode='NO_BACKSLASH_ESCAPES' */;\n"
@@ -132,7 +139,8 @@ PAYLOADS: dict[str, str] = {
     "nested versioned comments": "/*!50001 /*!50001 DELETE FROM `{victim}`.`v` */ */;\n",
     "unended comment": "/*!50001 DELETE FROM `{victim}`.`v`;\n",
     "unended string": TABLE + "INSERT INTO `t` VALUES ('x;\n",
-    "two statements under another delimiter": "DELIMITER //\nDROP TABLE IF EXISTS t; DELETE FROM `{victim}`.`v` //\nDELIMITER ;\n",
+    "two statements under another delimiter": "DELIMITER //\nDROP TABLE IF EXISTS t; "
+    "DELETE FROM `{victim}`.`v` //\nDELIMITER ;\n",
     "hint that sets": "INSERT /*+ SET_VAR(sql_log_bin=0) */ INTO `t` VALUES ('x');\n",
     "byte order mark": "\ufeffDELETE FROM `{victim}`.`v`;\n",
     "carriage returns": "DELETE\r\nFROM `{victim}`.`v`;\r\n",

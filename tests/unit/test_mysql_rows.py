@@ -50,7 +50,8 @@ def test_literals_of_other_tools_are(values: bytes) -> None:
 
 @given(st.lists(st.one_of(st.none(), st.text(), st.integers(), st.binary()), min_size=1, max_size=6))
 def test_what_is_written_is_read(values: list[str | int | bytes | None]) -> None:
-    texts, expected = [], []
+    texts: list[bytes] = []
+    expected: list[str | None] = []
     for value in values:
         if value is None:
             texts.append(b"NULL")

@@ -17,7 +17,8 @@ MYSQL_8 = b"""-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)
 SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN;
 SET @@SESSION.SQL_LOG_BIN= 0;
 SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ '8a94f357-aab4-11df-86ab-c80aa9429562:1-5';
-CREATE DATABASE /*!32312 IF NOT EXISTS*/ `erp` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci */ /*!80016 DEFAULT ENCRYPTION='N' */;
+CREATE DATABASE /*!32312 IF NOT EXISTS*/ `erp` /*!40100 DEFAULT CHARACTER SET utf8mb4 */
+/*!80016 DEFAULT ENCRYPTION='N' */;
 USE `erp`;
 DROP TABLE IF EXISTS `t`;
 /*!40101 SET @saved_cs_client     = @@character_set_client */;
@@ -42,14 +43,16 @@ UNLOCK TABLES;
 /*!50003 SET @saved_sql_mode       = @@sql_mode */ ;
 /*!50003 SET sql_mode              = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES' */ ;
 DELIMITER ;;
-/*!50003 CREATE*/ /*!50017 DEFINER=`app`@`%`*/ /*!50003 TRIGGER `erp`.`tr` BEFORE INSERT ON `erp`.`t` FOR EACH ROW BEGIN SET NEW.v = 'x;;'; END */;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`app`@`%`*/ /*!50003 TRIGGER `erp`.`tr` BEFORE INSERT ON `erp`.`t` FOR EACH ROW
+BEGIN SET NEW.v = 'x;;'; END */;;
 DELIMITER ;
 /*!50003 SET sql_mode              = @saved_sql_mode */ ;
 ALTER DATABASE `erp` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ;
 /*!50106 SET @save_time_zone= @@TIME_ZONE */ ;
 /*!50106 DROP EVENT IF EXISTS `e` */;
 DELIMITER ;;
-/*!50106 CREATE*/ /*!50117 DEFINER=`app`@`%`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY STARTS '2024-01-01 00:00:00' ON COMPLETION NOT PRESERVE ENABLE DO BEGIN DELETE FROM t; END */ ;;
+/*!50106 CREATE*/ /*!50117 DEFINER=`app`@`%`*/ /*!50106 EVENT `e`
+ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE ENABLE DO BEGIN DELETE FROM t; END */ ;;
 DELIMITER ;
 /*!50001 CREATE ALGORITHM=UNDEFINED */
 /*!50013 DEFINER=`app`@`%` SQL SECURITY DEFINER */
@@ -70,8 +73,8 @@ def judge_one(text: str, source: str = "") -> tuple[Verdict, bytes]:
 def test_a_dump_of_mysql_8_is_understood() -> None:
     found = judge_all(MYSQL_8)
     kinds = [verdict.kind for verdict, _ in found if verdict.kind != "setting"]
-    assert kinds == ["use", "use", "drop", "table", "lock", "keys", "rows", "keys", "transaction", "trigger", "database",
-                     "drop", "event", "view"]  # fmt: skip
+    assert kinds == ["use", "use", "drop", "table", "lock", "keys", "rows", "keys", "transaction", "trigger",
+                     "database", "drop", "event", "view"]  # fmt: skip
     left_out = [text for verdict, text in found if verdict.action is Action.SKIP and verdict.kind == "setting"]
     assert len(left_out) == 2
     assert all(b"SQL_LOG_BIN=" in text or b"GTID_PURGED" in text for text in left_out)
@@ -94,7 +97,8 @@ def test_parts_are_replaced() -> None:
 
 
 def test_sequences_of_the_dumped_database_lose_its_name() -> None:
-    verdict, text = judge_one("CREATE TABLE `t` (`id` int DEFAULT nextval(`erp`.`s`), `b` int DEFAULT nextval(`x`.`s`))", "erp")
+    words = "CREATE TABLE `t` (`id` int DEFAULT nextval(`erp`.`s`), `b` int DEFAULT nextval(`x`.`s`))"
+    verdict, text = judge_one(words, "erp")
     assert edit(text, verdict, {"qualifier": b""}).count(b"nextval(`s`)") == 1
     assert b"nextval(`x`.`s`)" in edit(text, verdict, {"qualifier": b""})
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from pymysql.charset import charset_by_name
 
-from dbtui.adapters.mysql.connect import MysqlConnection, MysqlTarget, Row
+from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.facts import use
 from dbtui.adapters.mysql.names import quote_name, quote_text, show_name
 from dbtui.adapters.mysql.sql_lexer import Statement
 from dbtui.adapters.mysql.statements import Judge, edit
 from dbtui.adapters.mysql.tokens import parse_modes
+from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import ServerError
 
 

@@ -11,23 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
-from pymysql.cursors import DictCursor
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.mysql.failures import INTERRUPTED, LOST, split_error, translate, translate_connect
+from dbtui.adapters.mysql.failures import INTERRUPTED, LOST, split_error, translate
 from dbtui.adapters.mysql.options import collect_options, format_tool_options
+from dbtui.adapters.mysql.wire import MysqlConnection, open_connection
 from dbtui.adapters.queries import query
 from dbtui.errors import Cancelled, ConnectError, DbtuiError, RefusedError, ServerError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
-
-if TYPE_CHECKING:
-    MysqlConnection = Connection[DictCursor]
-else:
-    MysqlConnection = Connection
 
 Row = dict[str, Any]
 
@@ -76,7 +71,7 @@ class MysqlTarget:
         A requested stop ends its statements, unless it is `shielded`: for undoing what a cancelled run began.
         Raises ConnectError, AuthenticationError, Cancelled.
         """
-        made = self._open(database) if shielded else self._open_unless_cancelled(database)
+        made = open_connection(self.options, database) if shielded else self._open_unless_cancelled(database)
         self._connections.append(made)
         if not shielded:
             self._scopes.enter_context(self.cancellation.interrupting(lambda: self._interrupt(made)))
@@ -84,46 +79,13 @@ class MysqlTarget:
             self.rows("SET SESSION TRANSACTION READ ONLY", on=made)
         return made
 
-    def _open(self, database: str) -> MysqlConnection:
-        options = self.options
-        verifies = options.tls in ("verify_ca", "verify_identity")
-        tls: dict[str, Any] = {"ssl_disabled": True} if options.tls == "disabled" or options.socket else {}
-        if not tls and options.tls != "preferred":
-            tls = {
-                "ssl_ca": options.tls_ca or None,
-                "ssl_verify_cert": verifies,
-                "ssl_verify_identity": options.tls == "verify_identity",
-            }
-        if not options.socket and options.tls != "disabled" and options.tls_cert:
-            tls |= {"ssl_cert": options.tls_cert, "ssl_key": options.tls_key or None}
-        # As bytes: PyMySQL would encode it as Latin-1.
-        secret = options.password.reveal().encode() if options.password else b""
-        try:
-            return pymysql.connect(
-                user=options.user,
-                password=secret,
-                host=options.host,
-                port=options.port,
-                unix_socket=options.socket or None,
-                database=database or None,
-                charset=options.charset,
-                connect_timeout=options.connect_timeout,
-                autocommit=True,
-                local_infile=False,
-                program_name="dbtui",
-                cursorclass=DictCursor,
-                **tls,
-            )
-        except (pymysql.Error, OSError, LookupError, RuntimeError) as error:
-            raise translate_connect(error, options) from None  # its frames hold the password
-
     def _open_unless_cancelled(self, database: str) -> MysqlConnection:
         """Connect on a thread of its own, and give it up at once when a stop is requested."""
         outcomes: queue.SimpleQueue[MysqlConnection | Exception | None] = queue.SimpleQueue()
 
         def attempt() -> None:
             try:
-                outcomes.put(self._open(database))
+                outcomes.put(open_connection(self.options, database))
             except Exception as error:  # handed to the thread that waits
                 outcomes.put(error)
             if abandoned.is_set():
@@ -149,7 +111,7 @@ class MysqlTarget:
         """Send KILL QUERY again and again: one that overtakes its statement is forgotten by the server."""
         began, session = time.monotonic(), int(made.thread_id())  # type: ignore[no-untyped-call]
         try:
-            second = self._open("")
+            second = open_connection(self.options, "")
         except ConnectError:
             _shut_socket(made)
             return

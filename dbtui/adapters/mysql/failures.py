@@ -60,7 +60,7 @@ def _translate_network(error: Exception, options: MysqlOptions, said: str) -> Co
         return ConnectError(f"nothing listens at {where}: connection refused", "start the server or correct the port")
     if isinstance(cause, FileNotFoundError):
         return ConnectError(f"there is no server socket at {where}", "start the server or correct unix_socket")
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError) or "timed out" in said:
         return ConnectError(f"{where} did not answer in time", "check the network, or raise connect_timeout in the URL")
     return ConnectError(f"cannot connect to {where}: {said}")
 

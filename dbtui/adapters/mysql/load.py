@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 import pymysql
 
-from dbtui.adapters.mysql.connect import MysqlConnection, MysqlTarget, close_quietly
+from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.cursor import Refusal
 from dbtui.adapters.mysql.failures import split_error
 from dbtui.adapters.mysql.names import quote_name, show_name
 from dbtui.adapters.mysql.plain import DumpFile
 from dbtui.adapters.mysql.sql_lexer import Statement
 from dbtui.adapters.mysql.statements import Action, Judge, Verdict, edit
+from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import DamagedBackupError, DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import LoadRequest
 from dbtui.model.events import CommandRan, Progressed, Routine, Warned
@@ -34,6 +35,9 @@ _SESSION = (
 )
 #: Access denied: to be another account's definer needs SUPER, SET USER or SET_USER_ID.
 _NO_DEFINER = 1227
+_SYNTAX = 1064
+#: Where the server's words repeat what was in a row or a statement: everything up to the last quotation mark.
+_WITH_DATA = re.compile(r"(?<!column )(?<!key )'.*'( for key| for column| for function| at line|$)?", re.DOTALL)
 #: Errors that a statement on the database alone can have because a chosen table's neighbours are missing.
 _WITH_TABLE = ("rows", "table", "keys", "alter", "index", "drop")
 
@@ -143,8 +147,8 @@ def _explain(
 ) -> DbtuiError:
     """Say where it went wrong and on what, without the data that the server repeats."""
     number, said = split_error(error)
-    if verdict.kind == "rows" or number == 1064:
-        said = re.sub(r"'(?:[^']|'')*'?", "'…'", said)
+    if verdict.kind == "rows" or number == _SYNTAX:
+        said = _WITH_DATA.sub(r"'…'\1", said)
     what = f"{dump.name}, line {statement.line}, {verdict.kind} {show_name(verdict.name)}".rstrip()
     return loading.target.explain(type(error)(number, said) if number else error, what)
 

@@ -19,7 +19,7 @@ def privileges_on(grants: Iterable[str], database: str) -> frozenset[str]:
         scope = _SCOPE.fullmatch(parts["scope"])
         if scope is None or scope["object"] != "*" or not _covers(scope, database):
             continue
-        found |= {re.sub(r"\s*\(.*", "", word).strip().upper() for word in parts["words"].split(",")}
+        found |= {word.strip().upper() for word in parts["words"].split(",")}
     return frozenset(found)
 
 

@@ -23,7 +23,7 @@ _BLANK = re.compile(
 #: What may still become a comment or a DELIMITER line when more of the file is there.
 _BEGINNINGS = b"|".join(b"delimiter"[:length] for length in range(9, 0, -1))
 _UNSURE = re.compile(
-    rb"(?s:(?:-|--|\#[^\n]*+|--[\x00-\x20][^\n]*+|/|/\*|/\*M|/\*(?![!+]|M!)(?:[^*]++|\*(?!/))*+"
+    rb"(?s:(?:-|--|\#[^\n]*+|--[\x00-\x20][^\n]*+|/|/\*|/\*M|/\*(?![!+]|M!)(?:[^*]++|\*(?!/)|(?!))*+"
     rb"|(?i:" + _BEGINNINGS + rb")|(?i:delimiter)[ \t][^\n]*+)\Z)"
 )
 _INSERT_START = re.compile(rb"(?i:INSERT|REPLACE)\s")

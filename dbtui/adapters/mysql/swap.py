@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from dbtui.adapters.mysql.code import Code, CodeObject, collect_code, drop_statement, make
-from dbtui.adapters.mysql.connect import MysqlConnection, MysqlTarget, close_quietly
+from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.cursor import Refusal
 from dbtui.adapters.mysql.databases import create_database
 from dbtui.adapters.mysql.names import quote_name, show_name
+from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import ConnectError, DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import BackupContents
 from dbtui.model.connections import EngineName

@@ -1,0 +1,83 @@
+"""The one place where PyMySQL connects: sockets, TLS, time limits, and nothing of the password left behind."""
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import DictCursor
+
+from dbtui.adapters.mysql.failures import translate_connect
+from dbtui.adapters.mysql.options import MysqlOptions
+
+if TYPE_CHECKING:
+    MysqlConnection = Connection[DictCursor]
+else:
+    MysqlConnection = Connection
+
+
+def open_connection(options: MysqlOptions, database: str) -> MysqlConnection:
+    """Connect to `database` or none, autocommitting, one statement at a time, sending no file of ours.
+
+    Raises ConnectError, AuthenticationError.
+    """
+    # As bytes: PyMySQL would encode it as Latin-1.
+    secret = options.password.reveal().encode() if options.password else b""
+    try:
+        made = pymysql.connect(
+            user=options.user,
+            password=secret,
+            host=options.host,
+            port=options.port,
+            unix_socket=options.socket or None,
+            database=database or None,
+            charset=options.charset,
+            connect_timeout=options.connect_timeout,
+            read_timeout=options.connect_timeout,
+            autocommit=True,
+            local_infile=False,
+            program_name="dbtui",
+            cursorclass=DictCursor,
+            defer_connect=True,
+            **_tls_arguments(options),
+        )
+        _connect(made, options)
+    except (pymysql.Error, OSError, LookupError, RuntimeError) as error:
+        raise translate_connect(error, options) from None  # its frames hold the password
+    # The greeting was awaited with a limit; statements may take as long as they need.
+    made._read_timeout = None  # type: ignore[attr-defined]
+    return made
+
+
+def _connect(made: MysqlConnection, options: MysqlOptions) -> None:
+    """Connect; over a unix socket with a socket of ours, because PyMySQL leaks its own when nobody listens there."""
+    if not options.socket:
+        made.connect()
+        return
+    wire = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        wire.settimeout(options.connect_timeout)
+        wire.connect(options.socket)
+    except OSError:
+        wire.close()
+        raise
+    made._secure = True  # type: ignore[attr-defined]  # a local socket needs no TLS to send a password
+    made.connect(wire)
+
+
+def _tls_arguments(options: MysqlOptions) -> dict[str, Any]:
+    """Return what makes PyMySQL do as --ssl-mode says; `preferred`: TLS where the server has it, unverified."""
+    if options.socket or options.tls == "disabled":
+        return {"ssl_disabled": True}
+    if options.tls == "preferred" and not options.tls_cert:
+        return {}
+    context = ssl.create_default_context(cafile=options.tls_ca or None)
+    # Certificates that servers make for themselves do not pass the strict rules of newer Pythons.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.check_hostname = options.tls == "verify_identity"
+    if options.tls not in ("verify_ca", "verify_identity"):
+        context.verify_mode = ssl.CERT_NONE
+    if options.tls_cert:
+        context.load_cert_chain(options.tls_cert, options.tls_key or None)
+    return {"ssl": context}
