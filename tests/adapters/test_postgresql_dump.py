@@ -292,7 +292,7 @@ def test_a_replica_can_be_dumped(
     postgresql_server.execute(f'CREATE DATABASE "{name}"')
     postgresql_server.execute("CREATE UNLOGGED TABLE scratch AS SELECT 1 AS a", database=name)
     postgresql_server.execute("CREATE TABLE kept AS SELECT generate_series(1, 7) AS a", database=name)
-    (position,) = postgresql_server.execute("SELECT pg_current_wal_lsn()")[0]
+    (position,) = postgresql_server.execute("SELECT pg_current_wal_insert_lsn()")[0]
     wait_until(lambda: postgresql_replica.execute("SELECT pg_last_wal_replay_lsn() >= %s", [position]) == [(True,)])
     with opened(postgresql_replica.url(name)) as target:
         for form in ("plain", "directory"):

@@ -117,7 +117,7 @@ def test_a_full_disk_is_a_storage_error(postgresql_server: PostgreSQL, large: st
     words = [sys.executable, "-c", DUMPING, postgresql_server.url(large), str(tmp_path / "dump"), form]
     done = subprocess.run(
         [*on_small_disk(tmp_path, "8m"), *words],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "DBTUI_PG_BIN": str(postgresql_server.binaries)},
         capture_output=True,
         text=True,
     )
