@@ -1,14 +1,15 @@
 """How long a backup and a restore of an SQLite database take beside SQLite's bare online backup, in one run, in turns.
 
 Ours is everything that `backup create` does after its imports: snapshot, copy, structure check, exact row counts, sizes
-of tables, SHA-256, fsync, rename, manifest; and all that `backup restore` does: checksums, the whole integrity check, the
+of tables, SHA-256, fsync, rename, manifest; and all that `backup restore` does: checksums, the integrity check, the
 load, the counts, and for a replacement the copy of the old contents. The bare tool, `.backup` and `.restore` of the
-sqlite3 shell (else Python's own `Connection.backup`), does none of that. "copy alone" is the step of ours that does what
-the bare tool does. Run with `python -m tests.benchmarks.bench_sqlite`.
+sqlite3 shell (else Python's own `Connection.backup`), does none of that. "copy alone" is the step of ours that does
+what the bare tool does. Run with `python -m tests.benchmarks.bench_sqlite`.
 """
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import random
@@ -134,19 +135,15 @@ def measure(case: str, live: Path, folder: Path, rounds: int) -> bool:
         else:
             target = live if case == "replace" else folder / "bare-new.db"
             (backup,) = (path for path in backups.iterdir() if path.suffix == ".sqlite")
-            bare.append(time_of(lambda target=target, backup=backup: bare_copy(target, backup, "restore")))  # type: ignore[misc]
+            bare.append(time_of(functools.partial(bare_copy, target, backup, "restore")))
         os.sync()
         measured = time_ours(case, live, backups)
         ours.append(measured["seconds"])
         copied.append(measured["copied"])
         memory = max(memory, measured["mb"])
-        for left in (
-            other,
-            *live.parent.glob("bare-new.db*"),
-            *live.parent.glob("new.db"),
-            *live.parent.glob("*_before_*"),
-        ):
-            left.unlink(missing_ok=True)
+        for pattern in ("bare.sqlite", "bare-new.db*", "new.db", "*_before_*"):
+            for left in folder.glob(pattern):
+                left.unlink()
     ratio, alone = min(ours) / min(bare), min(copied) / min(bare)
     kept = memory <= LIMIT_MB and (case != "copy" or alone <= LIMIT_COPY)
     print(
