@@ -4,9 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
@@ -15,9 +15,9 @@ from dbtui.model.connections import ConnectionProfile, Environment, TargetStatus
 from dbtui.tui import crash, leaving, terminal
 from dbtui.tui.actions import Situation, action_of, bindings_of
 from dbtui.tui.cells import Tone
-from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.global_actions import GlobalActions
+from dbtui.tui.key_order import OrderedKeysApp
 from dbtui.tui.orders import Orders
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AGE_SECONDS = 15.0
 
 
-class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
+class DbtuiApp(GlobalActions, Orders, OrderedKeysApp, inherit_bindings=False):
     """The terminal UI. Everything it does goes through `runner`; `opened` is the target it begins with."""
 
     TITLE = "dbtui"
@@ -110,11 +110,6 @@ class DbtuiApp(GlobalActions, Orders, App[int], inherit_bindings=False):
     def backups_pane(self) -> BackupsPane:
         """The backups pane."""
         return self.screen_stack[0].query_one(BackupsPane)
-
-    @property
-    def dialogs(self) -> list[Dialog[Any]]:
-        """The dialogs that are open, the last one on top."""
-        return list(self.screen_stack[0].query(Dialog))
 
     def show_pane(self, name: str) -> None:
         """Show a pane and put the focus into it."""

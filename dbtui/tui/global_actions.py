@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 class GlobalActions:
-    """Mixed into the app. `asking` counts the dialogs that are open or about to be."""
-
-    asking: int = 0
+    """Mixed into the app."""
 
     @property
     def _app(self) -> "DbtuiApp":

@@ -53,11 +53,14 @@ def test_keys_in_a_burst_go_where_they_were_meant(start_ui: Start) -> None:
     ui.wait_to_see("Replaces erp")
     ui.press("\x1b")
     ui.wait_for(lambda: "Replaces" not in ui.text)
-    ui.press("dr2b")
+    ui.press("d\terp-20261122T1500")
     ui.wait_to_see("There is no undo")
     ui.wait_until_idle()
     assert "Restore" not in ui.text
-    assert "Back up" not in ui.text
+    ui.press("\x1b")
+    ui.wait_for(lambda: "no undo" not in ui.text)
+    ui.press("1 2v")
+    ui.wait_to_see("is good: checksums")
 
 
 def test_leaving_gives_the_terminal_back(start_ui: Start) -> None:

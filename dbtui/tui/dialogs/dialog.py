@@ -99,12 +99,22 @@ class Dialog(Vertical, Generic[AnswerT]):
         event.stop()
 
 
+class Asks(Protocol):
+    """An app that counts the questions it is about to ask, or asks, and keeps keys for them."""
+
+    asking: int
+
+    def next_key(self) -> None:
+        """Let the next waiting key pass."""
+
+
 async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
     """Show a dialog over `node`'s screen and wait for its answer; the focus returns to where it was."""
     screen = node.screen
     before = screen.focused
     await screen.query_one("#panes").mount(dialog)
     dialog.focus_first()
+    cast(Asks, node.app).next_key()
     node.post_message(SituationChanged())
     try:
         return await dialog.answered
@@ -114,12 +124,6 @@ async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
         if before is not None and before.is_attached:
             screen.set_focus(before, scroll_visible=False)
         node.post_message(SituationChanged())
-
-
-class Asks(Protocol):
-    """An app that counts the questions it is about to ask, or asks."""
-
-    asking: int
 
 
 def ask_in_background(
@@ -134,6 +138,7 @@ def ask_in_background(
             await work(*arguments)
         finally:
             app.asking -= 1
+            app.next_key()
 
     run_in_background(node, name, asked)
 
