@@ -185,7 +185,7 @@ def test_a_directory_that_is_a_file(sample: Sample, tmp_path: Path) -> None:
 def test_too_little_space_is_refused_before_anything_is_written(sample: Sample, tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
     with nothing_lost(sample):
-        ran = create(sample.url, tmp_path, before=on_small_disk(tmp_path / "backups", "16k"))
+        ran = create(sample.url, tmp_path, before=on_small_disk(tmp_path / "backups", "8k"))
     assert ran.code == 6
     assert "are free in" in ran.sentence
     assert ran.stdout == "left: \n"

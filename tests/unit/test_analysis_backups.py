@@ -165,6 +165,24 @@ def test_the_last_backup_is_the_best_guess() -> None:
     assert estimate_bytes(facts, DumpOptions(tables=("users",)), previous) == (9000, 9000)
 
 
+@pytest.mark.parametrize("previously", [81_920, 1 << 50])
+def test_an_unlikely_growth_is_not_believed(previously: int) -> None:
+    previous = replace(MANIFEST, compression="none", size_bytes=48_000_000, database_bytes=previously)
+    facts = replace(FACTS, database_bytes=120_000_000)
+    assert estimate_bytes(facts, DumpOptions(), previous) == estimate_bytes(facts, DumpOptions(), None)
+    assert planned(facts, previous=previous, free_bytes=1 << 30).refusals == ()
+
+
+def test_a_guess_from_table_sizes_warns_before_it_refuses() -> None:
+    expected = planned().expected_bytes
+    assert expected is not None
+    plan = planned(free_bytes=expected // 2)
+    assert plan.refusals == ()
+    assert "are free in" in plan.warnings[-1]
+    assert "are free in" in planned(free_bytes=expected // 5).refusals[0]
+    assert not any("are free" in line for line in planned(free_bytes=2 * expected).warnings)
+
+
 def test_nothing_known_is_no_refusal() -> None:
     facts = replace(FACTS, tables=(TableFacts("public", "a"),))
     plan = planned(facts, free_bytes=0)

@@ -25,6 +25,12 @@ SPACE_MARGIN = 1.2
 #: Without an earlier backup: text of a table as a share of its bytes on disk, and packed text as a share of text.
 _TEXT_SHARE = 0.9
 _PACKED_SHARE = 0.5
+#: A database that seems to have grown or shrunk by more than this since its last backup: the sizes are not to be
+#: trusted. MariaDB says 80 kB of tables of 100 MB until their statistics are made.
+_LIKELY_GROWTH = 2.0
+#: The sizes of tables alone say little about a dump (indexes, bloat, how well it packs): less room than expected earns
+#: a warning, less than this share of it a refusal.
+_GUESS_SHARE = 0.25
 _SHOWN = 5
 _OFFERED = {
     EngineName.POSTGRESQL: (BackupFormat.PLAIN, BackupFormat.CUSTOM, BackupFormat.DIRECTORY),
@@ -62,11 +68,11 @@ def plan_create(
         options.format, options.compression, 0 if facts.tool_lacks_zstd else facts.tool_major
     )
     raw_bytes, disk_bytes = estimate_bytes(facts, options, previous)
-    refusals = [
-        *_refuse_options(facts, options),
-        *_refuse_server(facts, options),
-        *_refuse_space(directory, _peak_bytes(facts, options, raw_bytes, disk_bytes), free_bytes),
-    ]
+    peak_bytes = _peak_bytes(facts, options, raw_bytes, disk_bytes)
+    share = SPACE_MARGIN if _is_sure(facts, options, previous) else _GUESS_SHARE
+    shortage = _say_shortage(directory, peak_bytes, free_bytes, SPACE_MARGIN)
+    grave_shortage = _say_shortage(directory, peak_bytes, free_bytes, share)
+    refusals = [*_refuse_options(facts, options), *_refuse_server(facts, options), *grave_shortage]
     return CreatePlan(
         backup_id=backup_id,
         directory=directory,
@@ -74,7 +80,7 @@ def plan_create(
         options=options,
         facts=facts,
         steps=_steps(facts, options, database, data_name),
-        warnings=tuple(_warn(facts, options)),
+        warnings=(*_warn(facts, options), *(() if grave_shortage else shortage)),
         refusals=tuple(refusals),
         expected_bytes=disk_bytes,
         expected_raw_bytes=raw_bytes,
@@ -92,8 +98,8 @@ def estimate_bytes(facts: DumpFacts, options: DumpOptions, previous: Manifest | 
     """
     if options.schema_only:
         return None, None
-    growth = _growth(facts, previous)
-    if previous is not None and _is_alike(previous, options):
+    if previous is not None and _is_alike(facts, options, previous):
+        growth = _growth(facts, previous)
         raw = previous.uncompressed_bytes
         if previous.format == options.format and previous.compression == str(options.compression):
             return _scaled(raw, growth), _scaled(previous.size_bytes, growth)
@@ -116,15 +122,23 @@ def _peak_bytes(facts: DumpFacts, options: DumpOptions, raw: int | None, disk: i
     return disk + whole + (raw or 0 if _packs(options) else 0)
 
 
-def _growth(facts: DumpFacts, previous: Manifest | None) -> float:
-    if previous is None or not previous.database_bytes or not facts.database_bytes:
+def _is_sure(facts: DumpFacts, options: DumpOptions, previous: Manifest | None) -> bool:
+    """Whether the expected size is more than a guess from the sizes of tables."""
+    if options.format is BackupFormat.COPY:
+        return True
+    return previous is not None and _is_alike(facts, options, previous)
+
+
+def _growth(facts: DumpFacts, previous: Manifest) -> float:
+    if not previous.database_bytes or not facts.database_bytes:
         return 1.0
     return facts.database_bytes / previous.database_bytes
 
 
-def _is_alike(previous: Manifest, options: DumpOptions) -> bool:
+def _is_alike(facts: DumpFacts, options: DumpOptions, previous: Manifest) -> bool:
     return (
-        previous.selected_tables == options.tables
+        1 / _LIKELY_GROWTH <= _growth(facts, previous) <= _LIKELY_GROWTH
+        and previous.selected_tables == options.tables
         and previous.excluded_tables == options.exclude_tables
         and previous.schema_only == options.schema_only
     )
@@ -186,12 +200,12 @@ def _refuse_server(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
         yield f"the dump would fail: {broken}"
 
 
-def _refuse_space(directory: str, expected: int | None, free: int | None) -> Iterator[str]:
-    if expected is None or free is None or free >= expected * SPACE_MARGIN:
-        return
-    yield (
+def _say_shortage(directory: str, expected: int | None, free: int | None, share: float) -> tuple[str, ...]:
+    if expected is None or free is None or free >= expected * share:
+        return ()
+    return (
         f"about {format_bytes(expected)} will be written, {format_bytes(free)} are free in {directory}: "
-        f"make room for {format_bytes(expected * SPACE_MARGIN)} or choose another --dir"
+        f"make room for {format_bytes(expected * SPACE_MARGIN)} or choose another --dir",
     )
 
 
