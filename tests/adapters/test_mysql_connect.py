@@ -1,12 +1,12 @@
 """Connecting: what is said of the server, what a refusal means, how a running statement is cancelled."""
 
 import logging
+import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -146,26 +146,25 @@ def test_read_only_is_enforced_by_the_session(mariadb_database: str) -> None:
     target.close()
 
 
-def test_tls_is_as_strict_as_it_was_asked_to_be(
-    new_mariadb: Callable[..., MariaDB], mariadb_server: MariaDB, tmp_path: Path
-) -> None:
+def test_tls_is_as_strict_as_it_was_asked_to_be(new_mariadb: Callable[..., MariaDB], mariadb_server: MariaDB) -> None:
+    # In the home of another server of the same account, which can read what is there.
+    place = mariadb_server.home / unique_name("tls")
+    place.mkdir(mode=0o700)
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=db.test"]
     for name in ("server", "stranger"):
-        made = [*words, "-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")]
+        made = [*words, "-keyout", str(place / f"{name}.key"), "-out", str(place / f"{name}.pem")]
         subprocess.run(made, check=True, capture_output=True)
-    for path in (tmp_path, tmp_path / "server.key", *tmp_path.parents[:3]):
-        path.chmod(0o755)
-    options = [f"--ssl-cert={tmp_path}/server.pem", f"--ssl-key={tmp_path}/server.key"]
-    server = new_mariadb(options=options)
-    target = open_mysql(server.url("", ssl_ca=f"{tmp_path}/server.pem"))
-    assert target.is_encrypted
-    target.close()
-    target = open_mysql(server.url("", ssl_mode="required"))
-    assert target.is_encrypted
-    target.close()
+    if mariadb_server.account:
+        for path in (place, *place.iterdir()):
+            os.chown(path, mariadb_server.account.uid, mariadb_server.account.gid)
+    server = new_mariadb(options=[f"--ssl-cert={place}/server.pem", f"--ssl-key={place}/server.key"])
+    for options in ({"ssl_ca": f"{place}/server.pem"}, {"ssl_mode": "required"}):
+        target = open_mysql(server.url("", **options))
+        assert target.is_encrypted
+        target.close()
     with pytest.raises(ConnectError, match=r"certificate|verify"):
-        open_mysql(server.url("", ssl_ca=f"{tmp_path}/stranger.pem"))
+        open_mysql(server.url("", ssl_ca=f"{place}/stranger.pem"))
     with pytest.raises(ConnectError, match=r"certificate|verify|ostname"):
-        open_mysql(server.url("", ssl_ca=f"{tmp_path}/server.pem", ssl_verify_identity="1"))
+        open_mysql(server.url("", ssl_ca=f"{place}/server.pem", ssl_verify_identity="1"))
     with pytest.raises(ConnectError):
         open_mysql(mariadb_server.url("", ssl_mode="required"))

@@ -135,23 +135,27 @@ class Splitter:
         self.line = 1
         self.raw_end = 0
         self._rest = b""
+        self._parts: list[bytes] = []  # the rest, and what came since
+        self._waiting = 0
         self._scanned = 0  # how far the rest has been read without finding the statement's end
         self._is_finished = False
         self._wanted = 0  # how long the rest must be before it is worth reading on
 
-    @property
-    def pending_bytes(self) -> int:
-        """How much of a statement is waiting for its end."""
-        return len(self._rest)
-
     def feed(self, data: bytes) -> Iterator[Statement]:
         """Add bytes and yield the statements that are complete. Raises UnreadableError."""
-        self._rest = self._rest + data if self._rest else data
-        if len(self._rest) < self._wanted:
+        self._parts.append(data)
+        self._waiting += len(data)
+        if self._waiting < self._wanted:
             return
+        self._rest = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         if not self.raw_end and not self._skip_sandbox_line():
+            self._keep(self._rest)
             return
         yield from self._cut()
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what is not cut yet until more of the file is there."""
+        self._rest, self._parts, self._waiting = rest, [rest] if rest else [], len(rest)
 
     def _skip_sandbox_line(self) -> bool:
         """Skip MariaDB's first line; False when the first line is not there yet."""
@@ -181,7 +185,7 @@ class Splitter:
             if statement.insert is None and _SET_START.match(statement.text):
                 self._follow(statement.text)
             yield statement
-        self._rest = text[position:]
+        self._keep(text[position:])
         if len(self._rest) > _LONGEST:
             raise UnreadableError(f"line {self.line}: a statement is longer than {_LONGEST >> 30} GiB")
 
@@ -216,6 +220,7 @@ class Splitter:
                 return self._next_trusted(text, position)
             if _INSERT_START.match(text, position):
                 if text.find(b";\n", position) < 0 and len(text) - position < _PATIENCE_BYTES and not self._is_finished:
+                    self._wanted = len(text) - position + (len(text) - position) // 2
                     return None
                 found = INSERT.match(text, position)
                 if found is not None:
@@ -233,7 +238,10 @@ class Splitter:
         if head is None:
             return self._next_scanned(text, position)
         end = text.find(b";\n", head.end())
-        return None if end < 0 else self._insert(text, position, end + 1, head, is_literal=False)
+        if end < 0:
+            self._wanted = len(text) - position + (len(text) - position) // 2
+            return None
+        return self._insert(text, position, end + 1, head, is_literal=False)
 
     def _next_scanned(self, text: bytes, position: int) -> Statement | None:
         start = position + self._scanned
@@ -257,7 +265,7 @@ class Splitter:
 
     def finish(self) -> Iterator[Statement]:
         """Yield what stands after the last delimiter, if it is more than blanks. Raises UnreadableError."""
-        self._rest += b"\n"
+        self._rest = b"".join((*self._parts, b"\n"))
         self._is_finished = True
         yield from self._cut()
         rest = self._rest.strip()
