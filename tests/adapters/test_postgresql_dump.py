@@ -270,6 +270,44 @@ def test_rows_are_exact_under_a_writer(postgresql_server: PostgreSQL, tmp_path: 
         postgresql_server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.mark.parametrize("form", ["plain:gzip:1", "directory:gzip:1"])
+def test_large_tables_are_counted_in_ranges_behind_the_dump(
+    postgresql_server: PostgreSQL, large: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """With rows added and removed all over them meanwhile: the ranges together are the snapshot."""
+    monkeypatch.setattr("dbtui.adapters.postgresql.row_counter._LARGE_BYTES", 1 << 20)
+    monkeypatch.setattr("dbtui.adapters.postgresql.row_counter._CHUNK_BLOCKS", 64)
+    monkeypatch.setattr("dbtui.adapters.postgresql.row_counter._POLL_SECONDS", 0.05)
+    ranges: list[str] = []
+    ask = PostgresqlTarget.rows
+
+    def listen(self: PostgresqlTarget, sql: str, *rest: object, **named: object) -> list[object]:
+        ranges.extend([sql] if "ctid >=" in sql else [])
+        return ask(self, sql, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PostgresqlTarget, "rows", listen)
+    postgresql_server.execute("CREATE TABLE IF NOT EXISTS holes AS SELECT * FROM one", database=large)
+    postgresql_server.execute("DELETE FROM holes WHERE i % 3 = 0", database=large)
+    expected = {"one": 300000, "two": 300000, "three": 300000, "holes": 200000}
+
+    behind: list[int] = []
+
+    def disturb(event: Event) -> None:
+        if isinstance(event, StepFinished) and event.step == "dump":
+            behind.append(len(ranges))
+        if isinstance(event, Progressed):
+            postgresql_server.execute("INSERT INTO holes SELECT * FROM one WHERE i % 300 = 1", database=large)
+
+    try:
+        with opened(postgresql_server.url(large)) as target:
+            options = options_of(form, jobs=2 if "directory" in form else 1)
+            result = make_dump(target, tmp_path / "d", options, disturb)
+    finally:
+        postgresql_server.execute("DROP TABLE holes", database=large)
+    assert {table.name: table.rows for table in result.tables} == expected
+    assert behind[0] > len(ranges) / 2 > 25, "most were counted while the dump ran"
+
+
 def test_a_locked_table_is_an_error_with_the_holder(
     postgresql_server: PostgreSQL, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dbtui.adapters.followers import DirectoryFollower, FileFollower
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.counts import RowCounter
 from dbtui.adapters.postgresql.dump_arguments import check_compression, dump_arguments, packs_itself
 from dbtui.adapters.postgresql.progress import DumpProgress
+from dbtui.adapters.postgresql.row_counter import RowCounter
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot, open_snapshot
 from dbtui.adapters.processes import ChildTool
 from dbtui.adapters.space import SpaceWatch
@@ -91,7 +91,7 @@ def dump(target: PostgresqlTarget, request: DumpRequest) -> Routine[DumpResult]:
     yield StepStarted("snapshot", target.info.database)
     with open_snapshot(target, request.options) as snapshot:
         yield StepFinished("snapshot", time.monotonic() - began, f"{len(snapshot.listed)} tables locked for reading")
-        counted = [] if request.options.schema_only else [each.table for each in snapshot.counted]
+        counted = () if request.options.schema_only else snapshot.counted
         with RowCounter(target, snapshot.connection, counted) as counter:
             progress = DumpProgress(target, request.facts.tables, request.expected_raw_bytes, counter.announce)
             written = yield from _dump_files(target, request, snapshot, progress, counter)

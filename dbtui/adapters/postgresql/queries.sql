@@ -136,13 +136,13 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity
        pg_has_role('pg_read_all_stats', 'USAGE') AS sees_sessions;
 
 -- name: lift_timeouts
--- A dump takes as long as it takes. LOCAL, so that nothing is left behind in a pooled session.
-SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+-- A dump takes as long as it takes, and counting is no work for a compiler. LOCAL, so that nothing is left behind in a pooled session.
+SET LOCAL jit = off; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
 
 -- name: lift_timeouts
 -- since: 17
 -- From 17 on a transaction has a timeout too.
-SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0;
+SET LOCAL jit = off; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0;
 
 -- name: export_snapshot
 -- The first question of its transaction: the snapshot is taken here, when the tables are locked already.
@@ -315,3 +315,16 @@ SELECT pg_database_size(current_database()) AS written_bytes;
 -- Where the server itself listens, asked through a pooler; the start time tells whether it is the same one.
 SELECT host(inet_server_addr()) AS address, current_setting('port')::int AS port, current_database() AS database,
        pg_postmaster_start_time() AS started;
+
+-- name: collect_heap
+-- How large a table's own pages are, without what is kept out of line; other access methods know no ranges of ctid.
+SELECT pg_catalog.pg_relation_size(c.oid) AS size_bytes, a.amname = 'heap' AS is_heap,
+       (pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint)::bigint AS blocks
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam WHERE c.oid = :table_id;
+
+-- name: collect_copy_position
+-- How far pg_dump's COPY statements are. A transaction sees the same statistics all along unless it drops what it saw.
+SELECT pg_catalog.pg_stat_clear_snapshot();
+SELECT p.relid::bigint AS table_id, p.bytes_processed, p.tuples_processed
+FROM pg_catalog.pg_stat_progress_copy p
+WHERE p.datname = current_database() AND p.command = 'COPY TO';

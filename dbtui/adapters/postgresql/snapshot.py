@@ -12,6 +12,10 @@ from dbtui.model.backups import DumpOptions
 
 LOCK_WAIT_SECONDS = 15
 _LOCKED_AT_ONCE = 500
+#: Row security: refuse instead of hiding rows, as pg_dump does. Counting beside a dump must not take its processors.
+_SETTINGS = (
+    "SET LOCAL lock_timeout = '{seconds}s'; SET LOCAL row_security = off; SET LOCAL max_parallel_workers_per_gather = 0"
+)
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -42,7 +46,7 @@ def open_snapshot(target: PostgresqlTarget, options: DumpOptions) -> Iterator[Sn
     with target.working(target.info.database) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         target.collect("lift_timeouts", connection)
-        target.rows(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'; SET LOCAL row_security = off", on=connection)
+        target.rows(_SETTINGS.format(seconds=LOCK_WAIT_SECONDS), on=connection)
         _lock(target, connection, _with_rows(target, known))
         name = target.collect_one("export_snapshot", connection).name
         catalogue = collect_catalogue(target, connection)
