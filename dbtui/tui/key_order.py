@@ -41,7 +41,7 @@ class OrderedKeysApp(App[int], inherit_bindings=False):
         """Let a key from the terminal pass, or wait."""
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
-        elif self._under_way is not None or self.holds_keys:
+        elif self._under_way is not None or self._waiting or self.holds_keys:
             self._waiting.append(event)
         else:
             await self._pass(event)
