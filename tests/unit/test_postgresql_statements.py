@@ -205,6 +205,17 @@ def test_code_that_would_run_while_restoring_is_refused(texts: tuple[str, ...]) 
     assert len(found) == 1 and found[0].startswith("refuse"), found
 
 
+def test_what_a_function_calls_may_be_defined_after_its_use() -> None:
+    uses = ("CREATE DOMAIN app.d AS int CHECK (app.caller(VALUE))", "CREATE TABLE app.t (a app.d)")
+    assert risks(CALLER, *uses) == []
+    found = risks(CALLER, *uses, OPAQUE, "COPY app.t (a) FROM stdin", "COPY app.t (a) FROM stdin")
+    assert found == ["refuse COPY: function evil holds EXECUTE, so it may run anything"]
+    code = LoadCode()
+    for text, kind in [(CALLER, "FUNCTION"), (uses[0], "DOMAIN"), (OPAQUE, "FUNCTION")]:
+        assert code.examine(text.encode(), kind) is None
+    assert code.finish() is not None and code.finish() is None
+
+
 @pytest.mark.parametrize(
     "texts",
     [
@@ -229,8 +240,8 @@ def test_views_to_be_filled_and_event_triggers_are_left_out_instead() -> None:
     view = "CREATE MATERIALIZED VIEW app.m AS SELECT * FROM app.v WITH NO DATA"
     texts = (OPAQUE, "CREATE VIEW app.v AS SELECT app.evil(1)", view, "REFRESH MATERIALIZED VIEW app.m")
     assert [one.partition(":")[0] for one in risks(*texts)] == ["skip REFRESH"]
-    texts = (OPAQUE, "CREATE EVENT TRIGGER e ON login EXECUTE FUNCTION app.evil()")
-    assert [one.partition(":")[0] for one in risks(*texts)] == ["skip EVENT TRIGGER"]
+    event = "CREATE EVENT TRIGGER e ON login EXECUTE FUNCTION app.evil()"
+    assert [one.partition(":")[0] for one in risks(OPAQUE, event)] == ["skip EVENT TRIGGER"]
     program = "CREATE FOREIGN TABLE app.ft (a int) SERVER s OPTIONS (program 'id')"
     view = "CREATE MATERIALIZED VIEW app.m AS SELECT * FROM app.ft WITH NO DATA"
     assert [one.partition(":")[0] for one in risks(program, view, "REFRESH MATERIALIZED VIEW app.m")] == [

@@ -16,7 +16,7 @@ from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, parse_object
 from dbtui.adapters.postgresql.plain import MOST_PROBLEMS, PlainIndex, PlainItem, RiskAt, dump_encoding
 from dbtui.adapters.postgresql.sql_lexer import Lexer, Statement
-from dbtui.adapters.postgresql.statements import Action, assess_statement
+from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES, Action, assess_statement
 from dbtui.adapters.streams import storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, StoredBackup
@@ -24,6 +24,7 @@ from dbtui.model.backups import BackupFormat, StoredBackup
 _KINDS_WITH_DATA = frozenset({b"TABLE DATA", b"BLOBS"})
 #: Not restored unless a database is created, which we never let pg_restore do.
 _OF_DATABASE = (b"DATABASE", b"DATABASE PROPERTIES", b"SUBSCRIPTION", b"SUBSCRIPTION TABLE")
+_DEFINING_KINDS = frozenset({"FUNCTION", "PROCEDURE", "VIEW", "FOREIGN TABLE"})
 _KEPT_INDEXES = 4
 
 
@@ -48,6 +49,7 @@ class _Judge:
         self._name = archive_path(backup).name if backup.format is BackupFormat.CUSTOM else _last(backup.data_path)
         self._cancellation = cancellation
         self._code = LoadCode()
+        self._seen: list[tuple[int, bytes, str]] = []
 
     def run(self) -> ArchiveIndex:
         for entry in self.index.archive.entries:
@@ -57,8 +59,19 @@ class _Judge:
             problem = self._judge(entry)
             if problem:
                 self.index.problems.append(f"{self._name}: {entry.describe()}: {problem}")
+        self._examine_all()
         self.index.reaching = self._code.reaching()
         return self.index
+
+    def _examine_all(self) -> None:
+        """Functions and views first: pg_restore may run things in another order than that of the entries."""
+        defining = [one for one in self._seen if one[2] in _DEFINING_KINDS]
+        others = [one for one in self._seen if one[2] not in _DEFINING_KINDS]
+        for number, text, kind in (*defining, *others):
+            if risk := self._code.examine(text, kind):
+                self.index.risks.append(RiskAt(number, risk.reason, risk.skippable))
+                if risk.skippable:
+                    self.index.risky_ids[number] = risk.reason
 
     def _judge(self, entry: ArchiveEntry) -> str:
         if entry.section not in (1, 2, 3, 4):
@@ -96,13 +109,7 @@ class _Judge:
             found = found._replace(roles=(*found.roles, entry.owner))
         kept = Statement(statement.text, entry.dump_id, entry.dump_id)
         self.index.items.append(PlainItem(found, kept, Action.RUN))
-        self._examine(entry, statement.text, kind)
-
-    def _examine(self, entry: ArchiveEntry, text: bytes, kind: str) -> None:
-        if risk := self._code.examine(text, kind):
-            self.index.risks.append(RiskAt(entry.dump_id, risk.reason, risk.skippable))
-            if risk.skippable:
-                self.index.risky_ids[entry.dump_id] = risk.reason
+        self._seen.append((entry.dump_id, statement.text, kind))
 
     def _judge_drop(self, entry: ArchiveEntry) -> str:
         """One DROP at most: pg_restore makes an owner's ALTER from it."""
@@ -129,7 +136,7 @@ class _Judge:
         if len(statements) != 1 or not statements[0].has_data:
             return "its data is not copied in the way that pg_dump writes"
         self.index.items.append(_data_item(entry, parse_object(statements[0].text, "COPY"), statements[0].text))
-        self._examine(entry, statements[0].text, "COPY")
+        self._seen.append((entry.dump_id, statements[0].text, "COPY"))
         return ""
 
     def _judge_inserts(self, entry: ArchiveEntry) -> str:
@@ -138,11 +145,16 @@ class _Judge:
         self.index.items.append(
             _data_item(entry, DumpedObject("TABLE DATA", entry.schema, entry.tag, (entry.schema, entry.tag)))
         )
+        tables: set[bytes] = set()
         for statement in Lexer(stream, self._name):
             verdict = assess_statement(statement)
             if verdict.action is not Action.RUN or verdict.kind not in ("INSERT", "SET"):
                 return verdict.reason or "its data hold something other than INSERTs"
-            self._examine(entry, statement.text, verdict.kind)
+            if found := INSERT_OF_VALUES.fullmatch(statement.text):
+                tables.add(found["table"])
+        # Any of the INSERTs may leave columns to their defaults.
+        texts = (b"INSERT INTO " + table + b" DEFAULT VALUES" for table in sorted(tables))
+        self._seen += [(entry.dump_id, text, "INSERT") for text in texts]
         return ""
 
 

@@ -68,21 +68,24 @@ class Risk:
 class LoadCode:
     """Shown every statement in the order of the dump, says which of them would run opaque code.
 
-    Functions are known as `name(`, relations as `name`.
+    Functions are known as `name(`, relations as `name`. What a function calls may be defined after a check or a domain
+    that calls it: so what stands is looked at again when a statement runs it after new functions were defined.
     """
 
     def __init__(self) -> None:
         self._definitions: dict[bytes, _Definition] = {}
         self._defaults: dict[bytes, dict[bytes, set[bytes]]] = {}  # table -> column -> what its default mentions
         self._triggers: set[bytes] = set()  # what triggers and rules mention, of whatever table
+        self._standing: set[bytes] = set()  # what checks, domains, indexes, operators and the like call
+        self._has_changed = False  # functions were defined since the standing was looked at
         self._data_are_safe: bool | None = None  # None: to be found out again
 
     def examine(self, text: bytes, kind: str) -> Risk | None:
         """Take note of what a statement defines; return the risk in running it. `kind` is its verdict's kind."""
-        if kind in ("COPY", "INSERT"):
-            return self._risk(self._met_by_data(text, kind))
         if kind in _INERT:
             return None
+        if kind in ("COPY", "INSERT"):
+            return self.finish() or self._risk(self._met_by_data(text, kind))
         self._data_are_safe = None
         tokens = parse_tokens(text)
         verb = tokens[0].body if tokens else b""
@@ -94,17 +97,35 @@ class LoadCode:
         if verb == b"create" and kind in ("TRIGGER", "RULE", "CONSTRAINT TRIGGER"):
             self._triggers |= _mentions(tokens)
             return None
+        return self.finish() or self._examine_running(tokens, verb, kind)
+
+    def _examine_running(self, tokens: list[Token], verb: bytes, kind: str) -> Risk | None:
         if verb == b"create" and kind in ("VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE"):
             return self._risk(self._define_relation(tokens, kind))
+        if kind in ("REFRESH", "EVENT TRIGGER"):
+            return self._risk(_mentions(tokens), skippable=True)
         if kind == "TABLE":
-            return self._risk(self._met_by_table(tokens, verb))
-        words = _mentions(tokens, bare=kind.startswith(_NAMING_KINDS) or _is_base_type(tokens, kind))
-        if kind in ("INDEX", "DOMAIN"):
-            words = _calls(words)  # their expressions name no relations
-        return self._risk(words, skippable=kind in ("REFRESH", "EVENT TRIGGER"))
+            words = self._met_by_table(tokens, verb)
+        else:
+            words = _mentions(tokens, bare=kind.startswith(_NAMING_KINDS) or _is_base_type(tokens, kind))
+            if kind in ("INDEX", "DOMAIN"):
+                words = _calls(words)  # their expressions name no relations
+        self._standing |= words
+        return self._risk(words)
+
+    def finish(self) -> Risk | None:
+        """Return the risk in running what stands, now that more functions may be defined; also when a dump ends."""
+        if not self._has_changed:
+            return None
+        self._has_changed = False
+        risk = self._risk(self._standing)
+        if risk is not None:
+            self._standing = set()  # told once
+        return risk
 
     def _define_routine(self, tokens: list[Token]) -> None:
         _schema, name, at = qualified_name(tokens, _after_create(tokens))
+        self._has_changed = True
         definition = self._definitions.setdefault(name.lower() + b"(", _Definition())
         language, sources = routine_language(tokens)
         body = parse_tokens(b" ".join(source.body for source in sources)) if sources else tokens[1:]

@@ -133,8 +133,11 @@ class PlainLoader:
             check()
             for problem in frame.close(lexer.trailing_comments):
                 raise DamagedBackupError(problem, "nothing was changed; restore another backup")
+            if self._code and (risk := self._code.finish()):
+                raise refusal(self._path.name, risk.reason)
             for statement, about in self._deferred:
-                self._run(cursor, statement, "EVENT TRIGGER", about)
+                if self._may_run(statement, Verdict(Action.RUN, "EVENT TRIGGER")):
+                    self._run(cursor, statement, "EVENT TRIGGER", about)
             cursor.execute("RESET SESSION AUTHORIZATION; RESET ALL")
         yield from self._report(lexer, "")
 

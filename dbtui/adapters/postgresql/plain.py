@@ -97,6 +97,7 @@ class PlainScan:
         self._lexer = Lexer(stream, name, counts_rows=counts_rows)
         self._frame = DumpFrame(name)
         self._code = LoadCode()
+        self._last_line = 1
 
     def run(self, cancellation: Cancellation) -> Generator[int, None, PlainIndex]:
         """Read everything; yields the raw bytes so far at most five times a second. Raises Cancelled, StorageError."""
@@ -119,6 +120,8 @@ class PlainScan:
                     next_tick = time.monotonic() + TICK_SECONDS
         except DamagedBackupError as error:
             index.problems.append(error.message)
+        if last := self._code.finish():
+            index.risks.append(RiskAt(self._last_line, last.reason, last.skippable))
         if lexer.finished:
             index.problems += self._frame.close(lexer.trailing_comments)
         index.server_version, index.tool_version = self._frame.server_version, self._frame.tool_version
@@ -127,6 +130,7 @@ class PlainScan:
 
     def _take(self, statement: Statement) -> bool:
         """Judge and note one statement; whether to read on."""
+        self._last_line = statement.line
         problem = self._frame.follow(statement)
         verdict = Verdict(Action.LEAVE_OUT, "COMMAND") if statement.is_command else assess_statement(statement)
         if verdict.action is Action.REFUSE:

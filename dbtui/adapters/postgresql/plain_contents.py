@@ -26,7 +26,17 @@ from dbtui.model.backups import (
 from dbtui.model.connections import EngineName
 
 _NOT_LISTED = frozenset(
-    "SETTING, BLOBS, LARGE OBJECT, ACL, DEFAULT ACL, TABLE DATA, TABLE ATTACH, SEQUENCE SET, STATISTICS DATA".split(", ")
+    [
+        "SETTING",
+        "BLOBS",
+        "LARGE OBJECT",
+        "ACL",
+        "DEFAULT ACL",
+        "TABLE DATA",
+        "TABLE ATTACH",
+        "SEQUENCE SET",
+        "STATISTICS DATA",
+    ]
 )
 
 

@@ -172,12 +172,14 @@ SELECT n.nspname::text AS name FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1;
 
 -- name: collect_login_power
--- Whether code that comes with a dump could run programs or touch files of the server with this login's rights.
+-- Whether code that comes with a dump could run programs or touch files of the server with this login's rights, or with
+-- those of a role that it may become. Before version 16 CREATEROLE is enough to give oneself such a role.
 SELECT EXISTS (
          SELECT FROM pg_catalog.pg_roles r
-         WHERE (r.rolsuper AND r.rolname = current_user)
-            OR (r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
-                AND pg_has_role(current_user, r.oid, 'MEMBER'))) AS is_powerful;
+         WHERE (r.rolsuper
+                OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
+                OR (r.rolcreaterole AND current_setting('server_version_num')::int < 160000))
+           AND (pg_has_role(current_user, r.oid, 'MEMBER') OR pg_has_role(session_user, r.oid, 'MEMBER'))) AS is_powerful;
 
 -- name: prepare_load
 -- Settings of the load's transaction alone: texts as pg_dump writes them, no wait for the disk at each step, and enough
