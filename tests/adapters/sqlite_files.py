@@ -2,6 +2,8 @@
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -16,13 +18,16 @@ from dbtui.adapters.sqlite import connect
 from dbtui.adapters.sqlite.adapter import ADAPTER
 from dbtui.adapters.sqlite.connect import SqliteTarget
 from dbtui.model.backups import (
+    BackupContents,
     BackupFormat,
     Compression,
     CompressionKind,
     DumpOptions,
     DumpRequest,
     DumpResult,
+    LoadRequest,
     StoredBackup,
+    TableName,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Event
@@ -32,6 +37,7 @@ BACKUPS = ADAPTER.backups
 NONE = Compression()
 GZIP = Compression(CompressionKind.GZIP)
 ZSTD = Compression(CompressionKind.ZSTD)
+CONTENTS = BackupContents(engine=EngineName.SQLITE)
 SUFFIX = {CompressionKind.NONE: "", CompressionKind.GZIP: ".gz", CompressionKind.ZSTD: ".zst"}
 
 NASTY = """
@@ -218,3 +224,30 @@ def busy_writer(path: Path) -> Iterator[list[int]]:
     finally:
         stop.set()
         thread.join()
+
+
+def load_new(target: SqliteTarget, backup: StoredBackup, database: str, tables: tuple[TableName, ...] = ()) -> None:
+    """Create a new file and load a backup into it."""
+    BACKUPS.create_database(target, database, "", CONTENTS)
+    request = LoadRequest(backup=backup, contents=CONTENTS, database=database, tables=tables)
+    drive(BACKUPS.load(target, request))
+
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute(sys.argv[2])
+connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(path: Path, statement: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds a transaction until the block ends."""
+    words = [sys.executable, "-c", HOLDER, str(path), statement]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        yield holder

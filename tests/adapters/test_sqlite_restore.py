@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,18 @@ import pytest
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import connect, copying, swap
-from dbtui.adapters.sqlite.connect import SqliteTarget
 from dbtui.errors import Cancelled, ConnectError, RefusedError, ServerError, StorageError
 from dbtui.model.backups import (
-    BackupContents,
     BackupTable,
     Compression,
     LoadRequest,
     StoredBackup,
     TableName,
 )
-from dbtui.model.events import CommandRan, Event, Progressed, Routine
+from dbtui.model.events import CommandRan, Event, Routine
 from tests.adapters.sqlite_files import (
     BACKUPS,
+    CONTENTS,
     GZIP,
     NONE,
     ZSTD,
@@ -35,22 +33,15 @@ from tests.adapters.sqlite_files import (
     busy_writer,
     drive,
     dump_to,
+    held_elsewhere,
     lines_of,
+    load_new,
     make_database,
     make_large,
     opened,
     options,
     stored,
 )
-
-CONTENTS = BackupContents(engine=stored(Path("x")).engine)
-
-
-def load_new(target: SqliteTarget, backup: StoredBackup, database: str, tables: tuple[TableName, ...] = ()) -> None:
-    """Create a new file and load a backup into it."""
-    BACKUPS.create_database(target, database, "", CONTENTS)
-    request = LoadRequest(backup=backup, contents=CONTENTS, database=database, tables=tables)
-    drive(BACKUPS.load(target, request))
 
 
 @pytest.fixture(params=[False, True], ids=["rollback", "wal"])
@@ -359,7 +350,6 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from dbtui.adapters.sqlite import connect, copying, swap
 from tests.adapters.sqlite_files import *
-from tests.adapters.test_sqlite_restore import load_new
 swap.PAGES_A_STEP = 8
 step, put_in = copying.CopyWatch.step, swap._put_in
 def noted_put_in(*words):
@@ -393,26 +383,6 @@ def test_a_kill_in_the_middle_leaves_the_live_file_as_it_was(live: Path, tmp_pat
     assert lines_of(live) == old
     assert ask(live, "PRAGMA integrity_check") == [("ok",)]
     assert lines_of(live.with_name("kept.db")) == old
-
-
-HOLDER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute(sys.argv[2])
-connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def held_elsewhere(path: Path, statement: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds a transaction until the block ends."""
-    words = [sys.executable, "-c", HOLDER, str(path), statement]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == "held\n"
-        yield holder
 
 
 @pytest.fixture
@@ -506,64 +476,3 @@ def test_a_read_only_profile_changes_nothing(tmp_path: Path, backup: StoredBacku
         with pytest.raises(RefusedError, match=r"profile app is read-only"):
             drive(BACKUPS.swap_database(target, "app.db", "new.db", "kept.db"))
     assert not (tmp_path / "new.db").exists()
-
-
-# ---------------------------------------------------------------- what planning asks
-
-
-def test_the_destination_and_who_has_it_open(live: Path) -> None:
-    with opened(live) as target, held_elsewhere(live, "BEGIN") as holder:
-        found = BACKUPS.collect_destination(target, "app.db")
-        assert (found.exists, found.tables) == (True, 2)
-        assert found.size_bytes is not None
-        assert found.size_bytes >= live.stat().st_size
-        (session,) = found.sessions
-        assert session.session_id == holder.pid
-        assert session.application.startswith("python")
-        facts = BACKUPS.collect_restore_facts(target, stored(live), CONTENTS, "app.db")
-        assert facts.destination.sessions == (), "nobody is disconnected"
-        assert f"process {holder.pid}, user " in facts.remarks[0]
-
-
-def test_restore_facts(live: Path, backup: StoredBackup) -> None:
-    with opened(live) as target:
-        facts = BACKUPS.collect_restore_facts(target, backup, CONTENTS, "app.db")
-        assert "app.db" in facts.taken_names
-        assert facts.can_create_database
-        assert facts.free_bytes
-        assert facts.refusals == ()
-        absolute = BACKUPS.collect_restore_facts(target, backup, CONTENTS, str(live))
-        assert str(live) in absolute.taken_names
-        assert BACKUPS.new_name(target, str(live), "_restored") == str(live.with_name("app_restored.db"))
-        assert BACKUPS.kept_name(target, "app.db", "20261122t150000z") == "app_before_20261122t150000z.db"
-        nowhere = BACKUPS.collect_restore_facts(target, backup, CONTENTS, "/nonexistent/x.db")
-        assert not nowhere.can_create_database
-        assert "there is no directory /nonexistent: make it first" in nowhere.refusals
-
-
-def test_a_destination_that_is_no_database(tmp_path: Path) -> None:
-    (tmp_path / "other.db").write_bytes(b"x" * 5000)
-    with opened(tmp_path / "app.db") as target, pytest.raises(ConnectError, match=r"no SQLite database"):
-        BACKUPS.collect_destination(target, "other.db")
-
-
-def test_too_little_room_for_a_swap_is_told_before(
-    live: Path, backup: StoredBackup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dbtui.adapters.sqlite.databases._free_bytes", lambda _folder: 1_000_000)
-    with opened(live) as target:
-        (refusal,) = BACKUPS.collect_restore_facts(target, backup, CONTENTS, "app.db").refusals
-    assert "replacing" in refusal
-    assert "1.0 MB are free" in refusal
-
-
-def test_counting_tells_tables_and_is_cancelled(live: Path) -> None:
-    cancellation = Cancellation()
-    events: list[Event] = []
-    with opened(live, cancellation) as target:
-        names = [TableName("main", "t"), TableName("main", "accounts")]
-        assert [one.rows for one in drive(BACKUPS.count_rows(target, "app.db", names), events)] == [30, 2]
-        assert all(isinstance(event, Progressed) and event.unit == "tables" for event in events)
-        cancellation.request("SIGTERM")
-        with pytest.raises(Cancelled, match=r"SIGTERM"):
-            drive(BACKUPS.count_rows(target, "app.db", names))

@@ -16,7 +16,6 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from dbtui.errors import DbtuiError
 from tests.adapters.sqlite_files import *
-from tests.adapters.test_sqlite_restore import load_new
 folder, source = Path(sys.argv[2]), Path(sys.argv[3])
 """
 DUMP = """

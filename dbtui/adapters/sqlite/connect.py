@@ -34,9 +34,10 @@ from dbtui.model.urls import parse_database_url
 
 ResultT = TypeVar("ResultT")
 FLAVOUR = "SQLite"
-#: How long a lock of another process is waited for, and how long SQLite itself waits between looks at our cancellation.
+#: How long a lock of another process is waited for. SQLite's own waiting knows no cancel, and its pauses grow so long
+#: that a writer which never pauses is always there first: so it is told not to wait, and asked again and again.
 BUSY_SECONDS = 30.0
-_STEP_SECONDS = 0.25
+BUSY_PAUSE_SECONDS = 0.001
 #: As https://sqlite.org/security.html advises, where that takes nothing from a database that is merely large.
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
@@ -67,9 +68,7 @@ def file_uri(path: Path, **parameters: str) -> str:
     return f"file:{encoded}?" + "&".join(f"{name}={value}" for name, value in parameters.items())
 
 
-def open_file(
-    path: Path, mode: str = "ro", *, immutable: bool = False, seconds: float = _STEP_SECONDS
-) -> sqlite3.Connection:
+def open_file(path: Path, mode: str = "ro", *, immutable: bool = False) -> sqlite3.Connection:
     """Open a database file that exists: `mode` is "ro" or "rw". `immutable` takes no locks and reads no log.
 
     Transactions begin and end as told. Raises ConnectError.
@@ -77,7 +76,7 @@ def open_file(
     parameters = {"mode": mode, **({"immutable": "1"} if immutable else {})}
     try:
         connection = sqlite3.connect(
-            file_uri(path, **parameters), uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
+            file_uri(path, **parameters), uri=True, timeout=0, isolation_level=None, check_same_thread=False
         )
     except sqlite3.Error as error:
         raise explain_unopened(path) from error
@@ -140,7 +139,7 @@ def retry_busy(
                 raise
             if time.monotonic() >= deadline:
                 raise busy_error(path) from error
-        cancellation.wait(_STEP_SECONDS / 5)
+        cancellation.wait(BUSY_PAUSE_SECONDS)
 
 
 def hold_snapshot(connection: sqlite3.Connection, path: Path, cancellation: Cancellation) -> None:

@@ -15,13 +15,12 @@ from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite.background import Background
-from dbtui.adapters.sqlite.connect import BUSY_SECONDS, sql
+from dbtui.adapters.sqlite.connect import BUSY_PAUSE_SECONDS, BUSY_SECONDS, sql
 from dbtui.adapters.sqlite.translate import busy_error
 from dbtui.errors import Cancelled
 from dbtui.model.events import Progressed, Routine, Warned
 
 PAGES_A_STEP = 4096
-_BUSY_PAUSE_SECONDS = 0.05
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -94,7 +93,7 @@ def copy_pages(
     page_size = int(source.execute(sql("page_size")).fetchone()[0])
 
     def work() -> None:
-        source.backup(destination, pages=pages, progress=watch.step, sleep=_BUSY_PAUSE_SECONDS)
+        source.backup(destination, pages=pages, progress=watch.step, sleep=BUSY_PAUSE_SECONDS)
 
     def tell() -> Progressed:
         return Progressed(watch.done * page_size, watch.total * page_size or None, "bytes")
@@ -107,7 +106,7 @@ def copy_pages(
         yield Warned("the copy started again although it holds a snapshot: it is now made in one step")
 
         def again() -> None:
-            source.backup(destination, pages=-1, progress=watch.step, sleep=_BUSY_PAUSE_SECONDS)
+            source.backup(destination, pages=-1, progress=watch.step, sleep=BUSY_PAUSE_SECONDS)
 
         with Background(again, watch.stop, cancellation) as copying:
             yield from copying.wait(tell)

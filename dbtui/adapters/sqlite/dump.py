@@ -19,16 +19,17 @@ from dbtui.adapters.sqlite.copying import CopyWatch, copy_pages
 from dbtui.adapters.sqlite.counts import collect_sizes, count_tables
 from dbtui.adapters.sqlite.filing import use_rollback_journal
 from dbtui.adapters.sqlite.integrity import find_damage
-from dbtui.adapters.sqlite.schema import MAIN, collect_schema
+from dbtui.adapters.sqlite.schema import MAIN, Schema, collect_schema
 from dbtui.adapters.sqlite.schema_only import copy_schema
 from dbtui.adapters.sqlite.selection import choose_tables, keep_only
 from dbtui.adapters.sqlite.translate import shown, sqlite_errors
 from dbtui.adapters.streams import create_file, fsync_path, hash_file, storage_errors, write_stream
-from dbtui.errors import RefusedError, ServerError
+from dbtui.errors import RefusedError, ServerError, StorageError
 from dbtui.model.backups import (
     PARTIAL_SUFFIX,
     BackupFile,
     BackupTable,
+    Compression,
     CompressionKind,
     DumpOptions,
     DumpRequest,
@@ -56,10 +57,12 @@ def dump(target: SqliteTarget, request: DumpRequest) -> Routine[DumpResult]:
     Raises ConnectError, ServerError (the database is damaged, or locked too long), StorageError, Cancelled.
     """
     partial = Path(request.partial_path)
+    if os.path.lexists(partial):
+        raise StorageError(f"{shown(partial)} exists already", "another run may be writing it")
     try:
         with _workspace(partial) as workspace:
             copy = yield from _make_copy(target, request.options, partial, workspace)
-            return (yield from _finish(target, request.options, partial, copy))
+            return (yield from _finish(target, request, partial, copy))
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -154,16 +157,19 @@ def select_tables(
 # ---------------------------------------------------------------- proving and packing
 
 
-def _finish(target: SqliteTarget, options: DumpOptions, partial: Path, copy: Path) -> Routine[DumpResult]:
+def _finish(target: SqliteTarget, request: DumpRequest, partial: Path, copy: Path) -> Routine[DumpResult]:
     """Check and count the copy while its bytes are hashed or packed."""
-    packs = options.compression.kind is not CompressionKind.NONE
+    compression = request.options.compression
+    packs = compression.kind is not CompressionKind.NONE
     began = time.monotonic()
     size = copy.stat().st_size
-    yield StepStarted("check", "structure and row counts" + (f", {options.compression}" if packs else ""))
+    yield StepStarted("check", "structure and row counts" + (f", {compression}" if packs else ""))
     with contextlib.ExitStack() as stack:
         looker = stack.enter_context(open_untrusted(copy))
-        checking = stack.enter_context(Background(lambda: _look(looker, target), looker.interrupt, target.cancellation))
-        file = yield from _write(target, options, partial, copy, size)
+        checking = stack.enter_context(
+            Background(lambda: _look(looker, target, request), looker.interrupt, target.cancellation)
+        )
+        file = yield from _write(target, compression, partial, copy, size)
         findings = yield from checking.wait(lambda: Progressed(size, size, "bytes", "checking"))
     target.cancellation.check()
     yield StepFinished("check", time.monotonic() - began)
@@ -177,15 +183,15 @@ def _finish(target: SqliteTarget, options: DumpOptions, partial: Path, copy: Pat
     )
 
 
-def _write(target: SqliteTarget, options: DumpOptions, partial: Path, copy: Path, size: int) -> Routine[BackupFile]:
+def _write(target: SqliteTarget, compression: Compression, partial: Path, copy: Path, size: int) -> Routine[BackupFile]:
     """Pack the copy into the partial, or hash it where it is."""
-    if options.compression.kind is CompressionKind.NONE:
+    if compression.kind is CompressionKind.NONE:
         hashing = hash_file(copy, "", target.cancellation)
         return (yield from _told(hashing, size))
     with storage_errors(shown(copy)):
         descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        written = yield from _told(write_stream(descriptor, partial, options.compression, target.cancellation), size)
+        written = yield from _told(write_stream(descriptor, partial, compression, target.cancellation), size)
     finally:
         os.close(descriptor)
     return BackupFile("", written.size_bytes, written.sha256)
@@ -193,16 +199,17 @@ def _write(target: SqliteTarget, options: DumpOptions, partial: Path, copy: Path
 
 def _told(work: Generator[int, None, ResultT], size: int) -> Routine[ResultT]:
     """Turn bytes so far into progress."""
-    while True:
-        try:
-            done = next(work)
-        except StopIteration as end:
-            result: ResultT = end.value
-            return result
-        yield Progressed(done, size, "bytes")
+    with contextlib.closing(work):
+        while True:
+            try:
+                done = next(work)
+            except StopIteration as end:
+                result: ResultT = end.value
+                return result
+            yield Progressed(done, size, "bytes")
 
 
-def _look(connection: sqlite3.Connection, target: SqliteTarget) -> _Findings:
+def _look(connection: sqlite3.Connection, target: SqliteTarget, request: DumpRequest) -> _Findings:
     """Check the copy's structure and count its rows. Raises ServerError when the database itself is damaged."""
     with sqlite_errors(target.path, target.cancellation):
         damage = find_damage(connection)
@@ -213,9 +220,16 @@ def _look(connection: sqlite3.Connection, target: SqliteTarget) -> _Findings:
                 code="SQLITE_CORRUPT",
             )
         schema = collect_schema(connection)
-        sizes = collect_sizes(connection, schema, _SIZES_SECONDS)
+        sizes = _sizes(connection, schema, request)
         counted = count_tables(connection, schema.tables, target.cancellation)
         tables = tuple(replace(table, bytes=sizes.get(table.name)) for table in counted)
         uncounted = [table.name for table in tables if table.rows is None]
         warnings = [f"the rows of {shown(name)} cannot be counted here: its module is missing" for name in uncounted]
         return _Findings(tables, schema.modules, tuple(warnings))
+
+
+def _sizes(connection: sqlite3.Connection, schema: Schema, request: DumpRequest) -> dict[str, int]:
+    """The sizes that planning has measured just now; walking through every page again would double the check."""
+    if request.options.schema_only:
+        return collect_sizes(connection, schema, _SIZES_SECONDS)
+    return {table.name: table.bytes for table in request.facts.tables if table.bytes is not None}

@@ -59,7 +59,7 @@ def collect_status(target: SqliteTarget) -> TargetStatus:
     began = time.monotonic()
     reader = target.reader()
     with sqlite_errors(target.path, target.cancellation), target.cancellation.interrupting(reader.interrupt):
-        facts = collect_file_facts(reader, target.path)
+        facts = retry_busy(lambda: collect_file_facts(reader, target.path), target.path, target.cancellation)
         schema = retry_busy(lambda: collect_schema(reader), target.path, target.cancellation)
     return TargetStatus(
         profile=target.profile.name,

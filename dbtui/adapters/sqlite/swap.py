@@ -116,7 +116,7 @@ def move_into_place(fresh: Path, final: Path) -> None:
 
 def _exchange(paths: _Paths, watch: CopyWatch, cancellation: Cancellation) -> Routine[None]:
     with contextlib.closing(open_reader(paths.live, cancellation)) as connection, sqlite_errors(paths.live):
-        facts = collect_file_facts(connection, paths.live)
+        facts = retry_busy(lambda: collect_file_facts(connection, paths.live), paths.live, cancellation)
     yield from _fit_page_size(paths.fresh, facts, cancellation)
     for _ in range(_ATTEMPTS):
         try:
