@@ -71,7 +71,7 @@ def test_what_is_written_is_read(values: list[str | int | bytes | None]) -> None
     row = b"(" + b",".join(texts) + b")"
     text = b"INSERT INTO `t` VALUES " + row + b"," + row
     assert rows(text) == [tuple(expected)] * 2
-    assert count_tuples(text, 23, len(text)) == 2
+    assert count_tuples(text, 23, 0) == 2
     broken = b"INSERT INTO `t` VALUES\n" + row + b",\n" + row
-    assert count_tuples(broken, 22, len(broken)) == 2
+    assert count_tuples(broken, 23, 2) == 2
     assert INSERT.fullmatch(text + b";")

@@ -42,7 +42,7 @@ def _count(statement: Statement, *, is_trusted: bool) -> int:
     if head is None:
         return 0
     if is_trusted:
-        return count_tuples(statement.text, head.rows_start, len(statement.text))
+        return count_tuples(statement.text, head.rows_start, statement.lines)
     return sum(1 for _ in iterate_tuples(statement.text, head.rows_start, len(statement.text)))
 
 

@@ -50,15 +50,14 @@ def parse_columns(raw: bytes | None) -> tuple[str, ...]:
     return tuple(parse_name(found[0]) for found in _ONE_NAME.finditer(raw or b""))
 
 
-def count_tuples(text: bytes, start: int, end: int) -> int:
-    """Count the rows between `start` (after VALUES) and `end` of an INSERT as a dump tool wrote it.
+def count_tuples(text: bytes, rows_start: int, lines: int) -> int:
+    """Count the rows of an INSERT as a dump tool wrote it, `lines` line breaks in all, rows from `rows_start` on.
 
-    Such tools never write a line break into a text. So where there are line breaks, MariaDB's tool put one after each
-    row; where there are none, every row is looked at.
+    Such tools never write a line break into a text. So where there are some, MariaDB's tool put one between every two
+    rows; where there are none, every row is looked at.
     """
-    if text.find(b"\n", start, end) >= 0:
-        return text.count(b"),\n(", start, end) + 1
-    return sum(1 for _ in iterate_tuples(text, start, end))
+    breaks = lines - text.count(b"\n", 0, rows_start)
+    return breaks + 1 if breaks > 0 else sum(1 for _ in iterate_tuples(text, rows_start, len(text)))
 
 
 def iterate_tuples(text: bytes, start: int, end: int) -> Iterator[bytes]:

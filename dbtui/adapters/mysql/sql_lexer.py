@@ -26,6 +26,7 @@ _UNSURE = re.compile(
     rb"(?s:(?:-|--|\#[^\n]*+|--[\x00-\x20][^\n]*+|/|/\*|/\*M|/\*(?![!+]|M!)(?:[^*]++|\*(?!/)|(?!))*+"
     rb"|(?i:" + _BEGINNINGS + rb")|(?i:delimiter)[ \t][^\n]*+)\Z)"
 )
+_END_OF_LINE = re.compile(rb";\n")
 _INSERT_START = re.compile(rb"(?i:INSERT|REPLACE)\s")
 _SET_START = re.compile(rb"(?:/\*M?!\d*\s*)?(?i:SET)\b")
 _LONGEST = 1 << 31
@@ -47,6 +48,7 @@ class Statement:
     insert: "InsertHead | None" = None
     is_ended: bool = True
     modes: LexicalModes = USUAL_MODES  # in which it was read
+    lines: int = 0  # line breaks in it
 
 
 @dataclass(slots=True)
@@ -138,6 +140,7 @@ class Splitter:
         self._parts: list[bytes] = []  # the rest, and what came since
         self._waiting = 0
         self._scanned = 0  # how far the rest has been read without finding the statement's end
+        self._looked = 0  # how far an INSERT of a trusted dump has been searched for its end
         self._is_finished = False
         self._wanted = 0  # how long the rest must be before it is worth reading on
 
@@ -179,7 +182,8 @@ class Splitter:
             if statement is None:
                 break
             position += statement.raw_end - self.raw_end
-            self.line += text.count(b"\n", position - (statement.raw_end - self.raw_end), position)
+            statement.lines = text.count(b"\n", position - (statement.raw_end - self.raw_end), position)
+            self.line += statement.lines
             self.raw_end, self._scanned = statement.raw_end, 0
             statement.modes = self.follower.modes
             if statement.insert is None and _SET_START.match(statement.text):
@@ -237,11 +241,13 @@ class Splitter:
         head = INSERT_HEAD.match(text, position)
         if head is None:
             return self._next_scanned(text, position)
-        end = text.find(b";\n", head.end())
-        if end < 0:
+        found = _END_OF_LINE.search(text, max(head.end(), position + self._looked))
+        if found is None:
+            self._looked = len(text) - position - 1
             self._wanted = len(text) - position + (len(text) - position) // 2
             return None
-        return self._insert(text, position, end + 1, head, is_literal=False)
+        self._looked = 0
+        return self._insert(text, position, found.start() + 1, head, is_literal=False)
 
     def _next_scanned(self, text: bytes, position: int) -> Statement | None:
         start = position + self._scanned

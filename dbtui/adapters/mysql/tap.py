@@ -32,7 +32,7 @@ class RowCounter:
         head = statement.insert
         if head is not None:
             self.current = head.table
-            rows = count_tuples(statement.text, head.rows_start, len(statement.text))
+            rows = count_tuples(statement.text, head.rows_start, statement.lines)
             self.tables[head.table] = self.tables.get(head.table, 0) + rows
         elif (name := created_table(statement.text)) is not None:
             self.current = name
