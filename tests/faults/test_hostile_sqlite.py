@@ -156,7 +156,7 @@ def test_rows_without_their_parent_are_a_warning(tmp_path: Path) -> None:
     events: list[Event] = []
     assert drive(BACKUPS.check_archive(stored(path), ANY), events) == ()
     (warning,) = (event.message for event in events if isinstance(event, Warned))
-    assert "rows of orders refer to rows that do not exist" in warning
+    assert warning == "orders has 2 rows that refer to rows that do not exist"
 
 
 def test_a_bomb_is_stopped_at_the_size_that_its_header_tells(tmp_path: Path, sound: bytes) -> None:

@@ -60,6 +60,7 @@ def find_orphans(connection: sqlite3.Connection) -> tuple[str, ...]:
             raise
         return ("foreign keys could not be checked: " + format_untrusted(str(error), _LINE),)
     return tuple(
-        f"{format_count(row['rows'])} rows of {format_untrusted(row['name'], 60)} refer to rows that do not exist"
+        f"{format_untrusted(row['name'], 60)} has {format_count(row['rows'])} "
+        f"{'row that refers' if row['rows'] == 1 else 'rows that refer'} to rows that do not exist"
         for row in rows
     )

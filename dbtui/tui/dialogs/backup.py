@@ -67,12 +67,9 @@ class BackupDialog(PlannedDialog[CreatePlan, CreatePlan]):
         return [(level, level or "default") for level in _LEVELS.get(kind, ("",))]
 
     def _show_fields(self) -> None:
-        sqlite = self.profile.engine is EngineName.SQLITE
         self.query_one("#format").display = len(_FORMATS[self.profile.engine]) > 1
         self.query_one("#level").display = len(self.query_one("#level", Choice).options) > 1
         self.query_one("#jobs").display = self._value("format") == BackupFormat.DIRECTORY
-        self.query_one("#schema").display = not sqlite
-        self.query_one(".field").display = not sqlite
 
     def _value(self, name: str) -> str:
         return self.query_one(f"#{name}", Choice).value
