@@ -32,9 +32,7 @@ def load_into(target: MysqlTarget, backup: StoredBackup, database: str) -> list[
 
 
 @pytest.mark.parametrize("packing", ["none", "gzip", "zstd"])
-def test_nasty_data_comes_back(
-    packing: str, mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path
-) -> None:
+def test_nasty_data_comes_back(packing: str, mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path) -> None:
     target = open_mysql(mariadb_database)
     fill(target)
     backup, result = make_dump(target, tmp_path, packing)
@@ -66,6 +64,24 @@ def test_a_restored_copy_counts_with_its_own_sequences(mariadb_database: str, tm
     target.rows(f"INSERT INTO `{copy}`.counted (x) VALUES (9)")
     assert target.rows("SELECT next_not_cached_value AS n FROM seq1", on=target.connect(target.database)) == before
     databases.drop_database(target, copy)
+    target.close()
+
+
+def test_a_view_whose_definer_may_not_read_comes_back(
+    mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path
+) -> None:
+    target = open_mysql(mariadb_database)
+    definer = f"'{unique_name('u')[:30]}'@'%'"
+    mariadb_server.execute(f"CREATE USER {definer}")
+    fill(target, ["CREATE TABLE t (a int)", f"CREATE DEFINER={definer} VIEW v AS SELECT a, a + 1 AS b FROM t"])
+    backup, _ = make_dump(target, tmp_path)
+    copy = f"{target.database}_copy"
+    load_into(target, backup, copy)
+    made = target.rows(f"SHOW CREATE VIEW `{copy}`.v")[0]["Create View"]
+    assert f"from `{copy}`.`t`" in made
+    assert target.database not in made.replace(copy, "")
+    databases.drop_database(target, copy)
+    mariadb_server.execute(f"DROP USER {definer}")
     target.close()
 
 

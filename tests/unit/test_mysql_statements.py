@@ -103,6 +103,12 @@ def test_sequences_of_the_dumped_database_lose_its_name() -> None:
     assert b"nextval(`x`.`s`)" in edit(text, verdict, {"qualifier": b""})
 
 
+def test_columns_in_views_lose_the_name_of_the_dumped_database() -> None:
+    words = "CREATE VIEW `v` AS select `erp`.`t`.`a` AS `a`,`x`.`t`.`b`,`y`.`erp`.`c`,`erp`.`c`,`erp`.`t` from `t`"
+    verdict, text = judge_one(words, "erp")
+    assert edit(text, verdict, {"qualifier": b""}) == text.replace(b"`erp`.`t`.", b"`t`.")
+
+
 @pytest.mark.parametrize(
     "text",
     [

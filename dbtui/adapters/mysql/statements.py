@@ -15,7 +15,7 @@ from dbtui.adapters.mysql.programs import Cuts, judge_event, judge_routine, judg
 from dbtui.adapters.mysql.rows import parse_name
 from dbtui.adapters.mysql.settings import judge_set
 from dbtui.adapters.mysql.sql_lexer import Statement
-from dbtui.adapters.mysql.table_options import judge_create_table, own_sequences
+from dbtui.adapters.mysql.table_options import judge_create_table, own_columns, own_sequences
 from dbtui.adapters.mysql.tokens import Token, UnreadableError, readers_of, tokens
 
 _CREATED = re.compile(rb"CREATE TABLE (?:IF NOT EXISTS )?(`(?:[^`]|``)*`)")
@@ -192,7 +192,7 @@ class Judge:
         if cursor.has_word("INTO"):
             raise Refusal("a view that writes a file")
         self.views.add(name.lower())
-        return name, own_sequences(cursor.words, self.source)
+        return name, (*own_sequences(cursor.words, self.source), *own_columns(cursor.words, self.source))
 
     def _alter(self, cursor: Cursor) -> Verdict:
         kind = cursor.word("TABLE", "DATABASE", "SCHEMA")

@@ -68,3 +68,20 @@ def own_sequences(words: list[Token], source: str) -> tuple[tuple[str, int, int]
             if of.kind == "name" and of.text == source and dot.is_sign("."):
                 cuts.append(("qualifier", of.start, dot.end))
     return tuple(cuts)
+
+
+def own_columns(words: list[Token], source: str) -> tuple[tuple[str, int, int], ...]:
+    """Return where a view names columns of the dump's own database by database, table and column.
+
+    MariaDB writes columns so, but not their tables, when the view's definer may not read them (any more); under any
+    other name of the database such a view could not be made.
+    """
+    cuts = []
+    for at, word in enumerate(words[:-4]):
+        four = words[at + 1 : at + 5]
+        is_column = [each.kind for each in four] == ["sign", "name", "sign", "name"]
+        follows_dot = at > 0 and words[at - 1].is_sign(".")
+        has_dots = four[0].is_sign(".") and four[2].is_sign(".")
+        if word.kind == "name" and word.text == source and not follows_dot and is_column and has_dots:
+            cuts.append(("qualifier", word.start, four[0].end))
+    return tuple(cuts)
