@@ -241,6 +241,21 @@ def test_taken_names_are_passed_over() -> None:
     assert plan.final_database == "erp_restored_3"
 
 
+def test_what_a_killed_restore_left_is_named() -> None:
+    left = "erp__new_20261122t190000z_0a1b2c"
+    plan = restored(facts_of(taken_names=("erp", left, "other__new_20261122t190000z_0a1b2c", "erp__new")))
+    assert [line for line in plan.warnings if "left over" in line] == [
+        f"{left} is left over from a restore that was killed, unless one is running now: drop it"
+    ]
+
+
+def test_missing_definers_are_told_apart_from_missing_roles() -> None:
+    mysql = replace(INFO, engine=EngineName.MYSQL, flavour="MariaDB")
+    said = " ".join(restored(facts_of(info=mysql, missing_roles=("app@%",))).warnings)
+    assert "app@%; views, triggers, routines and events that run as them fail" in said
+    assert "owners and grants are left out" in " ".join(restored(facts_of(missing_roles=("app",))).warnings)
+
+
 def test_an_absent_database_is_made() -> None:
     plan = restored(facts_of(exists=False, tables=0))
     assert (plan.final_database, plan.load_database, plan.replaces) == ("erp", "erp", False)

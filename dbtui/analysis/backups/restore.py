@@ -1,5 +1,6 @@
 """The plan of a restore: where the data goes, what is replaced, what is missing, how to go back."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from dbtui.model.text import format_bytes
 #: What a database takes on disk, as a multiple of what it took when it was dumped, and of its dump as text.
 _DATABASE_MARGIN = 1.1
 _TEXT_MARGIN = 1.6
+#: The name under which data is loaded before it replaces a database: it outlives only a run that was killed.
+_UNFINISHED = re.compile(r"(?P<database>.+)__new_[0-9]{8}t[0-9]{6}z_[0-9a-f]{6}(\.[^./]*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +221,7 @@ def _warn(
 ) -> Iterator[str]:
     manifest = backup.manifest
     if facts.missing_roles:
-        names = ", ".join(facts.missing_roles)
-        yield f"missing here: {names}; owners and grants are left out, everything will belong to {facts.info.user}"
+        yield _warn_of_roles(facts)
     if choice.swaps and facts.destination.sessions:
         count = len(facts.destination.sessions)
         yield f"{count} session{'' if count == 1 else 's'} on {choice.final} will be disconnected"
@@ -233,8 +235,19 @@ def _warn(
             yield "this backup holds the schema alone, no rows"
     if tables and len(tables) < len(contents.tables):
         yield f"{len(tables)} of {len(contents.tables)} tables are restored; what refers to the others is left out"
+    for name in facts.taken_names:
+        found = _UNFINISHED.fullmatch(name)
+        if found and facts.destination.database.startswith(found["database"]):
+            yield f"{name} is left over from a restore that was killed, unless one is running now: drop it"
     yield from contents.warnings
     yield from facts.remarks
+
+
+def _warn_of_roles(facts: RestoreFacts) -> str:
+    names = ", ".join(facts.missing_roles)
+    if facts.info.engine is EngineName.MYSQL:
+        return f"missing here: {names}; views, triggers, routines and events that run as them fail until they are made"
+    return f"missing here: {names}; owners and grants are left out, everything will belong to {facts.info.user}"
 
 
 def _warn_of_version(manifest: Manifest, info: ServerInfo) -> Iterator[str]:
