@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.sqlite.network_disks import network_disk
 from dbtui.errors import Cancelled, ConnectError
 from dbtui.model.backups import StoredBackup, TableName
 from dbtui.model.events import Event, Progressed
@@ -17,6 +18,7 @@ from tests.adapters.sqlite_files import (
     make_database,
     make_large,
     opened,
+    options,
     stored,
 )
 
@@ -49,6 +51,47 @@ def test_the_destination_and_who_has_it_open(live: Path) -> None:
         facts = BACKUPS.collect_restore_facts(target, stored(live), CONTENTS, "app.db")
         assert facts.destination.sessions == (), "nobody is disconnected"
         assert f"process {holder.pid}, user " in facts.remarks[0]
+
+
+def test_who_has_it_open_is_found_behind_a_link(live: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(live)
+    with opened(link) as target, held_elsewhere(live, "BEGIN") as holder:
+        (session,) = BACKUPS.collect_destination(target, "link.db").sessions
+        assert session.session_id == holder.pid
+
+
+MOUNTS = r"""
+22 1 0:20 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+23 22 0:21 / /srv/net rw - nfs4 nas:/export rw
+24 23 0:22 / /srv/net/local\040disk rw - xfs /dev/vdb1 rw
+25 22 0:23 / /mnt/win rw - cifs //host/share rw
+26 22 0:24 / /mnt/win rw - ext4 /dev/vdc1 rw
+nonsense
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/srv/net/a.db", "nfs4"), ("/srv/net/local disk/a.db", ""), ("/srv/network/a.db", ""), ("/a.db", ""),
+        ("/mnt/win/a.db", ""),
+    ],
+)  # fmt: skip
+def test_a_network_disk_is_known(tmp_path: Path, path: str, kind: str) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert network_disk(Path(path), mounts) == kind
+    assert network_disk(Path(path), tmp_path / "none") == ""
+
+
+def test_a_network_disk_is_told(live: Path, backup: StoredBackup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dbtui.adapters.sqlite.facts.network_disk", lambda _path: "nfs4")
+    with opened(live) as target:
+        remarks = BACKUPS.collect_dump_facts(target, options()).remarks
+        assert any("lies on a network disk (nfs4)" in remark for remark in remarks)
+        facts = BACKUPS.collect_restore_facts(target, backup, CONTENTS, "app.db")
+        assert any("lies on a network disk (nfs4)" in remark for remark in facts.remarks)
 
 
 def test_restore_facts(live: Path, backup: StoredBackup) -> None:

@@ -10,7 +10,7 @@ from dbtui.adapters.sqlite.background import Background
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, sql
 from dbtui.adapters.sqlite.counts import count_tables
 from dbtui.adapters.sqlite.created import create_database_file, remove_created
-from dbtui.adapters.sqlite.facts import TOOL
+from dbtui.adapters.sqlite.facts import TOOL, remark_network
 from dbtui.adapters.sqlite.holders import collect_holders, may_see_all
 from dbtui.adapters.sqlite.locations import insert_suffix, resolve, siblings
 from dbtui.adapters.sqlite.schema import collect_schema
@@ -69,7 +69,7 @@ def collect_restore_facts(target: SqliteTarget, backup: StoredBackup, database: 
         tool=TOOL,
         tool_version=target.info.version,
         refusals=tuple(_refuse(path, backup, destination, free)),
-        remarks=tuple(_remark(destination)),
+        remarks=(*_remark(destination), *remark_network(path)),
     )
 
 

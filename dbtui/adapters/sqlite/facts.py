@@ -3,9 +3,11 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, sql
 from dbtui.adapters.sqlite.counts import collect_sizes, unknown_modules
+from dbtui.adapters.sqlite.network_disks import network_disk
 from dbtui.adapters.sqlite.schema import MAIN, Schema, collect_schema
 from dbtui.adapters.sqlite.selection import choose_tables
 from dbtui.adapters.sqlite.status import FileFacts, collect_file_facts
@@ -34,7 +36,7 @@ def collect_dump_facts(target: SqliteTarget, options: DumpOptions) -> DumpFacts:
             chosen, unmatched = choose_tables(schema, options)
             estimates = _row_estimates(connection)
             sizes = collect_sizes(connection, schema, _SIZES_SECONDS)
-            remarks = (*_remarks(file), *_module_remarks(connection, schema))
+            remarks = (*_remarks(file), *_module_remarks(connection, schema), *remark_network(target.path))
         target.cancellation.check()
     return DumpFacts(
         info=target.info,
@@ -71,6 +73,13 @@ def _remarks(file: FileFacts) -> Iterator[str]:
             f"its write-ahead log has {format_bytes(file.wal_bytes)}, more than the database itself: "
             "a reader that never ends may keep it from being emptied"
         )
+
+
+def remark_network(path: Path) -> Iterator[str]:
+    """Yield a warning when the file lies on a network disk."""
+    kind = network_disk(path)
+    if kind:
+        yield f"{shown(path)} lies on a network disk ({kind}), where locks may not keep its users apart"
 
 
 def _module_remarks(connection: sqlite3.Connection, schema: Schema) -> Iterator[str]:

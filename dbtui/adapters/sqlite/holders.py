@@ -18,13 +18,14 @@ def collect_holders(path: Path) -> tuple[SessionBrief, ...]:
     Processes of other users show their files to root alone (proc(5), /proc/pid/fd).
     """
     try:
-        about = path.stat()
+        real = path.resolve(strict=True)
+        about = real.stat()
         names = [folder.name for folder in _PROC.iterdir()]
-    except OSError:
+    except (OSError, RuntimeError):
         return ()
     identity = (about.st_dev, about.st_ino)
     pids = sorted(int(name) for name in names if name.isdigit() and int(name) != os.getpid())
-    return tuple(brief for pid in pids if (brief := _brief(pid, path.name, identity)) is not None)
+    return tuple(brief for pid in pids if (brief := _brief(pid, real.name, identity)) is not None)
 
 
 def name_holders(path: Path) -> str:
