@@ -195,6 +195,7 @@ ACTIONS: tuple[Action, ...] = (
     _act("global.copy", "y", "copy", "Send what is under the cursor to the terminal's clipboard", footer=12,
          reason=_needs_text),
     _act("global.refresh", "R", "refresh", "Ask again", footer=14),
+    _act("global.redraw", "ctrl+l", "redraw", "Draw the screen anew, when something else has written to it"),
     _act("global.cancel", "ctrl+x", "cancel job", "Cancel the job in the strip above the footer",
          reason=_needs_job, danger=Danger.REVERSIBLE),
     _act("global.help", "question_mark f1", "keys", "Show every key that works here", footer=11),

@@ -16,8 +16,8 @@ from dbtui.tui import crash, leaving, terminal
 from dbtui.tui.actions import Situation, action_of, bindings_of
 from dbtui.tui.cells import Tone
 from dbtui.tui.filtering import FilterLine
+from dbtui.tui.frugal import FrugalApp
 from dbtui.tui.global_actions import GlobalActions
-from dbtui.tui.key_order import OrderedKeysApp
 from dbtui.tui.orders import Orders
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AGE_SECONDS = 15.0
 
 
-class DbtuiApp(GlobalActions, Orders, OrderedKeysApp, inherit_bindings=False):
+class DbtuiApp(GlobalActions, Orders, FrugalApp, inherit_bindings=False):
     """The terminal UI. Everything it does goes through `runner`; `opened` is the target it begins with."""
 
     TITLE = "dbtui"
@@ -88,6 +88,7 @@ class DbtuiApp(GlobalActions, Orders, OrderedKeysApp, inherit_bindings=False):
         for text in self.settings.warnings:
             self.say(text, Tone.WARNING)
         self.set_interval(AGE_SECONDS, self.tick)
+        self.app_resume_signal.subscribe(self, lambda _app: self.redraw())
 
     # ------------------------------------------------------------ panes
 

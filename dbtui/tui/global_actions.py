@@ -55,6 +55,10 @@ class GlobalActions:
         self._app.pane.load()
         self._app.say("asking again")
 
+    def act_redraw(self) -> None:
+        """Draw the screen anew."""
+        self._app.redraw()
+
     def act_filter(self) -> None:
         """Open the filter line for the list in focus."""
         table = self._app.pane.focused_table

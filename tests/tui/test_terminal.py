@@ -37,7 +37,44 @@ def test_a_step_of_the_cursor_sends_little(start_ui: Start) -> None:
     ui.wait_to_see("not proven")
     ui.wait_until_idle()
     ui.press("j")
-    assert 0 < ui.read(1.0) < 4000
+    assert 0 < ui.read(1.0) < 1500
+
+
+def test_panes_and_dialogs_send_what_differs(start_ui: Start) -> None:
+    """A pane, a dialog, and what was behind it: less than half of a whole screen each."""
+    ui = start_ui("opened", COLORTERM="truecolor")
+    ui.wait_to_see("not proven")
+    ui.wait_until_idle()
+    for key in ("3", "2", "r", "\x1b", "\r"):
+        ui.press(key)
+        sent = 0
+        while count := ui.read(0.6):
+            sent += count
+        assert 0 < sent < 9000
+
+
+def test_a_running_job_sends_little(start_ui: Start) -> None:
+    """Progress twice a second at most, and only the cells that moved."""
+    ui = start_ui("opened", "slow")
+    ui.wait_to_see("not proven")
+    ui.press("v")
+    ui.wait_to_see("ctrl+x cancel")
+    ui.read(1.0)
+    began, sent = time.monotonic(), 0
+    while time.monotonic() - began < 3:
+        sent += ui.read(0.5)
+    assert 0 < sent / 3 < 1000
+
+
+def test_redraw_sends_the_whole_screen(start_ui: Start) -> None:
+    """Whatever was written over it is gone after ctrl+l."""
+    ui = start_ui("opened")
+    ui.wait_to_see("not proven")
+    ui.wait_until_idle()
+    before = ui.text
+    ui.stream.feed(b"\x1b[2J\x1b[Hgarbage of another program")
+    ui.press("\x0c")
+    ui.wait_for(lambda: ui.text == before)
 
 
 def test_keys_in_a_burst_go_where_they_were_meant(start_ui: Start) -> None:

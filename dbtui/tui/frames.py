@@ -1,0 +1,93 @@
+"""What the terminal shows, remembered, so that only cells that differ are sent to it.
+
+Textual repaints a widget when its focus or its size changes, and the whole screen when the layout does, though most
+cells stay as they were. Over SSH that is most of the traffic; here it is left out before it is written.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.control import Control
+from rich.segment import Segment
+from textual._compositor import CompositorUpdate
+from textual.geometry import Size
+from textual.screen import Screen
+from textual.strip import Strip
+
+
+class ChangedCells(CompositorUpdate):
+    """Pieces of lines and where they go."""
+
+    def __init__(self, pieces: Sequence[tuple[int, int, Strip]]) -> None:
+        self.pieces = tuple(pieces)
+
+    def render_segments(self, console: Console) -> str:
+        """Return the pieces as terminal sequences."""
+        return "".join(Control.move_to(x, y).segment.text + strip.render(console) for x, y, strip in self.pieces)
+
+
+def _plain(left: Segment, right: Segment) -> bool:
+    return left.style == right.style and left.text.isascii() and right.text.isascii()
+
+
+def _common_cells(old: Sequence[Segment], new: Sequence[Segment]) -> int:
+    """Return how many cells at the beginning of two lines are alike."""
+    cells = 0
+    for left, right in zip(old, new, strict=False):
+        if left == right:
+            cells += right.cell_length
+            continue
+        if _plain(left, right):
+            pairs = zip(left.text, right.text, strict=False)
+            cells += next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(left.text), len(right.text)))
+        break
+    return cells
+
+
+def _reversed(segments: Iterable[Segment]) -> list[Segment]:
+    return [
+        Segment(segment.text[::-1] if segment.text.isascii() else segment.text, segment.style)
+        for segment in reversed(list(segments))
+    ]
+
+
+def changed_piece(old: Strip, new: Strip) -> tuple[int, Strip] | None:
+    """Return the one piece of `new` that holds every difference to `old`, and its place; None when they are alike."""
+    before, after = list(old.simplify()), list(new.simplify())
+    if before == after:
+        return None
+    if old.cell_length != new.cell_length:
+        return 0, new
+    first = _common_cells(before, after)
+    last = new.cell_length - _common_cells(_reversed(before), _reversed(after))
+    return (first, new.simplify().crop(first, last)) if first < last else (0, new)
+
+
+class Frames:
+    """The last frame that was sent."""
+
+    def __init__(self) -> None:
+        self._sent: list[Strip | None] = []
+        self._size = Size(0, 0)
+
+    def forget(self) -> None:
+        """The terminal may show anything: the next frame is sent whole."""
+        self._sent = []
+
+    def changes(self, screen: Screen[Any], lines: Iterable[int] | None = None) -> ChangedCells:
+        """Return what differs now from what was sent; `lines` are the only ones that can differ, None: any."""
+        compositor = screen._compositor
+        size = compositor.size
+        if size != self._size or len(self._sent) != size.height:
+            self._size, self._sent, lines = size, [None] * size.height, None
+        wanted = set(range(size.height) if lines is None else lines)
+        chops = compositor._render_chops(size.region, wanted.__contains__)
+        pieces: list[tuple[int, int, Strip]] = []
+        for y in sorted(place for place in wanted if place < size.height):
+            new = Strip.join(chops[y].values())
+            old, self._sent[y] = self._sent[y], new
+            piece = (0, new) if old is None else changed_piece(old, new)
+            if piece is not None:
+                pieces.append((piece[0], y, piece[1]))
+        return ChangedCells(pieces)
