@@ -197,6 +197,15 @@ def test_tools_get_a_given_password_in_a_private_file_alone(postgresql_server: P
         assert PASSWORD not in repr(vars(target))
 
 
+def test_a_secret_that_only_arguments_could_carry_is_not_handed_on(postgresql_database: str) -> None:
+    with (
+        opened(f"{postgresql_database}?sslpassword=hidden") as target,
+        pytest.raises(UsageError, match="cannot be given sslpassword safely"),
+        target.tool_arguments("postgres"),
+    ):
+        pass
+
+
 # --- refusals ------------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from dbtui.model.backups import BackupFormat, Compression, CompressionKind, Load
 from dbtui.model.connections import ConnectionProfile, EngineName
 
 LIMIT = 1.10
-ROWS_PER_MB = 4600
+ROWS_PER_MB = 7700
 
 BUILD = """
 CREATE TABLE organisations (id int PRIMARY KEY, name text NOT NULL, settings jsonb);
@@ -41,7 +41,7 @@ CREATE TABLE audit (id bigint NOT NULL, at timestamptz NOT NULL, org int, action
   PARTITION BY RANGE (at);
 CREATE TABLE audit_2024 PARTITION OF audit FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
 CREATE TABLE audit_2025 PARTITION OF audit FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
-INSERT INTO audit SELECT i, '2024-01-01'::timestamptz + i * interval '700 days' / {audit}, i % 2000,
+INSERT INTO audit SELECT i, '2024-01-01'::timestamptz + interval '700 days' * (i::float8 / {audit}), i % 2000,
     (ARRAY['create', 'update', 'delete'])[1 + i % 3], jsonb_build_object('row', i, 'by', md5((i % 500)::text))
   FROM generate_series(1, {audit}) i;
 ALTER TABLE audit ADD PRIMARY KEY (id, at);

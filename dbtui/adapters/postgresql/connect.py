@@ -32,6 +32,8 @@ __all__ = ["Connection", "PostgresqlTarget", "translate"]
 
 #: Databases that every server has, unless somebody removed them.
 _MAINTENANCE = ("postgres", "template1")
+#: Parameters that are secrets themselves and can be given to a tool in no other way than its arguments.
+_SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 _WAY_PAST_SECONDS = 3
 _QUESTION_SECONDS = 2
 _NO_SETTINGS: Mapping[str, str] = {}
@@ -179,9 +181,8 @@ class PostgresqlTarget:
 
     def collect(self, name: str, on: Connection | None = None, **binds: Any) -> list[Any]:
         """Ask the question called `name` in queries.sql and return its rows; on the own connection, then commit."""
-        version = self.info.version_number if hasattr(self, "info") else self._connection.info.server_version
         try:
-            return self.rows(statement(name, version), binds, on)
+            return self.rows(statement(name, self._connection.info.server_version), binds, on)
         finally:
             if on is None and not self._connection.autocommit and not self._connection.closed:
                 self._connection.rollback()
@@ -298,8 +299,8 @@ class PostgresqlTarget:
         The password is in a file that only this user can read and that is gone when this process is.
         """
         words = {**self._route(), "dbname": database}
-        if "sslpassword" in words:
-            raise UsageError("a tool cannot be given sslpassword safely", "use a client key without a passphrase")
+        for keyword in _SECRETS & words.keys():
+            raise UsageError(f"a tool cannot be given {keyword} safely", "use a login that does without it")
         environ = tool_environment({name: self.environ[name] for name in _TOOL_VARIABLES if name in self.environ})
         with ExitStack() as stack:
             if self._password is not None:

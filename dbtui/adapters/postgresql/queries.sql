@@ -104,7 +104,7 @@ SELECT ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c
        ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_index i
              JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE NOT i.indisvalid AND c.relkind = 'i' ORDER BY 1) AS invalid_indexes,
+             WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_' ORDER BY 1) AS invalid_indexes,
        (SELECT count(*) FROM pg_catalog.pg_class WHERE relkind = 'f') AS foreign_tables,
        pg_catalog.pg_database_size(current_database()) AS size_bytes,
        current_setting('max_standby_streaming_delay') AS standby_delay,
@@ -330,3 +330,11 @@ SELECT pg_catalog.pg_stat_clear_snapshot();
 SELECT p.relid::bigint AS table_id, p.bytes_processed, p.tuples_processed
 FROM pg_catalog.pg_stat_progress_copy p
 WHERE p.datname = current_database() AND p.command = 'COPY TO';
+
+-- name: collect_analyzed_tables
+-- Tables whose statistics are gathered after a load, the largest first; partitioned ones have statistics of their own.
+SELECT format('%I.%I', n.nspname, c.relname) AS table_name
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname NOT LIKE 'pg\_toast%' AND (c.relkind <> 'm' OR c.relispopulated)
+ORDER BY pg_relation_size(c.oid) DESC;
