@@ -8,6 +8,8 @@ import pytest
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import contents, databases, load
 from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.sql_lexer import Statement
+from dbtui.adapters.mysql.statements import Verdict
 from dbtui.demo.servers import MariaDB
 from dbtui.errors import Cancelled, DamagedBackupError, RefusedError, ServerError
 from dbtui.model.backups import LoadRequest, StoredBackup
@@ -165,3 +167,13 @@ def test_a_read_only_profile_loads_nothing(mariadb_database: str, tmp_path: Path
     with pytest.raises(RefusedError, match="read-only"):
         load_text(target, tmp_path / "x.sql", HEAD + "CREATE TABLE t (a int);\n" + TAIL)
     target.close()
+
+
+def test_a_mode_that_mysql_8_has_forgotten_is_left_out() -> None:
+    modes = b"SET sql_mode = 'STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION'"
+    statement, verdict = Statement(modes, 1, len(modes)), Verdict("setting")
+    left = load._second_text(statement, verdict, {}, 1231)
+    assert left == b"SET sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"
+    assert load._second_text(statement, verdict, {}, 1227) is None
+    last = Statement(b"SET sql_mode = 'ANSI,NO_AUTO_CREATE_USER'", 1, 40)
+    assert load._second_text(last, verdict, {}, 1231) == b"SET sql_mode = 'ANSI'"

@@ -1,16 +1,13 @@
 """An open connection to a MySQL or MariaDB server, and a login like it for tools."""
 
 import contextlib
-import os
 import queue
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -20,12 +17,14 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.failures import INTERRUPTED, LOST, split_error, translate
 from dbtui.adapters.mysql.options import collect_options, format_tool_options
 from dbtui.adapters.mysql.wire import MysqlConnection, open_connection
+from dbtui.adapters.private_files import private_file
 from dbtui.adapters.queries import query
 from dbtui.errors import Cancelled, ConnectError, DbtuiError, RefusedError, ServerError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
 
 Row = dict[str, Any]
 
+_THREADS = ("_IO_Running", "_SQL_Running")
 _REPEAT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0
 _BIND = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -109,6 +108,8 @@ class MysqlTarget:
 
     def _cancel_until_closed(self, made: MysqlConnection) -> None:
         """Send KILL QUERY again and again: one that overtakes its statement is forgotten by the server."""
+        if not made.open:
+            return
         began, session = time.monotonic(), int(made.thread_id())  # type: ignore[no-untyped-call]
         try:
             second = open_connection(self.options, "")
@@ -150,13 +151,19 @@ class MysqlTarget:
         )
 
     def _is_replica(self, flavour: str, version: tuple[int, ...]) -> bool:
-        is_new = version >= ((10, 5, 1) if flavour == "MariaDB" else (8, 0, 22))
+        """Whether it applies another server's changes, or would if its threads were not stopped."""
+        words = "SHOW REPLICA STATUS" if version >= (8, 0, 22) else "SHOW SLAVE STATUS"
         try:
-            return bool(self.rows("SHOW REPLICA STATUS" if is_new else "SHOW SLAVE STATUS"))
+            sources = self.rows("SHOW ALL SLAVES STATUS" if flavour == "MariaDB" else words)
         except ServerError as error:
             if error.code not in ("1227", "1064", "1235"):
                 raise
             return False
+        runs = {str(value) for row in sources for name, value in row.items() if name.endswith(_THREADS)}
+        return bool(runs & {"Yes", "Connecting", "Preparing"}) or (bool(sources) and self._is_read_only())
+
+    def _is_read_only(self) -> bool:
+        return bool(self.collect_one("read_only")["read_only"])
 
     def collect_grants(self) -> tuple[str, ...]:
         """Return what this login may do, as SHOW GRANTS says it, upper-cased words and quoted names as they come."""
@@ -220,11 +227,7 @@ class MysqlTarget:
         The file is gone when the block ends.
         """
         text = format_tool_options(self.options, is_encrypted=self.is_encrypted, is_mariadb_tool=is_mariadb_tool)
-        with tempfile.TemporaryDirectory(prefix="dbtui-") as directory:
-            path = Path(directory) / "client.cnf"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+        with private_file(text) as path:
             yield f"--defaults-file={path}"
 
     def close(self) -> None:

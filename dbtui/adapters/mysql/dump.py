@@ -37,7 +37,7 @@ _FLAGS = (
     "--net-buffer-length=1M",
 )
 #: Oracle's tool alone knows these: no statement for administrators, no question that older servers do not know.
-_MYSQL_FLAGS = ("--set-gtid-purged=OFF", "--column-statistics=0")
+_MYSQL_FLAGS = ("--loose-set-gtid-purged=OFF", "--loose-column-statistics=0")
 
 
 def dump(target: MysqlTarget, request: DumpRequest) -> Routine[DumpResult]:
@@ -128,7 +128,7 @@ def _run(
                 os.close(writer)
             session.is_running = True
             with tool, target.cancellation.interrupting(tool.stop):
-                written = yield from _copy(target, request, reader, counter)
+                written = yield from _copy(target, request, reader, counter, session)
                 code = tool.wait()
                 target.cancellation.check()
                 _judge(tool, code, written, show_name(target.database))
@@ -139,7 +139,7 @@ def _run(
 
 
 def _copy(
-    target: MysqlTarget, request: DumpRequest, source: int, counter: RowCounter
+    target: MysqlTarget, request: DumpRequest, source: int, counter: RowCounter, session: DumpSession
 ) -> Generator[Progressed, None, WrittenFile]:
     writing = write_stream(
         source, Path(request.partial_path), request.options.compression, target.cancellation, counter.tap
@@ -152,6 +152,7 @@ def _copy(
                 written: WrittenFile = end.value
                 counter.finish()
                 return written
+            session.recognise()
             yield Progressed(done, request.expected_raw_bytes, "bytes", show_name(counter.current))
     finally:
         writing.close()

@@ -31,11 +31,12 @@ _SESSION = (
     "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES'",
     "SET SESSION foreign_key_checks = 0",
     "SET SESSION unique_checks = 0",
-    "SET SESSION time_zone = '+00:00'",
 )
 #: Access denied: to be another account's definer needs SUPER, SET USER or SET_USER_ID.
 _NO_DEFINER = 1227
 _SYNTAX = 1064
+_WRONG_VALUE = 1231
+_FORGOTTEN_MODE = re.compile(rb",NO_AUTO_CREATE_USER|NO_AUTO_CREATE_USER,?")
 #: Where the server's words repeat what was in a row or a statement: everything up to the last quotation mark.
 _WITH_DATA = re.compile(r"(?<!column )(?<!key )'.*'( for key| for column| for function| at line|$)?", re.DOTALL)
 #: Errors that a statement on the database alone can have because a chosen table's neighbours are missing.
@@ -122,15 +123,28 @@ def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdi
     try:
         _send(loading, edit(statement.text, verdict, cuts))
     except pymysql.Error as error:
-        if split_error(error)[0] != _NO_DEFINER or not verdict.definer:
+        second_text = _second_text(statement, verdict, cuts, split_error(error)[0])
+        if second_text is None:
             raise _explain(loading, dump, statement, verdict, error) from error
-        loading.without_definer += 1
+        loading.without_definer += verdict.kind != "setting"
         try:
-            _send(loading, edit(statement.text, verdict, cuts | {"definer": b""}))
+            _send(loading, second_text)
         except pymysql.Error as second:
             raise _explain(loading, dump, statement, verdict, second) from second
     except RefusedError as error:
         raise RefusedError(f"{dump.name}, line {statement.line}: {error.message}", error.hint) from error
+
+
+def _second_text(statement: Statement, verdict: Verdict, cuts: dict[str, bytes], number: int) -> bytes | None:
+    """Return what is sent after a refusal that need not end the restore; None when there is no such thing.
+
+    Without its DEFINER an object belongs to the restoring login. MySQL 8 no longer knows one of the older sql_modes.
+    """
+    if number == _NO_DEFINER and verdict.definer:
+        return edit(statement.text, verdict, cuts | {"definer": b""})
+    if number == _WRONG_VALUE and verdict.kind == "setting" and _FORGOTTEN_MODE.search(statement.text):
+        return _FORGOTTEN_MODE.sub(b"", statement.text)
+    return None
 
 
 def _send(loading: _Loading, text: bytes) -> None:

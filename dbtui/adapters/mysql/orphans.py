@@ -1,7 +1,8 @@
 """The dump tool's session on the server: ended there too when the tool is stopped here.
 
 A tool that is stopped closes its socket, but a server that waits for a lock or sorts does not look at the socket. The
-tool's session is found as the one that began while the tool was starting; when that is not certain, it is left alone.
+session is recognised while the tool runs, as the only one of this login that began after it and reads as dump tools do;
+when there are two such, neither is touched.
 """
 
 import contextlib
@@ -9,9 +10,9 @@ from typing import Self
 
 import pymysql
 
-from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly, statement
+from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.failures import split_error
-from dbtui.errors import ConnectError, DbtuiError, ServerError
+from dbtui.errors import ConnectError, ServerError
 
 _GONE = 1094
 
@@ -23,30 +24,29 @@ class DumpSession:
         self._target = target
         self.is_running = False
         self._newest_before = 0
+        self._number: int | None = None
 
     def __enter__(self) -> Self:
-        row = self._target.collect_one("newest_session")
-        self._newest_before = int(row["id"])
+        self._newest_before = int(self._target.collect_one("newest_session")["id"])
         return self
 
-    def __exit__(self, *_exception: object) -> None:
-        if not self.is_running:
-            return
-        with contextlib.suppress(ConnectError, ServerError):  # the first error counts; the server ends it by itself
-            self._terminate()
+    def recognise(self) -> None:
+        """Look which session is the tool's, until it is known."""
+        if self._number is None:
+            found = self._target.collect("dump_sessions", schema=self._target.database, newest=self._newest_before)
+            if len(found) == 1:
+                self._number = int(found[0]["id"])
 
-    def _terminate(self) -> None:
-        try:
-            second = self._target.connect("", shielded=True)
-        except DbtuiError as error:
-            raise ConnectError(error.message) from error
+    def __exit__(self, *_exception: object) -> None:
+        if self.is_running and self._number is not None:
+            with contextlib.suppress(ConnectError, ServerError):  # the first error counts; in time the server notices
+                self._terminate(self._number)
+
+    def _terminate(self, number: int) -> None:
+        second = self._target.connect("", shielded=True)
         try:
             with second.cursor() as cursor:
-                binds = {"schema": self._target.database, "newest": self._newest_before}
-                cursor.execute(statement("dump_sessions"), binds)
-                found = [int(row["id"]) for row in cursor.fetchall()]
-                if len(found) == 1:
-                    cursor.execute(f"KILL {found[0]}")
+                cursor.execute(f"KILL {number}")
         except pymysql.Error as error:
             if split_error(error)[0] != _GONE:
                 raise ServerError(split_error(error)[1]) from error

@@ -79,15 +79,13 @@ WHERE t.trx_started < NOW() - INTERVAL :seconds SECOND AND p.id <> connection_id
 
 -- name: newest_session
 -- Session numbers only grow, so whatever begins after this has a higher one.
-SELECT connection_id() AS mine, MAX(id) AS id FROM information_schema.processlist;
+SELECT MAX(id) AS id FROM information_schema.processlist;
 
 -- name: dump_sessions
--- Sessions of this login in a database that began after a certain one and read as a dump tool does, or wait to.
+-- Sessions of this login in a database that began after a certain one and read as a dump tool does.
 SELECT id AS id FROM information_schema.processlist
-WHERE id > :newest AND id <> connection_id() AND db = :schema
-  AND user = SUBSTRING_INDEX(USER(), '@', 1) AND command = 'Query'
-  AND (info LIKE 'SELECT /*!40001 SQL_NO_CACHE */%' OR info LIKE 'SHOW %' OR info LIKE 'show %'
-       OR info LIKE 'SELECT %');
+WHERE id > :newest AND id <> connection_id() AND db = :schema AND user = SUBSTRING_INDEX(USER(), '@', 1)
+  AND (info LIKE 'SELECT /*!40001 SQL_NO_CACHE */%' OR info LIKE 'show create table %' OR info LIKE 'SHOW FIELDS FROM %');
 
 -- name: packet_limit
 -- A statement longer than this is refused by the server, which then closes the connection.
@@ -161,3 +159,7 @@ WHERE table_schema = :schema AND table_type <> 'VIEW' ORDER BY table_name;
 SELECT table_name AS name, column_name AS column_name, column_default AS expression
 FROM information_schema.columns
 WHERE table_schema = :schema AND column_default LIKE CONCAT('%(`', REPLACE(:source, '`', '``'), '`.%');
+
+-- name: read_only
+-- Whether the server refuses changes of everyone but its replication threads.
+SELECT @@read_only AS read_only;
