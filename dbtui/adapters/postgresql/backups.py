@@ -5,9 +5,11 @@ from typing import cast
 
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.postgresql import check, contents, counts, databases, facts, load, restore_facts
+from dbtui.adapters.postgresql import counts, databases, facts, load, restore_facts
 from dbtui.adapters.postgresql import dump as dumping
+from dbtui.adapters.postgresql.check import check_archive
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.contents import collect_contents, collect_sample, show_definition
 from dbtui.model.backups import (
     BackupContents,
     BackupTable,
@@ -42,21 +44,21 @@ class PostgresqlBackups:
 
     def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
         """Read what a backup holds, without a server."""
-        return contents.collect_contents(backup, cancellation)
+        return collect_contents(backup, cancellation)
 
     def show_definition(self, backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
         """Return the SQL that creates a table, read from the backup."""
-        return contents.show_definition(backup, table, cancellation)
+        return show_definition(backup, table, cancellation)
 
     def collect_sample(
         self, backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation
     ) -> TableSample:
         """Return a table's first rows, read from the backup."""
-        return contents.collect_sample(backup, table, limit, cancellation)
+        return collect_sample(backup, table, limit, cancellation)
 
     def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
         """Look for damage and hostile contents; nothing of the backup is run."""
-        return check.check_archive(backup, cancellation)
+        return check_archive(backup, cancellation)
 
     def collect_destination(self, target: Target, database: str) -> DestinationFacts:
         """Look at the database a restore would fill, which may not exist."""
