@@ -21,6 +21,8 @@ from dbtui.model.text import format_bytes
 #: What a database takes on disk, as a multiple of what it took when it was dumped, and of its dump as text.
 _DATABASE_MARGIN = 1.1
 _TEXT_MARGIN = 1.6
+#: Where a profile comes from whose name means nothing to another command.
+_TYPED = "command line"
 #: The name under which data is loaded before it replaces a database: it outlives only a run that was killed.
 _UNFINISHED = re.compile(r"(?P<database>.+)__new_[0-9]{8}t[0-9]{6}z_[0-9a-f]{6}(\.[^./]*)?", re.DOTALL)
 
@@ -101,7 +103,7 @@ def plan_restore(
         missing_roles=facts.missing_roles,
         missing_extensions=facts.missing_extensions,
         steps=restore_steps(backup, facts, choice, tables, options.jobs),
-        undo=undo_sentence(backup.engine, choice),
+        undo=undo_sentence(backup.engine, choice, profile.name if profile.origin != _TYPED else "TARGET"),
         warnings=tuple(_warn(backup, contents, facts, choice, tables)),
         refusals=tuple(refusals),
         confirm_name=_name_to_type(backup.engine, choice.final) if choice.replaces else "",

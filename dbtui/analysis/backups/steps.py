@@ -96,8 +96,8 @@ def swap_command(engine: EngineName, live: str, fresh: str, kept: str) -> str:
     return f"copy {live} to {kept}, then {fresh} into {live} through SQLite's backup API"
 
 
-def undo_sentence(engine: EngineName, choice: Destination) -> str:
-    """Return how to go back after a restore, in one sentence."""
+def undo_sentence(engine: EngineName, choice: Destination, target: str = "TARGET") -> str:
+    """Return how to go back after a restore, in one sentence. `target` is a word for --to that means the server."""
     if not choice.swaps:
         return f"nothing that existed is touched; to undo: {_removal(engine, choice.final)}"
     if not choice.replaces:
@@ -108,7 +108,12 @@ def undo_sentence(engine: EngineName, choice: Destination) -> str:
         return f"the old content stays in {choice.keeps_as}; to go back: {join(words)}"
     name, kept = quote_name(engine, choice.final), quote_name(engine, choice.keeps_as)
     if engine is EngineName.MYSQL:
-        return f"the old tables stay in {kept}; to go back rename them into {name} (RENAME TABLE {kept}.t TO {name}.t)"
+        dump = ["mysqldump", "--single-transaction", "--routines", "--events", "--triggers", "--result-file=old.sql"]
+        back = ["dbtui", "backup", "restore", "old.sql", "--to", target, "--into", choice.final, "--replace"]
+        return (
+            f"the old database stays as {kept}, its events switched off; "
+            f"to go back: {join([*dump, choice.keeps_as])} && {join(back)}"
+        )
     aside = quote_name(engine, f"{choice.final[:_SHORT_NAME]}_undone")
     return (
         f"the old database stays as {kept}; to go back: BEGIN; ALTER DATABASE {name} RENAME TO {aside}; "
