@@ -14,6 +14,7 @@ from dbtui.model.text import format_count, format_untrusted
 #: Rows that break a rule of the schema: the application wrote them so, and a copy has to hold them.
 _RULES = re.compile(r"(NULL value in|CHECK constraint failed in|non-\w+ value in|(TEXT|NUMERIC|INT|REAL) value in) ")
 _LINE = 200
+_FIRST_BY_TABLE = (3, 33)
 
 
 def find_damage(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -34,7 +35,10 @@ def find_index_damage(
     A table that needs a module, function or collation which only its application has is passed over.
     """
     found: list[str] = []
-    for number, table in enumerate((each for each in schema.declared if each.kind == "table"), 1):
+    tables = [each for each in schema.declared if each.kind == "table"]
+    if sqlite3.sqlite_version_info < _FIRST_BY_TABLE:
+        tables = [each for each in tables if not each.module][:1]
+    for number, table in enumerate(tables, 1):
         cancellation.check()
         if not table.module:
             try:

@@ -4,7 +4,23 @@ from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = frozenset(
-    "9p afs beegfs ceph cifs fuse.glusterfs fuse.sshfs glusterfs lustre ncpfs nfs nfs4 smb3 smbfs virtiofs".split()
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+        "virtiofs",
+    ]
 )
 
 

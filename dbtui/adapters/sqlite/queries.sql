@@ -79,8 +79,13 @@ PRAGMA wal_checkpoint(TRUNCATE)
 PRAGMA quick_check
 
 -- name: integrity_check_table
+-- since: 3.33
 -- A table with its indexes, entry by entry.
 PRAGMA integrity_check({table})
+
+-- name: integrity_check_table
+-- Older libraries check every table at once, whichever is named.
+PRAGMA integrity_check
 
 -- name: foreign_key_check
 -- Rows whose parent is missing: the application's doing, not damage.
