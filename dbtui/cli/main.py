@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -161,16 +162,24 @@ def _report(arguments: list[str], sentence: str, code: int, error: BaseException
 
 
 def _flushed(code: int) -> int:
-    """Flush stdout now, while a failure can still be reported, and let the interpreter end in peace."""
+    """Flush now, while a failure can still be reported, and let the interpreter end in peace with `code`."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        pass
+        _discard(sys.stdout)
     except OSError as error:
+        _discard(sys.stdout)
         if code == exit_codes.DONE:
-            sys.stderr.write(f"dbtui: standard output cannot be written: {error.strerror}\n")
             code = exit_codes.FAILED
-    else:
-        return code
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with suppress(OSError):
+                sys.stderr.write(f"dbtui: standard output cannot be written: {error.strerror}\n")
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody is there to be told
+        _discard(sys.stderr)
     return code
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: the interpreter would exit with 120 for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
