@@ -188,7 +188,7 @@ def run_ui(settings: "Settings", opened: ConnectionProfile | None) -> int:
     runner = leaving.make_runner(os.environ)
     app = DbtuiApp(runner, settings, opened, terminal.has_few_colours(os.environ))
     watch = terminal.Watch(lambda code: leaving.leave(app, code))
-    with terminal.own_terminal(runner.history.state_dir), watch.watching():
+    with terminal.own_terminal(runner.history.state_dir, lambda: watch.called), watch.watching():
         app.run(mouse=not terminal.is_remote(os.environ))
         leaving.cancel_all(runner, wait_seconds=terminal.GRACE_SECONDS)
     if app.crash:

@@ -138,10 +138,10 @@ def size_bar(fraction: float, width: int) -> Span:
 def hanging_indent(drawn: Line) -> int:
     """Return where the following lines of a broken line begin: after its label, sign or number, else its own blanks."""
     used = 0
-    for span in drawn:
+    for place, span in enumerate(drawn):
         text = span.text
         if text.strip():
-            is_label = text.endswith(" ") and span.width <= _WIDEST_LABEL
+            is_label = text.endswith(" ") and span.width <= _WIDEST_LABEL and place + 1 < len(drawn)
             return used + (span.width if is_label else len(text) - len(text.lstrip()))
         used += span.width
     return 0

@@ -77,8 +77,11 @@ def _open_log(directory: Path) -> int:
 
 
 @contextmanager
-def own_terminal(state_dir: Path) -> Iterator[None]:
-    """Keep everything but the UI off the terminal while the block runs, and give it back as it was."""
+def own_terminal(state_dir: Path, in_haste: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Keep everything but the UI off the terminal while the block runs, and give it back as it was.
+
+    `in_haste` says at the end that there is no time to wait for the terminal's last answers.
+    """
     log = _open_log(state_dir)
     screen = os.dup(2)
     before = termios.tcgetattr(0)
@@ -95,24 +98,24 @@ def own_terminal(state_dir: Path) -> Iterator[None]:
             os.close(log)
             with suppress(OSError, ValueError):
                 drawn.flush()
-            give_back(screen, before)
+            give_back(screen, before, 0.0 if in_haste() else DRAIN_SECONDS)
             os.close(screen)
 
 
-def give_back(screen: int, before: list[object]) -> None:
-    """Drop the answers that the terminal still owes, then restore its settings. No error if it is gone."""
+def give_back(screen: int, before: list[object], seconds: float) -> None:
+    """Drop the answers that come within `seconds`, then restore the terminal's settings. No error if it is gone."""
     with suppress(OSError, termios.error):
         tty.setcbreak(0, termios.TCSANOW)
-        os.write(screen, _RESET.encode() + _ASK_WHAT_IT_IS)
-        _drain(0)
+        os.write(screen, _RESET.encode() + (_ASK_WHAT_IT_IS if seconds else b""))
+        _drain(0, seconds)
         termios.tcflush(0, termios.TCIFLUSH)
     with suppress(OSError, termios.error):
         termios.tcsetattr(0, termios.TCSADRAIN, before)  # type: ignore[arg-type]
 
 
-def _drain(descriptor: int) -> None:
+def _drain(descriptor: int, seconds: float) -> None:
     """Read until the terminal has said what it is: answers come in the order of the questions."""
-    ends = time.monotonic() + DRAIN_SECONDS
+    ends = time.monotonic() + seconds
     seen = b""
     while (left := ends - time.monotonic()) > 0:
         if not select.select([descriptor], [], [], left)[0]:
@@ -147,6 +150,11 @@ class Watch:
         self._exit_code = 0
         self._ended = threading.Event()
         self._before: list[object] | None = None
+
+    @property
+    def called(self) -> bool:
+        """Whether a signal, or the loss of the terminal, ends the program."""
+        return self._exit_code != 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
