@@ -276,9 +276,11 @@ def test_a_login_that_may_become_powerful_is_treated_as_a_superuser(trap: Trap, 
     with (
         empty_database(trap.server, login) as database,
         opened(trap.server.url(database, login, "secret")) as target,
-        pytest.raises(RefusedError, match="this login's power"),
     ):
-        restore(target, backup, database)
+        # Since version 16 CREATEROLE gives nobody such a role, and the server itself stops the program.
+        is_weak = power == "CREATEROLE" and target.info.version_number >= 160000
+        with pytest.raises(DbtuiError, match=r"pg_execute_server_program" if is_weak else "this login's power"):
+            restore(target, backup, database)
     trap.assert_untouched()
     trap.server.execute(f'DROP ROLE "{login}"')
 

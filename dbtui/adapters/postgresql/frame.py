@@ -38,8 +38,8 @@ class DumpFrame:
         elif not problem:
             if self._complete or self._unrestricted:
                 problem = "statements follow after the end of the dump"
-            words = head_words(statement.text, 2)
-            self._created_database |= words == ("CREATE", "DATABASE")
+            if statement.text[:6].upper() == b"CREATE":
+                self._created_database |= head_words(statement.text, 2) == ("CREATE", "DATABASE")
         self._statements += 1
         return f"{self._name}:{statement.line}: {problem}" if problem else ""
 

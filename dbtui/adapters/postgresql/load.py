@@ -1,8 +1,8 @@
 """Loads a backup into an empty database, in the way that fits its format."""
 
-import time
 from pathlib import Path
 
+from dbtui.adapters.postgresql.analyze import analyze
 from dbtui.adapters.postgresql.check import recognise
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.load_archive import load_archive
@@ -11,7 +11,7 @@ from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
 from dbtui.adapters.postgresql.selection import select_tables
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, LoadRequest
-from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted, Warned
+from dbtui.model.events import CommandRan, Progressed, Routine, Warned
 
 
 def load(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
@@ -27,7 +27,7 @@ def load(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
         yield from _load_plain(target, request)
     else:
         yield from load_archive(target, request)
-    yield from _analyze(target, request)
+    yield from analyze(target, request.database, request.jobs)
 
 
 def _load_plain(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
@@ -61,16 +61,3 @@ def _refuse(target: PostgresqlTarget, index: PlainIndex, name: str) -> None:
     grave = [risk for risk in index.risks if not risk.skippable]
     if grave and target.collect_one("collect_login_power").is_powerful:
         raise refusal(f"{name}:{grave[0].line}", grave[0].reason)
-
-
-def _analyze(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
-    """Let the planner know the data; a freshly loaded database has no statistics."""
-    began = time.monotonic()
-    yield StepStarted("analyze", request.database)
-    yield CommandRan("ANALYZE")
-    connection = target.connect(request.database, autocommit=True)
-    try:
-        target.rows("ANALYZE", None, connection)
-    finally:
-        connection.close()
-    yield StepFinished("analyze", time.monotonic() - began)

@@ -18,7 +18,7 @@ from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.failures import translate
 from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.load_code import LoadCode
-from dbtui.adapters.postgresql.objects import DumpedObject, parse_object
+from dbtui.adapters.postgresql.objects import DumpedObject, Name, parse_object
 from dbtui.adapters.postgresql.plain import PlainIndex
 from dbtui.adapters.postgresql.selection import Selection
 from dbtui.adapters.postgresql.sql_lexer import CHUNK_BYTES, Lexer, Statement
@@ -31,6 +31,7 @@ from dbtui.model.events import Event, Progressed, Routine, Warned
 from dbtui.model.text import format_untrusted
 
 PIECE_SECONDS = 0.4
+_BATCH_BYTES = 1 << 16
 _ABSENT = frozenset(
     {codes.UNDEFINED_TABLE, codes.UNDEFINED_OBJECT, codes.UNDEFINED_FUNCTION, codes.UNDEFINED_COLUMN,
      codes.INVALID_SCHEMA_NAME, codes.DEPENDENT_OBJECTS_STILL_EXIST}
@@ -44,6 +45,8 @@ _BEARABLE: dict[str, frozenset[str]] = {
     "LANGUAGE": frozenset({codes.DUPLICATE_OBJECT}),
     "SET": frozenset({codes.UNDEFINED_OBJECT, codes.INVALID_PARAMETER_VALUE}),
 }
+_CREATE_TABLE = re.compile(rb"CREATE\s+(?:UNLOGGED\s+)?TABLE\b", re.IGNORECASE)
+_PARTITIONED = re.compile(rb"\bPARTITION\s+BY\b", re.IGNORECASE)
 _COPY_LINE = re.compile(r"^COPY .*?, line (\d+)", re.DOTALL)
 
 
@@ -86,6 +89,39 @@ class CopyFeed:
         return data
 
 
+class InsertBatch:
+    """INSERTs sent many at a time. When one fails they are run one by one by `run_one`, which names the culprit."""
+
+    def __init__(self, run_one: Callable[[Cursor, Statement], None]) -> None:
+        self._run_one = run_one
+        self._statements: list[Statement] = []
+        self._bytes = 0
+
+    def take(self, cursor: Cursor, statement: Statement) -> None:
+        """Add one; send them when there are enough."""
+        self._statements.append(statement)
+        self._bytes += len(statement.text)
+        if self._bytes >= _BATCH_BYTES:
+            self.flush(cursor)
+
+    def flush(self, cursor: Cursor) -> None:
+        """Send what waits."""
+        statements, self._statements, self._bytes = self._statements, [], 0
+        if len(statements) < 2:
+            for statement in statements:
+                self._run_one(cursor, statement)
+            return
+        texts = [b"SAVEPOINT dbtui", *(statement.text for statement in statements), b"RELEASE SAVEPOINT dbtui"]
+        try:
+            cursor.execute(b";\n".join(texts))
+        except psycopg2.DatabaseError:
+            if cursor.connection.closed:
+                raise
+            cursor.execute("ROLLBACK TO SAVEPOINT dbtui")
+            for statement in statements:
+                self._run_one(cursor, statement)
+
+
 class PlainLoader:
     """One load. `selection` says which statements to run, None for all. Event triggers are created last."""
 
@@ -98,10 +134,13 @@ class PlainLoader:
         self._selection = selection
         self._path = Path(request.backup.data_path)
         self._connection = target.connect(request.database)
+        self._connection.set_session(isolation_level="READ COMMITTED")  # which COPY FREEZE needs
+        self._own_tables: set[Name] = set()  # created in this very transaction
         self._code = LoadCode() if target.collect_one("collect_login_power").is_powerful else None
         self._roles = {row.role_name for row in target.collect("collect_role_names")}
         self._deferred: list[tuple[Statement, DumpedObject]] = []
         self._warnings: list[str] = []
+        self._inserts = InsertBatch(lambda cursor, statement: self._execute(cursor, statement, "INSERT"))
 
     def run(self) -> Routine[None]:
         """Load everything and commit. Raises ServerError, ConnectError, DamagedBackupError, RefusedError, Cancelled."""
@@ -111,8 +150,9 @@ class PlainLoader:
     def load(self, stream: BinaryIO, check: Callable[[], None] = lambda: None) -> Routine[None]:
         """The same from a stream of SQL; `check` raises when what writes the stream failed."""
         try:
-            yield from self._load(Lexer(stream, self._path.name), check)
-            self._connection.commit()
+            with self._target.translating(self._path.name):
+                yield from self._load(Lexer(stream, self._path.name), check)
+                self._connection.commit()
         finally:
             self._connection.close()
 
@@ -130,6 +170,7 @@ class PlainLoader:
                     self._target.cancellation.check()
                     yield from self._report(lexer, "")
                     next_tick = time.monotonic() + PIECE_SECONDS
+            self._inserts.flush(cursor)
             check()
             for problem in frame.close(lexer.trailing_comments):
                 raise DamagedBackupError(problem, "nothing was changed; restore another backup")
@@ -155,13 +196,16 @@ class PlainLoader:
             return
         if self._selection is not None and not self._is_chosen(statement, verdict, self._selection):
             return
+        if verdict.kind == "INSERT":
+            self._inserts.take(cursor, statement)
+            return
+        self._inserts.flush(cursor)
         if statement.has_data:
             yield from self._copy(cursor, lexer, statement)
             return
-        if verdict.kind == "INSERT":
-            self._execute(cursor, statement, verdict.kind)
-            return
         about = parse_object(statement.text, verdict.kind)
+        if _CREATE_TABLE.match(statement.text) and not _PARTITIONED.search(statement.text):
+            self._own_tables.add(about.key)
         if about.kind == "STATISTICS DATA" or (self._request.skip_owners and self._is_about_roles(statement, about)):
             return  # statistics are gathered afresh
         if about.kind == "EVENT TRIGGER" and verdict.action is Action.RUN:
@@ -228,10 +272,12 @@ class PlainLoader:
         feed = CopyFeed(lexer.copy_chunks())
         about = parse_object(statement.text, "COPY")
         shown = self._show(about)
+        # Nobody saw the table before the rows: they need no freezing later, and no look whether they are there.
+        text = statement.text + (b" WITH (FREEZE)" if about.key in self._own_tables else b"")
         while not feed.exhausted:
             lines_before = lexer.data_lines - feed.begin_piece()
             try:
-                cursor.copy_expert(statement.text, feed, CHUNK_BYTES)
+                cursor.copy_expert(text, feed, CHUNK_BYTES)
             except psycopg2.Error as error:
                 if feed.error is not None:
                     raise feed.error from None

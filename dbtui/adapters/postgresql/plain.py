@@ -98,6 +98,7 @@ class PlainScan:
         self._frame = DumpFrame(name)
         self._code = LoadCode()
         self._last_line = 1
+        self._inserted: dict[bytes, TableRows] = {}  # by the table as INSERT writes it
 
     def run(self, cancellation: Cancellation) -> Generator[int, None, PlainIndex]:
         """Read everything; yields the raw bytes so far at most five times a second. Raises Cancelled, StorageError."""
@@ -173,13 +174,13 @@ class PlainScan:
 
     def _count_insert(self, statement: Statement) -> None:
         found = INSERT_OF_VALUES.fullmatch(statement.text)
-        tokens = parse_tokens(found["table"]) if found else []
-        names = [token.body for token in tokens if token.kind in ("word", "name")]
-        key = (names[0] if len(names) > 1 else b"", names[-1] if names else b"")
-        columns = (
-            tuple(token.body for token in parse_tokens(found["columns"] or b"") if token.text != b",") if found else ()
-        )
-        known = self.index.data.setdefault(key, TableRows(statement.offset, statement.line, columns, is_copy=False))
+        table = found["table"] if found else b""
+        known = self._inserted.get(table)
+        if known is None:
+            key = parse_object(statement.text, "INSERT").key
+            columns = listed_names(found["columns"] if found else None)
+            known = TableRows(statement.offset, statement.line, columns, is_copy=False)
+            known = self._inserted[table] = self.index.data.setdefault(key, known)
         # Several rows in one INSERT are counted by what stands between them.
         new = 1 if statement.text.count(b"),") == 0 else count_insert_rows(statement.text)
         known.rows = (known.rows or 0) + new
