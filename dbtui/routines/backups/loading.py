@@ -14,8 +14,8 @@ from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine, StepFinished, StepStarted
 from dbtui.routines.context import RoutineContext
 
-#: "there is such a database already", by SQLSTATE and by MySQL's number: then it is not ours to drop.
-_EXISTS_CODES = ("42P04", "1007")
+#: "there is such a database already", by SQLSTATE, MySQL number or errno name: then it is not ours to drop.
+_EXISTS_CODES = ("42P04", "1007", "EEXIST")
 
 
 @dataclass
