@@ -137,5 +137,8 @@ def _set_words(target: MysqlTarget, connection: MysqlConnection, charset: str, c
 
 
 def _encode(sql: str, charset: str) -> bytes:
-    encoding = charset_by_name(charset).encoding or "utf-8"
-    return sql.encode(encoding, "surrogateescape")
+    """Return the words in the character set they were written in. Raises ServerError."""
+    try:
+        return sql.encode(charset_by_name(charset).encoding or "utf-8", "surrogateescape")
+    except (LookupError, UnicodeEncodeError) as error:
+        raise ServerError(f"a definition cannot be written in the character set {show_name(charset)}") from error

@@ -1,6 +1,8 @@
 """Making a dump with mariadb-dump or mysqldump, whose rows are counted exactly while they stream by."""
 
+import contextlib
 import errno
+import fcntl
 import os
 import shlex
 import time
@@ -120,6 +122,8 @@ def _run(
     target: MysqlTarget, request: DumpRequest, argv: Sequence[str], counter: RowCounter
 ) -> Generator[Progressed, None, WrittenFile]:
     reader, writer = os.pipe2(os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # a user may have used up what pipes may take
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
     try:
         with DumpSession(target) as session:
             try:

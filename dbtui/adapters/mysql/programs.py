@@ -55,10 +55,6 @@ def judge_routine(kind: str, cursor: Cursor) -> str:
     cursor.skip("IF", "NOT", "EXISTS")
     name = cursor.own_name()
     ahead = cursor.peek()
-    if (
-        kind != "PACKAGE"
-        and (ahead is None or not ahead.is_sign("("))
-        and (kind == "FUNCTION" or cursor.has_word("SONAME"))
-    ):
+    if (ahead is None or not ahead.is_sign("(")) and cursor.has_word("SONAME"):
         raise Refusal(f"function {show_name(name)} comes from a program library of the server")
     return name

@@ -11,6 +11,10 @@ from pymysql.cursors import DictCursor
 from dbtui.adapters.mysql.failures import translate_connect
 from dbtui.adapters.mysql.options import MysqlOptions
 
+#: Our connections wait while a tool or another connection works, which may take days.
+_IDLE_SECONDS = 7 * 86400
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 8))
+
 if TYPE_CHECKING:
     MysqlConnection = Connection[DictCursor]
 else:
@@ -38,6 +42,7 @@ def open_connection(options: MysqlOptions, database: str) -> MysqlConnection:
             autocommit=True,
             local_infile=False,
             program_name="dbtui",
+            init_command=f"SET SESSION wait_timeout = {_IDLE_SECONDS}",
             cursorclass=DictCursor,
             defer_connect=True,
             **_tls_arguments(options),
@@ -47,7 +52,18 @@ def open_connection(options: MysqlOptions, database: str) -> MysqlConnection:
         raise translate_connect(error, options) from None  # its frames hold the password
     # The greeting was awaited with a limit; statements may take as long as they need.
     made._read_timeout = None  # type: ignore[attr-defined]
+    _keep_alive(made)
     return made
+
+
+def _keep_alive(made: MysqlConnection) -> None:
+    """Have the kernel send something now and then: firewalls forget connections that wait for a long statement."""
+    wire = getattr(made, "_sock", None)
+    if wire is None or wire.family == socket.AF_UNIX:
+        return
+    for option, seconds in _KEEP_ALIVE:
+        if hasattr(socket, option):
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
 
 
 def _connect(made: MysqlConnection, options: MysqlOptions) -> None:
