@@ -4,18 +4,19 @@ Each payload leaves a trace when it is run: a file, a row, a user, a setting. Ev
 statement, by the check and, on its own, by the loader.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import check, load
+from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.demo.servers import MariaDB
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupContents, LoadRequest
 from dbtui.model.connections import EngineName
-from tests.adapters.mysql_targets import drain, open_mysql, stored_dump
+from tests.adapters.mysql_targets import drain, profile_of, stored_dump
 from tests.fix_servers import unique_name
 
 HEAD = (
@@ -148,69 +149,73 @@ PAYLOADS: dict[str, str] = {
 }
 
 
-@pytest.fixture
-def victim(mariadb_server: MariaDB) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def watcher(mariadb_server: MariaDB) -> Iterator[MysqlTarget]:
+    """A login of root that looks on."""
+    target = MysqlTarget(*profile_of(mariadb_server.url("")), Cancellation(), {})
+    yield target
+    target.close()
+
+
+@pytest.fixture(scope="module")
+def victim(watcher: MysqlTarget) -> Iterator[str]:
+    """A database that nothing may touch; since nothing does, it serves for all payloads."""
     name = unique_name("victim")
-    mariadb_server.execute(f"CREATE DATABASE `{name}`")
-    mariadb_server.execute(f"CREATE TABLE `{name}`.`v` (a int)")
-    mariadb_server.execute(f"CREATE SEQUENCE `{name}`.`s`")
-    mariadb_server.execute(f"INSERT INTO `{name}`.`v` VALUES (1)")
+    for sql in (
+        f"CREATE DATABASE `{name}`",
+        f"CREATE TABLE `{name}`.`v` (a int)",
+        f"CREATE SEQUENCE `{name}`.`s`",
+        f"INSERT INTO `{name}`.`v` VALUES (1)",
+    ):
+        watcher.rows(sql)
     yield name
-    mariadb_server.execute(f"DROP DATABASE `{name}`")
+    watcher.rows(f"DROP DATABASE `{name}`")
 
 
 @pytest.fixture
-def surroundings(mariadb_server: MariaDB, victim: str) -> Callable[[], object]:
+def target(watcher: MysqlTarget) -> Iterator[MysqlTarget]:
+    """The login that restores. Its database is empty before each payload."""
+    watcher.rows("CREATE OR REPLACE DATABASE `hostile`")
+    yield watcher
+    watcher.rows("DROP DATABASE `hostile`")
+
+
+def surroundings(watcher: MysqlTarget, victim: str) -> list[object]:
     """What a dump must not change."""
-
-    def look() -> object:
-        return (
-            mariadb_server.execute(f"SELECT * FROM `{victim}`.`v`"),
-            mariadb_server.execute(f"SELECT next_not_cached_value FROM `{victim}`.`s`"),
-            mariadb_server.execute(
-                "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema = %s",
-                [victim],
-            ),
-            mariadb_server.execute("SELECT default_character_set_name FROM information_schema.schemata "
-                                   "WHERE schema_name = %s", [victim]),
-            mariadb_server.execute("SELECT user, host FROM mysql.user ORDER BY 1, 2"),
-            mariadb_server.execute("SELECT @@global.max_connections"),
-            mariadb_server.execute("SELECT name FROM mysql.func"),
-            mariadb_server.execute("SELECT server_name FROM mysql.servers"),
-        )  # fmt: skip
-
-    return look
+    return [
+        watcher.rows(sql, {"victim": victim})
+        for sql in (
+            f"SELECT * FROM `{victim}`.`v`",
+            f"SELECT next_not_cached_value FROM `{victim}`.`s`",
+            "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %(victim)s ORDER BY 1",
+            "SELECT default_character_set_name FROM information_schema.schemata WHERE schema_name = %(victim)s",
+            "SELECT user, host FROM mysql.user ORDER BY 1, 2",
+            "SELECT @@global.max_connections, (SELECT COUNT(*) FROM mysql.func), (SELECT COUNT(*) FROM mysql.servers)",
+        )
+    ]
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_hostile_dump_is_refused_and_leaves_no_trace(
-    name: str,
-    mariadb_server: MariaDB,
-    mariadb_database: str,
-    victim: str,
-    surroundings: Callable[[], object],
-    tmp_path: Path,
+    name: str, mariadb_server: MariaDB, target: MysqlTarget, victim: str, tmp_path: Path
 ) -> None:
     # A directory that the server's account may write to, so that a file could really appear.
     canary = mariadb_server.home / unique_name("canary")
-    words = {"{canary}": str(canary), "{victim}": victim, "{user}": "intruder"}
     text = PAYLOADS[name]
-    for word, value in words.items():
+    for word, value in {"{canary}": str(canary), "{victim}": victim, "{user}": "intruder"}.items():
         text = text.replace(word, value)
     backup = stored_dump(tmp_path / "hostile.sql", HEAD + text + TAIL)
-    before = surroundings()
+    before = surroundings(target, victim)
 
     problems = drain(check.check_archive(backup, Cancellation()))
     assert problems, "the check found nothing"
     assert "hostile.sql" in problems[0]
 
-    target = open_mysql(mariadb_database)
-    request = LoadRequest(backup=backup, contents=BackupContents(engine=EngineName.MYSQL), database=target.database)
+    request = LoadRequest(backup=backup, contents=BackupContents(engine=EngineName.MYSQL), database="hostile")
     with pytest.raises(DamagedBackupError) as refused:
         drain(load.load(target, request))
-    target.close()
     assert "\n" not in str(refused.value)
-    assert surroundings() == before
+    assert surroundings(target, victim) == before
     assert not canary.exists()
 
 

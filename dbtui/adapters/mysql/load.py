@@ -191,7 +191,7 @@ def _warn(loading: _Loading) -> Iterator[Warned]:
         more = len(loading.events) - 3
         yield Warned(
             f"{len(loading.events)} events are switched off in {show_name(database)}, so that a copy does not act on "
-            f"its own; to switch them on: {shown}{f'; and {more} more' if more > 0 else ''}"
+            f"its own; a swap switches them on again, otherwise run: {shown}{f'; and {more} more' if more > 0 else ''}"
         )
     if loading.without_definer:
         yield Warned(
