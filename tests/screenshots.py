@@ -55,7 +55,7 @@ async def _walk(camera: Camera) -> None:
     await camera.press("b")
     await walker.push()
     await walker.wait_for_job(1)
-    await camera.press("g", "V")
+    await camera.press("g", "V", "y")
     await walker.wait_for_job(2)
     await walker.wait_to_see("● restored")
     await camera.take("backups")

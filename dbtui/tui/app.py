@@ -85,8 +85,8 @@ class DbtuiApp(GlobalActions, Orders, FrugalApp, inherit_bindings=False):
         if self.opened is not None:
             self.backups_pane.open_target(self.opened)
         self.show_pane(self.active)
-        for text in self.settings.warnings:
-            self.say(text, Tone.WARNING)
+        if self.settings.warnings:
+            self.say("; ".join(self.settings.warnings), Tone.WARNING)
         self.set_interval(AGE_SECONDS, self.tick)
         self.app_resume_signal.subscribe(self, lambda _app: self.redraw())
 
@@ -134,7 +134,8 @@ class DbtuiApp(GlobalActions, Orders, FrugalApp, inherit_bindings=False):
         table = self.pane.focused_table
         words = table.view.filter if table else ""
         found = self.pane.situation(replace(base, listing=table is not None, filtered=bool(words)))
-        return replace(found, crumbs=(*found.crumbs, f"/{words}")) if words else found
+        scopes = (*found.scopes[:-1], "pane", "global")
+        return replace(found, scopes=scopes, crumbs=(*found.crumbs, f"/{words}") if words else found.crumbs)
 
     def show_frame(self) -> None:
         """Draw what header, pane bar, strip and footer say now; what did not change is not sent."""

@@ -121,7 +121,11 @@ class GlobalActions:
         """Ask, then cancel the oldest running job."""
         running = self._app.runner.running
         if running:
-            ask_in_background(self._app.pane, "cancel dialog", self._cancel, running[0])
+            self.ask_to_cancel(running[0])
+
+    def ask_to_cancel(self, job: Job[Any]) -> None:
+        """Ask, then cancel a job."""
+        ask_in_background(self._app.pane, "cancel dialog", self._cancel, job)
 
     async def _cancel(self, job: Job[Any]) -> None:
         text = [line(job_title(job)), line(dim("What it has done so far is undone; nothing that existed is touched."))]

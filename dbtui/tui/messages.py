@@ -48,6 +48,14 @@ class JobWanted(Message):
         self.request = request
 
 
+class CancelWanted(Message):
+    """Somebody wants a job cancelled; it is asked whether that is meant."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        super().__init__()
+        self.job = job
+
+
 class JobChanged(Message):
     """A job has news. Progress messages may replace one another."""
 

@@ -6,6 +6,7 @@ from dbtui.jobs import Job, JobRequest
 from dbtui.tui.announcing import announcement
 from dbtui.tui.messages import (
     Announced,
+    CancelWanted,
     JobChanged,
     JobEnded,
     JobWanted,
@@ -51,6 +52,10 @@ class Orders:
     def on_job_wanted(self, message: JobWanted) -> None:
         """Run it."""
         self.start_job(message.request)
+
+    def on_cancel_wanted(self, message: CancelWanted) -> None:
+        """Ask first."""
+        self._app.ask_to_cancel(message.job)
 
     def on_job_changed(self, _message: JobChanged) -> None:
         """Show how far jobs are."""

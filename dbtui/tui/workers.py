@@ -7,9 +7,9 @@ executor, so that leaving never waits for a server that does not answer.
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from functools import partial
 from typing import Any, TypeVar, cast
 
+from textual.css.query import NoMatches
 from textual.dom import DOMNode
 
 from dbtui.jobs import Job, JobRequest, JobRunner
@@ -117,5 +117,12 @@ def run_in_background(
 
     `name` is all that is told of it: by itself Textual would describe a worker by its arguments, secrets included.
     """
-    coroutine = cast(Any, partial(work, *arguments))
-    node.run_worker(coroutine, name, group=group or "default", description=name, exclusive=bool(group))
+
+    async def working() -> None:
+        try:
+            await work(*arguments)
+        except NoMatches:
+            if node.app.is_running:  # else the screen is being taken apart, and nobody will see the result
+                raise
+
+    node.run_worker(cast(Any, working), name, group=group or "default", description=name, exclusive=bool(group))

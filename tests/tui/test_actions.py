@@ -15,6 +15,7 @@ from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
+from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.footer import show_footer
 from dbtui.tui.widgets.table import Table
@@ -22,16 +23,17 @@ from tests.tui.world import ENTRIES, entry
 
 #: Scopes whose keys work at the same time.
 TOGETHER = (
-    ("connections", "table", "global"),
-    ("history", "backups", "table", "global"),
-    ("contents", "backups", "table", "global"),
+    ("connections", "table", "pane", "global"),
+    ("history", "backups", "table", "pane", "global"),
+    ("contents", "backups", "table", "pane", "global"),
     ("jobs", "table", "global"),
-    ("jobs", "text", "global"),
+    ("jobs", "text", "pane", "global"),
     ("backups", "text", "global"),
     ("dialog", "plan"),
 )
 OWNERS = {
     "global": DbtuiApp,
+    "pane": Pane,
     "connections": ConnectionsPane,
     "history": BackupsPane,
     "contents": BackupsPane,

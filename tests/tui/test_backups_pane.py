@@ -245,6 +245,8 @@ async def test_verify_shows_progress_and_the_rest_stays_usable(world: World) -> 
         await wait_to_see(pilot, "● erp-20261121T150000Z is good")
         assert not app.query_one("#strip").display
         await pilot.press("g", "V")
+        await wait_to_see(pilot, "Verify by restoring?", "into a scratch database on erp")
+        await pilot.press("y")
         await wait_to_see(pilot, "was restored and")
         assert world.done == [("verify", "erp-20261121T150000Z", ""), ("verify", "erp-20261122T150000Z", "erp")]
 

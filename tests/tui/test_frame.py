@@ -307,7 +307,7 @@ async def test_a_job_is_cancelled_in_its_pane(world: World) -> None:
         await wait_to_see(pilot, "● restored")
         await pilot.press("v", "3")
         await wait_to_see(pilot, "● running")
-        await pilot.press("X")
+        await pilot.press("X", "y")
         await wait_to_see(pilot, "▲ cancelled")
         await pilot.press("enter")
         await wait_to_see(pilot, "▌dump", "erp-20261122T150000Z")

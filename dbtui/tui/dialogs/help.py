@@ -19,6 +19,7 @@ _TITLES = {
     "contents": "Inside a backup",
     "backups": "Backups",
     "jobs": "Jobs",
+    "pane": "In a pane",
     "global": "Everywhere",
     "table": "Moving in a list",
     "text": "Moving in a text",

@@ -1,7 +1,8 @@
 """Pane 2: the history of backups; inside one, its tables; inside a table, its definition and first rows."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,14 +16,15 @@ from textual.containers import Horizontal, Vertical
 from dbtui.analysis.backups import assess_shrinking
 from dbtui.jobs import Job, JobRequest, JobRunner
 from dbtui.model.backups import BackupContents, BackupEntry, BackupTable, EntryKind, TableName
-from dbtui.model.connections import ConnectionProfile
+from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.jobs import JobOutcome
 from dbtui.tui import requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, dim, line, strong
 from dbtui.tui.dialogs.backup import BackupDialog
-from dbtui.tui.dialogs.dialog import ask, ask_in_background
+from dbtui.tui.dialogs.dialog import Confirm, ask, ask_in_background
+from dbtui.tui.dialogs.plan_lines import fact
 from dbtui.tui.dialogs.planned import error_lines
 from dbtui.tui.dialogs.restore import RestoreDialog
 from dbtui.tui.dialogs.typed_names import TypeToConfirm
@@ -210,7 +212,7 @@ class BackupsPane(Pane):
         self.post_message(SituationChanged())
 
     async def _read(self, entry: BackupEntry) -> None:
-        outcome = await outcome_of(self._runner, requests.contents(entry))
+        outcome = await self._reading(requests.contents(entry), self._say_reading)
         if self.entry is None or self.entry.backup_id != entry.backup_id:
             return
         if outcome.result is None:
@@ -279,9 +281,22 @@ class BackupsPane(Pane):
         run_in_background(self, "read a table", reading, group="table")
 
     async def _show_read(self, request: JobRequest[Any], show: Any) -> None:
-        outcome = await outcome_of(self._runner, request)
+        panel = self.query_one("#table-text", TextPanel)
+        outcome = await self._reading(request, lambda text: panel.show_text([line(dim(text))]))
         lines: Sequence[Line] = error_lines(outcome.error) if outcome.result is None else show(outcome.result)
-        self.query_one("#table-text", TextPanel).show_text(lines, wraps=False)
+        panel.show_text(lines, wraps=False)
+
+    async def _reading(self, request: JobRequest[Any], say: Callable[[str], object]) -> JobOutcome[Any]:
+        """Wait for something that is read from a backup; meanwhile say how long it has taken."""
+        began = time.monotonic()
+        timer = self.set_interval(1.0, lambda: say(f"Reading the backup … {time.monotonic() - began:.0f} s, esc stops"))
+        try:
+            return await outcome_of(self._runner, request)
+        finally:
+            timer.stop()
+
+    def _say_reading(self, text: str) -> None:
+        self.contents_table.show_rows((), [line(dim(f" {text}"))])
 
     def act_tick(self) -> None:
         """Tick what is under the cursor, or all of its schema, and go on to the next line."""
@@ -319,6 +334,7 @@ class BackupsPane(Pane):
     def back(self) -> bool:
         """From a table to the backup, from the backup to the list."""
         if self.has_class("-reading"):
+            self.workers.cancel_group(self, "table")
             self.set_class(False, "-reading")
             self.focus_content()
             self._show_overview()
@@ -331,6 +347,7 @@ class BackupsPane(Pane):
         return True
 
     def _leave(self) -> None:
+        self.workers.cancel_group(self, "contents")
         self.entry = self.contents = None
         self.ticked = frozenset()
         self._show_level()
@@ -396,14 +413,25 @@ class BackupsPane(Pane):
             self.post_message(JobWanted(requests.verify(self.selected, None)))
 
     def act_prove(self) -> None:
-        """Check the backup by restoring it into a scratch database of a server of its kind."""
+        """Ask, then check the backup by restoring it into a scratch database of a server of its kind."""
         entry = self.selected
         if entry is None:
             return
         usable = [p for p in self._profiles if p.engine is entry.engine and not p.read_only]
         opened = [profile for profile in usable if profile == self.opened]
         chosen = [*opened, *(profile for profile in usable if profile.name == entry.profile), *usable]
-        self.post_message(JobWanted(requests.verify(entry, chosen[0])))
+        ask_in_background(self, "prove dialog", self._prove, entry, chosen[0])
+
+    async def _prove(self, entry: BackupEntry, profile: ConnectionProfile) -> None:
+        text = [
+            line("Restores ", strong(entry.backup_id), " into a scratch database on ", strong(profile.name), ","),
+            line("compares every row count with the manifest, and drops the scratch database."),
+            fact("server", profile.url),
+        ]
+        production = profile.environment is Environment.PRODUCTION
+        question = Confirm("Verify by restoring?", text, "Verify", "Cancel", production=production)
+        if await ask(self, question):
+            self.post_message(JobWanted(requests.verify(entry, profile)))
 
     def act_delete(self) -> None:
         """Ask for the backup's name, then delete it."""

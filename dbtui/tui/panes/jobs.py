@@ -20,12 +20,13 @@ from dbtui.tui.ages import format_age, format_time, parse_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact
 from dbtui.tui.focusing import focus_now
+from dbtui.tui.messages import CancelWanted
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.jobs_strip import format_amount, short_routine, what_text
 from dbtui.tui.widgets.rows import Column
 from dbtui.tui.widgets.table import Table
-from dbtui.tui.workers import outcome_of, request_cancel, run_in_background
+from dbtui.tui.workers import outcome_of, run_in_background
 
 _SIGNS = {
     JobState.QUEUED: Span("○ waits", Tone.DIM),
@@ -229,7 +230,7 @@ class JobsPane(Pane):
         """Cancel the run under the cursor."""
         run = self.table.cursor_row
         if run is not None and run.job is not None:
-            request_cancel(run.job)
+            self.post_message(CancelWanted(run.job))
 
 
 def _identity(run: Run) -> tuple[str, str, str]:

@@ -2,12 +2,15 @@
 
 from typing import Any, ClassVar
 
+from textual.binding import BindingType
 from textual.containers import Container
+from textual.widget import Widget
 
 from dbtui.jobs import Job
 from dbtui.model.jobs import JobOutcome
-from dbtui.tui.actions import Situation
+from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.cells import Tone
+from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import Announced, SituationChanged
 from dbtui.tui.widgets.table import Table
 
@@ -16,6 +19,7 @@ class Pane(Container):
     """One numbered pane. Its widget id is its name."""
 
     TITLE: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("pane")
 
     def situation(self, base: Situation) -> Situation:
         """Return `base` with what this pane knows."""
@@ -33,6 +37,13 @@ class Pane(Container):
 
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """A job of any pane has ended."""
+
+    def act_other(self) -> None:
+        """Go from the list to the detail, or back."""
+        sides = [node for node in self.query("*") if isinstance(node, Widget) and node.focusable and is_shown(node)]
+        focused = self.screen.focused
+        if sides:
+            focus_now(sides[(sides.index(focused) + 1) % len(sides)] if focused in sides else sides[0])
 
     def tick(self) -> None:
         """A minute may have passed: ages may read differently."""
