@@ -16,7 +16,7 @@ from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, parse_object
 from dbtui.adapters.postgresql.plain import MOST_PROBLEMS, PlainIndex, PlainItem, RiskAt, dump_encoding
 from dbtui.adapters.postgresql.sql_lexer import Lexer, Statement
-from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES, Action, assess_statement
+from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES, LEFT_OUT, Action, assess_statement
 from dbtui.adapters.streams import storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, StoredBackup
@@ -78,6 +78,8 @@ class _Judge:
             return "it belongs to no section of a restore"
         if entry.kind in _OF_DATABASE or entry.tag.startswith(b"DATABASE "):
             self.index.left_out_ids.add(entry.dump_id)
+            if entry.kind == b"SUBSCRIPTION":
+                self.index.left_out.append(f"{self._name}: {entry.describe()} is left out: {LEFT_OUT['SUBSCRIPTION']}")
             return ""
         if entry.kind == b"BLOB METADATA":
             return "" if entry.definition.replace(b"\n", b"").isdigit() else "its list of large objects is not a list"
@@ -93,9 +95,9 @@ class _Judge:
                 return "a psql command or data stands in its definition"
             if verdict.action is Action.REFUSE:
                 return verdict.reason
-            if verdict.action is Action.LEAVE_OUT or (verdict.action is Action.TRY and verdict.kind != "TABLE"):
-                if verdict.kind == "TRANSACTION" or verdict.action is Action.TRY:
-                    return f"a {verdict.kind.lower()} statement has no place in its definition"
+            if verdict.kind == "TRANSACTION" or verdict.action is Action.TRY:
+                return f"a {verdict.kind.lower()} statement has no place in its definition"
+            if verdict.action is Action.LEAVE_OUT:
                 self.index.left_out_ids.add(entry.dump_id)
                 continue
             self._note(entry, statement, verdict.kind)

@@ -3,7 +3,6 @@
 What it restores is always a list of entries made here, of statements that were judged one by one.
 """
 
-import os
 import re
 import subprocess
 from collections.abc import Generator
@@ -47,7 +46,7 @@ def load_archive(target: PostgresqlTarget, request: LoadRequest) -> Routine[None
     for remark in index.left_out:
         yield Warned(remark)
     entries = yield from _choose_entries(target, request, index, is_powerful)
-    jobs = max(1, min(request.jobs, _MOST_JOBS, os.cpu_count() or 1))
+    jobs = max(1, min(request.jobs, _MOST_JOBS))
     needed = _NEEDED_TOOLS.get(index.archive.version[:2], 0)
     if target.find_tool("pg_restore").major >= needed:
         for part in _parts(entries, jobs):

@@ -44,7 +44,7 @@ _KINDS = (
 _OBJECT_KINDS = tuple(tuple(kind.split()) for kind in _KINDS.split(", "))
 #: Words between the verb and the kind that change nothing here.
 _FILLERS = frozenset({"OR", "REPLACE", "UNLOGGED", "UNIQUE", "TRUSTED", "PROCEDURAL", "RECURSIVE"})
-_LEFT_OUT = {
+LEFT_OUT = {
     "DATABASE": "the database exists already",
     "SUBSCRIPTION": "a restored copy must not take over a subscription",
 }
@@ -303,8 +303,8 @@ def _by_kind(verb: str, kind: str, words: tuple[str, ...]) -> Verdict:
     first = words[0] if words else ""
     if kind:
         return Verdict(Action.RUN, kind)
-    if first in _LEFT_OUT:
-        return Verdict(Action.LEAVE_OUT, first, _LEFT_OUT[first])
+    if first in LEFT_OUT:
+        return Verdict(Action.LEAVE_OUT, first, LEFT_OUT[first])
     if first in _FORBIDDEN:
         return Verdict(Action.REFUSE, first, f"{verb} {first} {_FORBIDDEN[first]}; pg_dump never writes it")
     return Verdict(Action.REFUSE, first, f"{verb} {format_untrusted(first, 30)} is not a statement that pg_dump writes")
