@@ -29,6 +29,8 @@ DATA_FILE = re.compile(r"\d+\.dat")
 LARGE_OBJECT_LISTS = re.compile(r"blobs(?:_\d+)?\.toc")
 _PACKED = {"": CompressionKind.NONE, ".gz": CompressionKind.GZIP, ".zst": CompressionKind.ZSTD}
 _LONGEST_CHUNK = 1 << 30
+#: What is unpacked at a time: a few bytes can be made to unpack to a hundred thousand times as many.
+_PIECE_BYTES = {"none": CHUNK_BYTES, "gzip": 1 << 16, "lz4": 1 << 16, "zstd": 1 << 12}
 
 
 def find_data_file(directory: Path, name: str) -> tuple[Path, str]:
@@ -175,7 +177,7 @@ class CustomBlocks:
     def _chunks(self) -> Iterator[bytes]:
         while length := self._length():
             while length > 0:
-                piece = self._reader.take(min(length, CHUNK_BYTES))
+                piece = self._reader.take(min(length, _PIECE_BYTES[self._packing]))
                 length -= len(piece)
                 yield piece
 
