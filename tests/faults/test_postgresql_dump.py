@@ -117,7 +117,8 @@ def test_a_full_disk_is_a_storage_error(postgresql_server: PostgreSQL, large: st
     words = [sys.executable, "-c", DUMPING, postgresql_server.url(large), str(tmp_path / "dump"), form]
     done = subprocess.run(
         [*on_small_disk(tmp_path, "8m"), *words],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "DBTUI_PG_BIN": str(postgresql_server.binaries)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DBTUI_PG_BIN": str(postgresql_server.binaries)},
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )

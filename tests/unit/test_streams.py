@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtui.adapters.cancellation import Cancellation
@@ -131,6 +131,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, kind: CompressionKind) ->
             continue
 
 
+@settings(deadline=None, database=None, max_examples=50)
 @given(st.lists(st.binary(max_size=200_000), max_size=4))
 def test_any_pieces(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]) -> None:
     data = b"".join(pieces)
