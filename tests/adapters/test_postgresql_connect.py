@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg2
@@ -23,6 +24,7 @@ from dbtui.demo.servers import PgBouncer, PostgreSQL, PostgreSQLReplica
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, RefusedError, ServerError, ToolError, UsageError
 from tests.adapters.postgresql_targets import opened, profile_of
 from tests.fix_servers import unique_name
+from tests.frozen_network import FrozenNetwork
 
 NASTY = 'we\'ird "name" \\ [red]\n-=; a=b'
 
@@ -320,6 +322,33 @@ def test_cancel_ends_an_attempt_to_connect() -> None:
         with pytest.raises(Cancelled), opened(url, cancellation=cancellation):
             pass
         assert time.monotonic() - began < 5
+
+
+def test_cancel_over_a_network_that_carries_nothing(postgresql_server: PostgreSQL, postgresql_database: str) -> None:
+    """The request itself is not answered either; it stops neither this thread nor any other."""
+    cancellation = Cancellation()
+    beats: list[float] = []
+    with FrozenNetwork(postgresql_server.port) as network:
+        url = postgresql_database.replace(f":{postgresql_server.port}/", f":{network.port}/")
+        with opened(url, cancellation=cancellation) as target:
+            target.rows("SELECT 1")
+            network.freeze()
+            threading.Timer(0.3, cancellation.request).start()
+            ended = threading.Event()
+            beating = threading.Thread(target=lambda: _beat(beats, ended))
+            beating.start()
+            began = time.monotonic()
+            with pytest.raises(Cancelled):
+                target.rows("SELECT pg_sleep(60)")
+            assert time.monotonic() - began < 20
+            ended.set()
+            beating.join()
+    assert max(later - sooner for sooner, later in pairwise(beats)) < 3
+
+
+def _beat(beats: list[float], ended: threading.Event) -> None:
+    while not ended.wait(0.1):
+        beats.append(time.monotonic())
 
 
 # --- poolers ------------------------------------------------------------------------------------------------------

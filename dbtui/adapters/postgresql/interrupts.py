@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, connection
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.postgresql.cancel_request import CancelRequest
 
 _REPEAT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0
@@ -60,32 +61,26 @@ def interrupter(of: connection) -> Callable[[], None]:
     Again, because a cancel request that overtakes its statement is forgotten by the server. A server that does not
     answer for five seconds loses its socket.
     """
+    request = CancelRequest(of)
 
     def interrupt() -> None:
-        threading.Thread(target=_cancel_until_closed, args=(of,), name="cancelling", daemon=True).start()
+        threading.Thread(target=_cancel_until_closed, args=(of, request), name="cancelling", daemon=True).start()
 
     return interrupt
 
 
-def _cancel_until_closed(of: connection) -> None:
+def _cancel_until_closed(of: connection, request: CancelRequest) -> None:
     busy_since: float | None = None
     while not of.closed:
         if of.info.transaction_status != TRANSACTION_STATUS_ACTIVE:
             busy_since = None
         else:
             busy_since = busy_since or time.monotonic()
-            if not _cancel(of) or time.monotonic() - busy_since > _PATIENCE_SECONDS:
+            is_taken = request.send(_PATIENCE_SECONDS) or of.closed
+            if not is_taken or time.monotonic() - busy_since > _PATIENCE_SECONDS:
                 _shut_socket(of)
                 return
         time.sleep(_REPEAT_SECONDS)
-
-
-def _cancel(of: connection) -> bool:
-    try:
-        of.cancel()
-    except psycopg2.Error:  # closed meanwhile, or the server cannot be reached
-        return bool(of.closed)
-    return True
 
 
 def _shut_socket(of: connection) -> None:
