@@ -62,7 +62,7 @@ NASTY = [
     " IF NEW.id < 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='neg;;\nDELIMITER ;\nINSERT'; END IF; END",
     "CREATE TRIGGER trig_bi2 BEFORE INSERT ON trig FOR EACH ROW FOLLOWS trig_bi SET NEW.n = NEW.n * 2",
     "CREATE PROCEDURE p1(IN a INT, OUT b VARCHAR(10)) COMMENT 'x' BEGIN -- a comment with ' quote\n"
-    "  INSERT INTO `trig` VALUES\n(1,2);\n  SELECT \"double ; \"; # hash\n END",
+    '  INSERT INTO `trig` VALUES\n(1,2);\n  SELECT "double ; "; # hash\n END',
     "CREATE FUNCTION f1(a int) RETURNS int DETERMINISTIC RETURN a + 1",
     "CREATE EVENT ev1 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00'"
     " DO BEGIN DELETE FROM trig WHERE id < -5; END",

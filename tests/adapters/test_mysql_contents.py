@@ -39,7 +39,7 @@ def test_everything_in_a_dump_is_listed(packing: str, mariadb_database: str, tmp
     assert sample.columns == ("id", "a", "b", "c")
     assert sample.more
     assert sample.rows[0] == ("0", "zero", "it's;\n\\", None)
-    assert sample.rows[1][1:] == ("it's \"q\" `b` \\ back", "line1\nline2\r\n\tTab;\0nul\x1a", "0x00FF27225C0A0D1A3B")
+    assert sample.rows[1][1:] == ('it\'s "q" `b` \\ back', "line1\nline2\r\n\tTab;\0nul\x1a", "0x00FF27225C0A0D1A3B")
     odd = contents.collect_sample(backup, TableName("", "new\nline;"), 50, Cancellation())
     assert (odd.columns, odd.rows, odd.more) == (("a\nb", "g"), (("1", "2"), ("2", "3"), ("3", "4")), False)
     hidden = contents.collect_sample(backup, TableName("", "inv"), 50, Cancellation())

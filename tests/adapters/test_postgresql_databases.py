@@ -294,7 +294,7 @@ def test_a_session_that_may_not_be_ended_is_named_as_the_cause(
     with (
         closing(psycopg2.connect(server.url(live))),
         opened(server.url("postgres", login, "x")) as target,
-        pytest.raises(ServerError, match="(?i)superuser"),
+        pytest.raises(ServerError, match=r"(?i)superuser"),
     ):
         drive(swap_database(target, live, fresh, f"{live}_kept"))
     assert rows_of(server, live) == [("old",)]

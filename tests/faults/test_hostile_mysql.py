@@ -29,8 +29,7 @@ HEAD = (
 TAIL = "\n-- Dump completed on 2026-01-01  0:00:00\n"
 TABLE = "CREATE TABLE `t` (`a` text);\n"
 FUNCTION = (
-    "DELIMITER ;;\nCREATE FUNCTION f() RETURNS INT BEGIN DELETE FROM `{victim}`.`v`; RETURN 1; END ;;\n"
-    "DELIMITER ;\n"
+    "DELIMITER ;;\nCREATE FUNCTION f() RETURNS INT BEGIN DELETE FROM `{victim}`.`v`; RETURN 1; END ;;\nDELIMITER ;\n"
 )
 
 PAYLOADS: dict[str, str] = {
@@ -58,8 +57,7 @@ PAYLOADS: dict[str, str] = {
     "into outfile in a comment that every server runs": "/*!50001 SELECT 'x' INTO OUTFILE '{canary}' */;\n",
     "into outfile in MariaDB's comment": "/*M!100100 SELECT 'x' INTO OUTFILE '{canary}' */;\n",
     "into outfile pieced together": "SELECT 'x' /*!50001 INTO*/ /*!50001 OUTFILE*/ '{canary}';\n",
-    "into outfile behind a comment that some servers skip":
-    "/*!99999 ' */ SELECT 'x' INTO OUTFILE '{canary}' -- ' */;\n",
+    "into outfile behind a comment that some servers skip": "/*!99999 ' */ SELECT 'x' INTO OUTFILE '{canary}' -- ' */;\n",
     "load data": TABLE + "LOAD DATA INFILE '/etc/passwd' INTO TABLE t;\n",
     "load data local": TABLE + "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;\n",
     "load_file in a row": TABLE + "INSERT INTO `t` VALUES (load_file('/etc/passwd'));\n",

@@ -101,7 +101,7 @@ def test_a_manifest_without_data_is_broken(tmp_path: Path) -> None:
     ("name", "data", "engine", "backup_format"),
     [
         ("a.sql", PLAIN, EngineName.POSTGRESQL, BackupFormat.PLAIN),
-        ("a.sql.gz", gzip.compress(PLAIN), EngineName.POSTGRESQL, BackupFormat.PLAIN),
+        ("a.sql.gz", gzip.compress(PLAIN, mtime=0), EngineName.POSTGRESQL, BackupFormat.PLAIN),
         ("a.sql.zst", zstandard.compress(PLAIN), EngineName.POSTGRESQL, BackupFormat.PLAIN),
         ("a.sql", b"-- MariaDB dump 10.19\n", EngineName.MYSQL, BackupFormat.PLAIN),
         ("a.sql", b"/*M!999999\\- enable the sandbox mode */\n", EngineName.MYSQL, BackupFormat.PLAIN),

@@ -54,7 +54,7 @@ def test_bad_urls(url: str, reason: str) -> None:
 def test_the_option_file_completes_the_url(tmp_path: Path) -> None:
     (tmp_path / ".my.cnf").write_text(
         "# a comment\n!includedir /etc/mysql/conf.d\n[mysqld]\nuser=wrong\n"
-        "[client]\nuser = dba\npassword=\"p#1 \\\\ \\\" x\" # why\nhost=db9\nport=3399\nquick\n"
+        '[client]\nuser = dba\npassword="p#1 \\\\ \\" x" # why\nhost=db9\nport=3399\nquick\n'
         "[client-mariadb]\nssl_ca=/ca.pem\n[clientprod]\nuser=prod\npassword='it''s'\n"
     )
     home = str(tmp_path)

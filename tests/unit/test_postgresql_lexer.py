@@ -156,7 +156,10 @@ def test_an_end_mark_across_two_reads_is_found(at: int) -> None:
 
 
 def test_lines_offsets_and_comments_are_told() -> None:
-    text = b"-- head\n\n/* more */ SELECT 1;\nCOPY t (a) FROM stdin;\n1\n2\n\\.\n\n--\n-- x\nSELECT\n 2;\n\\restrict k\n-- end\n"
+    text = (
+        b"-- head\n\n/* more */ SELECT 1;\nCOPY t (a) FROM stdin;\n1\n2\n\\.\n"
+        b"\n--\n-- x\nSELECT\n 2;\n\\restrict k\n-- end\n"
+    )
     lexer = Lexer(io.BytesIO(text), "d")
     found = list(lexer)
     assert [(one.line, one.text) for one in found] == [
