@@ -57,7 +57,7 @@ PAYLOADS: dict[str, str] = {
     "into outfile in a comment that every server runs": "/*!50001 SELECT 'x' INTO OUTFILE '{canary}' */;\n",
     "into outfile in MariaDB's comment": "/*M!100100 SELECT 'x' INTO OUTFILE '{canary}' */;\n",
     "into outfile pieced together": "SELECT 'x' /*!50001 INTO*/ /*!50001 OUTFILE*/ '{canary}';\n",
-    "into outfile behind a comment that some servers skip": "/*!99999 ' */ SELECT 'x' INTO OUTFILE '{canary}' -- ' */;\n",
+    "into outfile behind a comment some servers skip": "/*!99999 ' */ SELECT 'x' INTO OUTFILE '{canary}' -- ' */;\n",
     "load data": TABLE + "LOAD DATA INFILE '/etc/passwd' INTO TABLE t;\n",
     "load data local": TABLE + "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;\n",
     "load_file in a row": TABLE + "INSERT INTO `t` VALUES (load_file('/etc/passwd'));\n",
