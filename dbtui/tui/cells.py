@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -37,6 +38,11 @@ class Tone(StrEnum):
     STAGING = "staging"
 
 
+@lru_cache(maxsize=4096)
+def _safe_text(text: str) -> str:
+    return format_untrusted(text, LONGEST_TEXT)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A run of text with one tone, made safe when it is made."""
@@ -45,7 +51,7 @@ class Span:
     tone: Tone = Tone.PLAIN
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", format_untrusted(self.text, LONGEST_TEXT))
+        object.__setattr__(self, "text", _safe_text(self.text))
 
     @property
     def width(self) -> int:
@@ -91,6 +97,9 @@ def cut_text(text: str, width: int) -> str:
 
 def cut(drawn: Line, width: int) -> Line:
     """Return a line in at most `width` cells; what was cut is marked with `…`."""
+    most = 2 * width + 64  # more characters than could be seen: endless texts need not be measured
+    if any(len(span.text) > most for span in drawn):
+        drawn = tuple(Span(span.text[:most], span.tone) for span in drawn)
     if width_of(drawn) <= width:
         return drawn
     kept: list[Span] = []

@@ -10,16 +10,10 @@ from dbtui.tui.cells import Tone
 from tests.tui.world import NOW, World, entry, profile, screen_text, server, wait_to_see, wait_until
 
 HOSTILE = [
-    "[red]drop[/red]",
-    "a [/] b [$foo] [b",
-    "[@click=app.quit]x[/]",
-    "ERROR at [/var/run/pg]",
-    "x\x1b[2J\x1b]0;owned\x07\x9b31m",
-    "\u202egnp.exe\u2066",
-    "line\none\ttab\rreturn",
+    "[red]a[/red] [/] b [$foo] [@click=app.quit]x[/] ERROR at [/var/run/pg] [b",
+    "x\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066 line\none\ttab\rreturn",
     "L" * 10_000,
-    "名前" * 40,
-    "zalgo" + "\u0301" * 200,
+    "名前" * 40 + "zalgo" + "\u0301" * 200,
 ]
 
 

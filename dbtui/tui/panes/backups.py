@@ -175,7 +175,7 @@ class BackupsPane(Pane):
         lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id))
         tables = self._tables.get(entry.backup_id)
         if tables is not None:
-            lines += [BLANK, *listing.show_tables(tables, panel.scrollable_content_region.width)]
+            lines += [BLANK, *listing.show_tables(tables, panel.text_width)]
         elif entry.kind is EntryKind.COMPLETE:
             run_in_background(self, "read manifest", self._read_manifest, entry, group="manifest")
         panel.show_text(lines)

@@ -79,6 +79,11 @@ class TextPanel(ScrollView, can_focus=True):
         """What it holds, as plain text."""
         return "\n".join(plain_text(drawn) for drawn in self._source)
 
+    @property
+    def text_width(self) -> int:
+        """How wide its lines may be; a cell stays free beside the scroll bar."""
+        return max(0, self.scrollable_content_region.width - 1)
+
     def show_text(self, drawn: Sequence[Line], *, wraps: bool = True, keep: bool = False) -> None:
         """Show these lines, from the top unless `keep`."""
         if tuple(drawn) == self._source and wraps == self.wraps:
@@ -95,7 +100,7 @@ class TextPanel(ScrollView, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width
+        width = self.text_width
         if self.wraps and width > 0:
             lines: list[Line] = []
             for drawn in self._source:

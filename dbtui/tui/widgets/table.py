@@ -60,6 +60,7 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         self.sorted_by: int | None = None
         self.cursor = 0
         self.cursor_shown = False  # as if it had the focus
+        self._shared_room = -1
         self._widths: dict[int, int] = {}
         self._drawn: dict[int, tuple[Line, bool]] = {}
 
@@ -130,7 +131,6 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
 
     def repaint_changed(self) -> None:
         """Send the lines that differ from what the terminal shows."""
-        self._widths.clear()
         for y in range(self.size.height):
             if self._drawn.get(y) != self._line(y):
                 self.refresh(Region(0, y, self.size.width, 1))
@@ -138,9 +138,9 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
     # ------------------------------------------------------------ drawing
 
     def on_resize(self, event: events.Resize) -> None:
-        """Share the room anew."""
-        self._widths.clear()
+        """Keep the cursor in view, and draw for another width."""
         self._scroll_into_view()
+        self.call_after_refresh(self.repaint_changed)
 
     def _line(self, y: int) -> tuple[Line, bool]:
         """Return what line `y` of the widget shows, and whether the cursor is on it."""
@@ -163,8 +163,9 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         return self.scrollable_content_region.width - 2 - (2 if self.tickable else 0)
 
     def _shared_widths(self) -> dict[int, int]:
-        if not self._widths:
-            self._widths.update(column_widths(self.columns, self._room()))
+        room = self._room()
+        if room != self._shared_room:
+            self._shared_room, self._widths = room, column_widths(self.columns, room)
         return self._widths
 
     def _header(self) -> Line:
