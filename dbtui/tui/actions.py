@@ -166,6 +166,8 @@ ACTIONS: tuple[Action, ...] = (
          danger=Danger.REVERSIBLE),
     _act("connections.password", "p", "password", "Type this connection's password, kept in memory only", footer=3,
          reason=_needs_server),
+    _act("connections.detail", "i", "info", "Show all that is known of this connection, and why it is unreachable",
+         footer=4, reason=_needs_profile),
     _act("history.open", "enter", "open", "Look inside this backup", footer=1, reason=_needs_readable),
     _act("history.detail", "i", "info", "Show all that is known of this backup", footer=7, reason=_needs_entry),
     _act("contents.definition", "enter", "definition", "Show the SQL that makes this table; open or shut a branch",

@@ -25,7 +25,7 @@ async def test_the_first_screen(world: World) -> None:
         lines = text.splitlines()
         assert lines[0].startswith(" dbtui  connections")
         assert lines[1].split() == ["1", "Connections", "2", "Backups", "3", "Jobs"]
-        assert lines[-1].startswith(" ⏎ open  b backup  p password  / filter  ? keys")
+        assert lines[-1].startswith(" ⏎ open  b backup  p password  i info  / filter  ? keys")
         assert all(len(each) <= SIZE[0] for each in lines)
 
 

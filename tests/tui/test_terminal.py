@@ -122,6 +122,16 @@ def test_leaving_gives_the_terminal_back(start_ui: Start) -> None:
     assert b"\x1b[?1004l" in tail
 
 
+@pytest.mark.parametrize("keys", ["\x03", "\x11"])
+def test_ctrl_c_and_ctrl_q_leave_too(start_ui: Start, keys: str) -> None:
+    """Whatever the hands are used to."""
+    ui = start_ui()
+    ui.wait_to_see("erp-test")
+    ui.press(keys)
+    ui.end_seconds(5)
+    assert ui.process.wait() == 0
+
+
 def test_mouse_stays_off_over_ssh(start_ui: Start) -> None:
     """The mouse belongs to the terminal's own selection there."""
     ui = start_ui(SSH_CONNECTION="10.0.0.7 50000 10.0.0.8 22")

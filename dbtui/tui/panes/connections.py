@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 
 from dbtui.errors import DbtuiError
 from dbtui.jobs import JobRunner
-from dbtui.model.connections import ConnectionProfile, Environment, TargetStatus
+from dbtui.model.connections import ConnectionProfile, EngineName, Environment, TargetStatus
 from dbtui.model.text import format_bytes
 from dbtui.tui import requests
 from dbtui.tui.actions import Situation, bindings_of
@@ -99,13 +99,17 @@ EMPTY: tuple[Line, ...] = (
 )
 
 
+def _cure(profile: ConnectionProfile) -> str:
+    return "R asks again" if profile.engine is EngineName.SQLITE else "R asks again · p types a password"
+
+
 def show_status(row: Row, now: datetime) -> list[Line]:
     """Return all that is known of a connection."""
     profile, status = row.profile, row.status
     lines: list[Line] = [line(strong(profile.name)), BLANK]
     if status is not None and not status.reachable:
         lines += [line(Span("✖ ", Tone.TROUBLE), Span(status.problem or "unreachable", Tone.TROUBLE)),
-                  line("  ", dim("R asks again · p types a password")), BLANK]  # fmt: skip
+                  line("  ", dim(_cure(profile))), BLANK]  # fmt: skip
     lines += [fact("url", profile.url), fact("from", profile.origin or "–"),
               fact("environment", environment_sign(profile.environment) or str(profile.environment)),
               fact("backups in", profile.backup_dir)]  # fmt: skip
@@ -206,6 +210,7 @@ class ConnectionsPane(Pane):
             crumbs=("connections",),
             profile=row.profile if row else None,
             copyable=row.profile.url if row else "",
+            deep=base.filtered or self.has_class("-reading"),
             age=age_text(min(taken), datetime.now(UTC)) if taken else "",
         )
 
@@ -214,6 +219,19 @@ class ConnectionsPane(Pane):
         row = self.table.cursor_row
         if row is not None:
             self.post_message(TargetOpened(row.profile))
+
+    def act_detail(self) -> None:
+        """Show all about the target under the cursor; at eighty columns it takes the screen."""
+        self.set_class(True, "-reading")
+        focus_now(self.query_one("#profile-detail", TextPanel))
+
+    def back(self) -> bool:
+        """From the detail to the list."""
+        if not self.has_class("-reading") and self.screen.focused is self.table:
+            return False
+        self.set_class(False, "-reading")
+        focus_now(self.table)
+        return True
 
     def act_password(self) -> None:
         """Ask for the password of the target under the cursor, then look at it again."""
