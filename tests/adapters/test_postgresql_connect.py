@@ -19,6 +19,7 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.adapter import ADAPTER
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.conninfo import format_conninfo, parse_conninfo, parse_options
+from dbtui.adapters.postgresql.failures import translate
 from dbtui.adapters.postgresql.tools import find_tool
 from dbtui.demo.servers import PgBouncer, PostgreSQL, PostgreSQLReplica
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, RefusedError, ServerError, ToolError, UsageError
@@ -344,6 +345,33 @@ def test_cancel_over_a_network_that_carries_nothing(postgresql_server: PostgreSQ
             ended.set()
             beating.join()
     assert max(later - sooner for sooner, later in pairwise(beats)) < 3
+
+
+def test_a_session_ended_during_copy_says_why_and_prints_no_rows(
+    postgresql_server: PostgreSQL, postgresql_database: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """psycopg2 loses the first error of two, and Python prints it with the row that the server was reading."""
+    with opened(postgresql_database) as target:
+        connection = target.connect(target.info.database)
+        pid = connection.info.backend_pid
+
+        class Rows:
+            sent = 0
+
+            def read(self, _size: int = 0, /) -> bytes:
+                self.sent += 1
+                if self.sent == 20:
+                    postgresql_server.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+                return b"secret salary\n" * 5000 if self.sent < 400 else b""
+
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE t (a text)")
+            with pytest.raises(psycopg2.Error) as caught:
+                cursor.copy_expert("COPY t FROM stdin", Rows())
+        failure = translate(caught.value, "COPY t")
+    assert isinstance(failure, ConnectError)
+    assert "terminating connection due to administrator command" in failure.message
+    assert capfd.readouterr() == ("", "")
 
 
 def _beat(beats: list[float], ended: threading.Event) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import psycopg2
 
 from dbtui.adapters.postgresql.conninfo import format_server
+from dbtui.adapters.postgresql.lost_errors import take_lost_error
 from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ServerError, UsageError
 from dbtui.model.text import format_untrusted
 
@@ -87,6 +88,8 @@ def translate(error: psycopg2.Error, what: str = "") -> DbtuiError:
 
     A lost connection is a ConnectError, everything else a ServerError with its SQLSTATE.
     """
+    if not error.pgcode:
+        error = take_lost_error() or error
     code = error.pgcode or ""
     primary = error.diag.message_primary or _said(str(error))
     said = format_untrusted(primary, 400)

@@ -12,6 +12,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, connection
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.cancel_request import CancelRequest
+from dbtui.adapters.postgresql.lost_errors import hear_lost_errors
 
 _REPEAT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0
@@ -22,6 +23,7 @@ def open_connection(dsn: str, cancellation: Cancellation | None) -> connection:
 
     Raises psycopg2.Error, Cancelled. Without a cancellation it simply waits.
     """
+    hear_lost_errors()
     if cancellation is None:
         return psycopg2.connect(dsn)
     outcomes: queue.SimpleQueue[connection | psycopg2.Error | None] = queue.SimpleQueue()
