@@ -168,11 +168,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=1000, help="megabytes of COPY text (1000)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", default="", help="only the cases whose name holds this")
     options = parser.parse_args(arguments)
     worst = 0.0
     with PostgreSQL(config=["shared_buffers = 256MB"]) as server, tempfile.TemporaryDirectory() as directory:
         build(server, options.mb)
         for case in dump_cases(server, Path(directory)):
+            if options.case not in case.name:
+                continue
             bare, ours = [], []
             for _ in range(options.rounds):
                 bare.append(time_bare(server, case))

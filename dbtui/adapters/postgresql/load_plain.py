@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import psycopg2
 from psycopg2 import errorcodes as codes
@@ -20,13 +19,14 @@ from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, Name, parse_object
 from dbtui.adapters.postgresql.plain import PlainIndex
+from dbtui.adapters.postgresql.read_ahead import read_ahead
 from dbtui.adapters.postgresql.selection import Selection
-from dbtui.adapters.postgresql.sql_lexer import CHUNK_BYTES, Lexer, Statement
+from dbtui.adapters.postgresql.sql_lexer import CHUNK_BYTES, Lexer, Reader, Statement
 from dbtui.adapters.postgresql.sql_tokens import head_words
 from dbtui.adapters.postgresql.statements import Action, Verdict, assess_statement
 from dbtui.adapters.streams import open_raw, storage_errors
 from dbtui.errors import ConnectError, DamagedBackupError, DbtuiError, RefusedError, ServerError
-from dbtui.model.backups import LoadRequest
+from dbtui.model.backups import CompressionKind, LoadRequest
 from dbtui.model.events import Event, Progressed, Routine, Warned
 from dbtui.model.text import format_untrusted
 
@@ -144,10 +144,15 @@ class PlainLoader:
 
     def run(self) -> Routine[None]:
         """Load everything and commit. Raises ServerError, ConnectError, DamagedBackupError, RefusedError, Cancelled."""
-        with open_raw(self._path, self._request.backup.compression) as stream, storage_errors(self._path):
-            yield from self.load(stream)
+        packed = self._request.backup.compression
+        with open_raw(self._path, packed) as stream, storage_errors(self._path):
+            if packed.kind is CompressionKind.NONE:
+                yield from self.load(stream)
+                return
+            with read_ahead(stream) as unpacked:
+                yield from self.load(unpacked)
 
-    def load(self, stream: BinaryIO, check: Callable[[], None] = lambda: None) -> Routine[None]:
+    def load(self, stream: Reader, check: Callable[[], None] = lambda: None) -> Routine[None]:
         """The same from a stream of SQL; `check` raises when what writes the stream failed."""
         try:
             with self._target.translating(self._path.name):

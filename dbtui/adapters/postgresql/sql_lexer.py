@@ -11,7 +11,7 @@ Source of the rules: PostgreSQL manual, "Lexical Structure" and "COPY, File Form
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from dbtui.errors import DamagedBackupError
 
@@ -76,6 +76,14 @@ class Statement:
     data_offset: int = 0
 
 
+class Reader(Protocol):
+    """What a lexer reads from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, at least one unless the stream has ended."""
+        ...
+
+
 class Lexer:
     """Iterate over it for the statements of `stream`; `name` is what errors call the file.
 
@@ -84,7 +92,7 @@ class Lexer:
     `trailing_comments` and `finished` are filled when the iteration ends. Raises DamagedBackupError.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, *, counts_rows: bool = True) -> None:
+    def __init__(self, stream: Reader, name: str, *, counts_rows: bool = True) -> None:
         self._stream = stream
         self._counts_rows = counts_rows
         self._end_mark = b"\\.\n"
