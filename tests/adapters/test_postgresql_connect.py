@@ -1,5 +1,6 @@
 """Connecting to PostgreSQL: URLs as people write them, refusals in a sentence, cancel, tools given the same login."""
 
+import io
 import os
 import socket
 import stat
@@ -355,10 +356,10 @@ def test_a_session_ended_during_copy_says_why_and_prints_no_rows(
         connection = target.connect(target.info.database)
         pid = connection.info.backend_pid
 
-        class Rows:
+        class Rows(io.BytesIO):
             sent = 0
 
-            def read(self, _size: int = 0, /) -> bytes:
+            def read(self, _size: int | None = -1, /) -> bytes:
                 self.sent += 1
                 if self.sent == 20:
                     postgresql_server.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
