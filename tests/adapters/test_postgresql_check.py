@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from dbtui.adapters.postgresql.check import check_archive
 from dbtui.errors import Cancelled
 from dbtui.model.backups import CompressionKind, StoredBackup
 from dbtui.model.events import Event, Warned
-from tests.adapters.postgresql_nasty import ODD, ROWS, Nasty, manifest_of, nasty, newest_tools, packed, stored
+from tests.adapters.postgresql_nasty import (
+    ODD,
+    ROWS,
+    Nasty,
+    empty_database,
+    manifest_of,
+    nasty,
+    newest_tools,
+    packed,
+    stored,
+)
 from tests.adapters.postgresql_targets import drive
 
 __all__ = ["nasty"]
@@ -46,6 +57,20 @@ def test_nothing_is_wrong_with_a_whole_dump(nasty: Nasty, way: str, kind: Compre
     backup = stored(path, manifest_of(ROWS) if with_manifest else None)
     assert problems_of(backup, warned.append) == ()
     assert ("create" in way) == any(isinstance(event, Warned) for event in warned)  # CREATE DATABASE is left out
+
+
+def test_a_dump_that_creates_a_database_with_settings(nasty: Nasty, tmp_path: Path) -> None:
+    """pg_dump connects once more after it has written them."""
+    path = tmp_path / "erp.sql"
+    with empty_database(nasty.server) as name:
+        nasty.server.execute(f"ALTER DATABASE {name} SET work_mem = '7MB'")
+        nasty.server.execute(f"ALTER ROLE postgres IN DATABASE {name} SET search_path = x")
+        tool = str(nasty.server.binaries / "pg_dump")
+        subprocess.run([tool, "--create", "-d", nasty.server.url(name), "-f", str(path)], check=True)
+    assert path.read_text().count("\\connect") == 2
+    assert problems_of(stored(path)) == ()
+    path.write_text("\\connect other".join(path.read_text().rsplit(f"\\connect {name}", 1)))
+    assert "\\connect stands where" in problems_of(stored(path))[0]
 
 
 @pytest.mark.parametrize("form", ["plain", "custom", "directory"])

@@ -53,6 +53,7 @@ TRIED = ["DROP TABLE IF EXISTS app.t", "ALTER TABLE ONLY app.t DROP CONSTRAINT c
 LEFT_OUT = [
     "CREATE DATABASE erp WITH TEMPLATE = template0",
     "ALTER DATABASE erp SET work_mem = '1GB'",
+    "ALTER ROLE app IN DATABASE erp SET search_path TO 'x'",
     "DROP DATABASE IF EXISTS erp",
     "GRANT CONNECT ON DATABASE erp TO x",
     "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false)",
@@ -133,6 +134,13 @@ def test_what_pg_dump_writes_may_run(text: str) -> None:
 @pytest.mark.parametrize(("texts", "action"), [(TRIED, Action.TRY), (LEFT_OUT, Action.LEAVE_OUT)])
 def test_what_has_no_place_in_a_fresh_database(texts: list[str], action: Action) -> None:
     assert [assess(text) for text in texts] == [action] * len(texts)
+
+
+@pytest.mark.parametrize("start", ["CREATE USER MAPPING", "DROP USER MAPPING", "DROP USER MAPPING IF EXISTS"])
+def test_a_user_mapping_names_its_role(start: str) -> None:
+    found = parse_object(f'{start} FOR "Web" SERVER remote'.encode(), "USER MAPPING")
+    assert (found.name, found.roles) == (b"Web on remote", (b"Web",))
+    assert parse_object(f"{start} FOR PUBLIC SERVER remote".encode(), "USER MAPPING").roles == ()
 
 
 @pytest.mark.parametrize("text", FORBIDDEN)

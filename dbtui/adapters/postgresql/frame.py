@@ -24,7 +24,7 @@ class DumpFrame:
         self._key: bytes | None = None
         self._unrestricted = False
         self._created_database = False
-        self._connected = False
+        self._connects: list[bytes] = []
         self._complete = False
         self.is_foreign = False
         self.server_version = ""
@@ -65,7 +65,7 @@ class DumpFrame:
         if restrict is None:
             return self._follow_connect(text)
         if restrict[1] is None:
-            if self._key is not None or (self._statements > 0 and not self._connected):
+            if self._key is not None or (self._statements > 0 and not self._connects):
                 return "\\restrict stands where pg_dump does not write it"
             self._key, self._unrestricted = restrict[2], False
         elif self._key != restrict[2]:
@@ -75,13 +75,16 @@ class DumpFrame:
         return ""
 
     def _follow_connect(self, text: bytes) -> str:
-        """`pg_dump -C` writes one \\connect, to the database that it has just created."""
+        """`pg_dump -C` writes \\connect to the database it has just created, and again after that got its settings."""
         if not _CONNECT.fullmatch(text):
             shown = format_untrusted(text.split()[0].decode("utf-8", "replace"), 40)
             return f"the psql command {shown} stands in the dump, which pg_dump never writes"
-        if self._connected or not self._created_database or self._key is not None:
+        is_first = not self._connects
+        is_again = len(self._connects) == 1 and text == self._connects[0]
+        if not (is_first or is_again) or not self._created_database or self._key is not None:
             return "\\connect stands where pg_dump does not write it"
-        self._connected, self._unrestricted = True, False
+        self._connects.append(text)
+        self._unrestricted = False
         return ""
 
     def close(self, trailing_comments: bytes) -> list[str]:

@@ -71,10 +71,10 @@ def _nameless(tokens: list[Token], at: int, kind: str) -> DumpedObject:
     if kind == "OPERATOR":
         end = next((index for index in range(at, len(tokens)) if tokens[index].text == b"("), len(tokens))
         return DumpedObject(kind, name=b"".join(token.text for token in tokens[at:end]), roles=roles)
-    if kind == "USER MAPPING" and len(tokens) > at + 3:
-        login = tokens[at + 1].body
-        name = login + b" on " + tokens[at + 3].body
-        return DumpedObject(kind, name=name, roles=() if login == b"public" else (login,))
+    if kind == "USER MAPPING":
+        login, server = (_after(tokens, 0, word) or (b"", b"") for word in (b"for", b"server"))
+        roles = () if login[1] in (b"", b"public") else (login[1],)
+        return DumpedObject(kind, name=login[1] + b" on " + server[1], roles=roles)
     name = _arguments(tokens, at) or (tokens[at].text if at < len(tokens) else b"")
     return DumpedObject(kind, name=name, roles=roles)
 

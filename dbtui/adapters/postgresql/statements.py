@@ -101,6 +101,10 @@ _SET_AUTHORIZATION = re.compile(
     rb"(?:SET\s+SESSION\s+AUTHORIZATION\s+(?:DEFAULT|'[^']*'|" + _NAME + rb")|RESET\s+SESSION\s+AUTHORIZATION)\s*",
     re.IGNORECASE,
 )
+#: `pg_dump -C` writes these among the properties of the database.
+_ROLE_IN_DATABASE = re.compile(
+    rb"ALTER\s+ROLE\s+" + _NAME + rb"\s+IN\s+DATABASE\s+" + _NAME + rb"\s+(?:SET|RESET)\s", re.IGNORECASE
+)
 _TRANSACTION = re.compile(rb"(?:BEGIN|COMMIT|START\s+TRANSACTION|END)(?:\s+TRANSACTION|\s+WORK)?\s*", re.IGNORECASE)
 _BEFORE_NAMES = frozenset({b"column", b"constraint", b"index", b"to", b"on"})
 _SAFE_LIBRARY = re.compile(rb"(?:\$libdir/)?[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -211,6 +215,8 @@ def _assess_alter(text: bytes, words: tuple[str, ...]) -> Verdict:
     while rest and rest[0] in _FILLERS:
         rest = rest[1:]
     kind = _kind_of(rest)
+    if _ROLE_IN_DATABASE.match(text):
+        return Verdict(Action.LEAVE_OUT, "DATABASE", "settings of the database itself are not taken over")
     if kind == "EXTENSION":
         return Verdict(Action.REFUSE, kind, "ALTER EXTENSION is not a statement that pg_dump writes")
     tokens = parse_tokens(text)
