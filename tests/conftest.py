@@ -5,6 +5,7 @@ path, see --import-mode in pyproject.toml), for mypy, and for a test that import
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,13 @@ def _is_strange(name: str) -> bool:
 
 for _name in [name for name in os.environ if _is_strange(name)]:
     del os.environ[_name]
+
+# Under nohup, or in the background of a script, these are ignored, and every program started here would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

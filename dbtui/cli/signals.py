@@ -15,7 +15,11 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SI
 
 
 class EndSignals:
-    """What the signals that end a program mean now. One that was ignored at the start (nohup) stays ignored."""
+    """What the signals that end a program mean now.
+
+    A SIGHUP that was ignored at the start stays ignored: that is what nohup is for. A SIGINT is taken even so, as the
+    servers' own tools take it: a script's background jobs have it ignored, and must still be stopped cleanly by it.
+    """
 
     def __init__(self) -> None:
         self._job: Job[Any] | None = None
@@ -27,7 +31,7 @@ class EndSignals:
         """Take the signals over; only the main thread can."""
         for number in _NAMES.keys() - self._previous.keys():
             previous = signal.getsignal(number)
-            if previous is not signal.SIG_IGN:
+            if previous is not signal.SIG_IGN or number is not signal.SIGHUP:
                 self._previous[number] = signal.signal(number, self._on_signal)
 
     def restore(self) -> None:
