@@ -26,6 +26,7 @@ _MYSQL_WORDS = (
     b"INSERT INTO `",
 )
 _SQLITE_WORDS = (b"PRAGMA foreign_keys=OFF;",)
+_TAR = "a tar archive: unpack it first, or if pg_dump -Ft made it, make it plain: pg_restore -f dump.sql FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _recognise_content(head: bytes, compression: Compression) -> Recognised:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return Recognised(compression=compression, problem="UTF-16 text: convert it to UTF-8 first")
     if head[257:262] == b"ustar":
-        return Recognised(compression=compression, problem="a tar archive: unpack it first")
+        return Recognised(compression=compression, problem=_TAR)
     return _recognise_text(head, compression)
 
 
