@@ -234,4 +234,3 @@ def test_what_cannot_be_made_after_the_rename_is_reported_with_its_sql(world: Sw
     assert "CREATE ALGORITHM=UNDEFINED" in warned[0]
     assert "`standing`" in warned[0]
     assert rows_of(world.target, world.live) == rows
-

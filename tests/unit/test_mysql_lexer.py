@@ -146,8 +146,7 @@ def test_versioned_comments_are_read_as_each_server_would() -> None:
 
 def test_tokens_keep_their_place_and_meaning() -> None:
     text = (
-        b"CREATE DEFINER=`a``b`@`%` VIEW v AS SELECT 'it''s \\'x\\' \\n', 0x1F, 1.5e3, .5, "
-        b"@@session.x, @`y z`, b'01'"
+        b"CREATE DEFINER=`a``b`@`%` VIEW v AS SELECT 'it''s \\'x\\' \\n', 0x1F, 1.5e3, .5, @@session.x, @`y z`, b'01'"
     )
     found = list(tokens(text))
     assert [(one.kind, one.text) for one in found if one.kind not in ("word", "sign")] == [
