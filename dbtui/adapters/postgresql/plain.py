@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, Name, parse_object
-from dbtui.adapters.postgresql.sql_lexer import COPY_FROM_STDIN, Lexer, Statement
+from dbtui.adapters.postgresql.read_ahead import read_ahead
+from dbtui.adapters.postgresql.sql_lexer import COPY_FROM_STDIN, Lexer, Reader, Statement
 from dbtui.adapters.postgresql.sql_tokens import parse_tokens
 from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES, Action, Verdict, assess_statement
 from dbtui.adapters.streams import TICK_SECONDS, open_raw, storage_errors
@@ -90,7 +90,7 @@ class PlainIndex:
 class PlainScan:
     """One pass over a stream of SQL. `name` is what problems call the file; rows are counted with `counts_rows`."""
 
-    def __init__(self, stream: BinaryIO, name: str, *, counts_rows: bool = True) -> None:
+    def __init__(self, stream: Reader, name: str, *, counts_rows: bool = True) -> None:
         self.index = PlainIndex()
         self._name = name
         self._counts_rows = counts_rows
@@ -290,8 +290,8 @@ def scan_backup(backup: StoredBackup, cancellation: Cancellation) -> Generator[i
 def _scan(
     backup: StoredBackup, path: Path, cancellation: Cancellation, *, counts_rows: bool
 ) -> Generator[int, None, PlainIndex]:
-    with open_raw(path, backup.compression) as stream, storage_errors(path):
-        return (yield from PlainScan(stream, path.name, counts_rows=counts_rows).run(cancellation))
+    with open_raw(path, backup.compression) as stream, storage_errors(path), read_ahead(stream) as reader:
+        return (yield from PlainScan(reader, path.name, counts_rows=counts_rows).run(cancellation))
 
 
 def collect_index(backup: StoredBackup, cancellation: Cancellation) -> PlainIndex:
