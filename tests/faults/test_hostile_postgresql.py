@@ -4,6 +4,7 @@ Every payload would leave a canary behind: a file in the server's reach, or a ta
 restored one. None may. Honest neighbours of the payloads show that refusing is not all that happens.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -107,7 +108,9 @@ def test_the_traps_work(trap: Trap) -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute(trap.arm(PAYLOADS[name].removesuffix(ROW)))
-            cursor.execute("INSERT INTO public.t VALUES (1)")
+            # The program does not read: the server complains of a broken pipe when it ends first.
+            with contextlib.suppress(psycopg2.errors.InternalError_):
+                cursor.execute("INSERT INTO public.t VALUES (1)")
         trap.canary.unlink()
 
 
