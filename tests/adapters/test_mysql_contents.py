@@ -55,6 +55,13 @@ def test_everything_in_a_dump_is_listed(packing: str, mariadb_database: str, tmp
     target.close()
 
 
+def test_a_hole_is_seen(tmp_path: Path) -> None:
+    """Inside a text it would be restored like any other character, though no tool writes it so."""
+    text = COMPLETE.replace(b"-- Dump completed", b"INSERT INTO `t` VALUES (7,'holey','x');\n-- Dump completed")
+    backup = stored_dump(tmp_path / "hole.sql", text.replace(b"holey", bytes(5)))
+    assert any("a hole of zero bytes" in problem for problem in drain(check.check_archive(backup, Cancellation())))
+
+
 def test_a_dump_of_mysql_8(tmp_path: Path) -> None:
     backup = stored_dump(tmp_path / "m8.sql", COMPLETE)
     held = contents.collect_contents(backup, Cancellation())

@@ -108,6 +108,15 @@ def test_a_flipped_bit_in_packed_data_is_seen(nasty: Nasty, tmp_path: Path) -> N
             assert problems_of(stored(path)), f"{name}: a bit flipped at {place}"
 
 
+@pytest.mark.parametrize("way", ["plain", "inserts"])
+def test_a_hole_is_seen(nasty: Nasty, tmp_path: Path, way: str) -> None:
+    data = nasty.dump(way).read_bytes()
+    for place in (300, len(data) // 3, len(data) // 2, len(data) - 300):
+        path = tmp_path / "hole.sql"
+        path.write_bytes(data[:place] + bytes(100) + data[place + 100 :])
+        assert "a hole of zero bytes" in problems_of(stored(path))[0]
+
+
 def copied(nasty: Nasty, tmp_path: Path) -> Path:
     path = tmp_path / "copy.dir"
     shutil.copytree(nasty.dump("directory"), path)
@@ -150,6 +159,18 @@ def test_a_cut_data_file_is_seen(nasty: Nasty, tmp_path: Path) -> None:
     for place in [0, 5, 100, len(data) // 2, len(data) - 1]:
         file.write_bytes(data[:place])
         assert problems_of(stored(path)), f"cut at {place}"
+
+
+def test_a_cut_data_file_that_is_not_packed_is_seen(nasty: Nasty, tmp_path: Path) -> None:
+    path = tmp_path / "plain.dir"
+    tool = str(nasty.server.binaries / "pg_dump")
+    subprocess.run([tool, "-Fd", "-Z0", "-d", nasty.url, "-f", str(path)], check=True)
+    assert problems_of(stored(path)) == ()
+    file = max(path.glob("[0-9]*.dat"), key=lambda each: each.stat().st_size)
+    data = file.read_bytes()
+    for place in (0, 1, len(data) // 2, len(data) - 5, len(data) - 1):
+        file.write_bytes(data[:place])
+        assert any("is missing" in problem for problem in problems_of(stored(path))), place
 
 
 def test_a_data_file_that_is_a_link_is_refused(nasty: Nasty, tmp_path: Path) -> None:

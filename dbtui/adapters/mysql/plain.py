@@ -113,6 +113,8 @@ class DumpFile:
                 self._cancellation.check()
                 self.raw_bytes += len(chunk)
                 self.tail = (self.tail + chunk)[-_TAIL_BYTES:]
+                if b"\0" in chunk:  # the tools write them as \\0 or in hexadecimal
+                    raise UnreadableError("there is a hole of zero bytes in it: the disk or a copy lost a part")
                 yield from self.splitter.feed(chunk)
                 with storage_errors(self.path):
                     chunk = self._file.read(CHUNK_BYTES)

@@ -17,6 +17,8 @@ _KNOWN_FILE = re.compile(
     r"toc\.dat|\d+\.dat(?:\.gz|\.lz4|\.zst)?|blobs(?:_\d+)?\.toc|blob_\d+\.dat(?:\.gz|\.lz4|\.zst)?"
 )
 _LARGE_OBJECT = re.compile(rb"(\d+) (blob_\d+\.dat)")
+#: pg_dump ends the rows of every COPY with this, also in a data file.
+_END_OF_ROWS = b"\\.\n\n\n"
 Work = Generator[int, None, list[str]]
 
 
@@ -51,11 +53,14 @@ def _check_directory(backup: StoredBackup, index: ArchiveIndex, cancellation: Ca
             if path.stat().st_size == 0 and (ending or rows):
                 problems.append(f"{directory.name}/{path.name} is empty and should hold the rows of {entry.describe()}")
             elif backup.manifest is None:
+                end = b""
                 for chunk in entry_data(backup, index.archive, entry, cancellation):
-                    done += len(chunk)
+                    done, end = done + len(chunk), (end + chunk)[-len(_END_OF_ROWS) :]
                     if time.monotonic() >= next_tick:
                         yield done
                         next_tick = time.monotonic() + TICK_SECONDS
+                if entry.copy and end != _END_OF_ROWS:
+                    problems.append(f"{directory.name}/{path.name} was cut off: the end of its rows is missing")
         except DamagedBackupError as error:
             problems.append(error.message)
     return problems

@@ -314,7 +314,7 @@ class Lexer:
             ready = window[: len(window) - held] if held else window
             if ready:
                 yield self._passed(ready)
-            chunk = self._stream.read(CHUNK_BYTES)
+            chunk = self._read(CHUNK_BYTES)
             if not chunk:
                 raise self._damage(first_line, "the COPY data that begins here does not end: the file was cut off")
             window = window[len(window) - held :] + chunk if held else chunk
@@ -335,7 +335,7 @@ class Lexer:
         return data
 
     def _at_least(self, window: bytes, count: int) -> bytes:
-        while len(window) < count and (chunk := self._stream.read(CHUNK_BYTES)):
+        while len(window) < count and (chunk := self._read(CHUNK_BYTES)):
             window += chunk
         return window
 
@@ -355,13 +355,19 @@ class Lexer:
         del self._buffer[: self._at]
         self._at = 0
 
+    def _read(self, count: int) -> bytes:
+        chunk = self._stream.read(count)
+        if b"\0" in chunk:  # PostgreSQL has no such character
+            raise self._damage(self._here, "after this a hole of zero bytes begins: the disk or a copy lost a part")
+        return chunk
+
     def _read_more(self) -> bool:
         """Append to the buffer, twice as much each time, so that long tokens are looked at a few times only."""
         if self._ended:
             return False
         if len(self._buffer) > LONGEST_STATEMENT_BYTES:
             raise self._damage(self._line, f"a statement is longer than {LONGEST_STATEMENT_BYTES >> 20} MiB")
-        chunk = self._stream.read(max(CHUNK_BYTES, len(self._buffer)))
+        chunk = self._read(max(CHUNK_BYTES, len(self._buffer)))
         self._ended = not chunk
         self._buffer += chunk
         return bool(chunk)
