@@ -1,8 +1,6 @@
 """An open connection to a PostgreSQL server: questions are asked on it, and tools are given a login like its own."""
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +22,7 @@ from dbtui.adapters.postgresql.failures import MissingDatabaseError, translate, 
 from dbtui.adapters.postgresql.interrupts import interrupter, open_connection, peer_address
 from dbtui.adapters.postgresql.sql import statement
 from dbtui.adapters.postgresql.tools import Tool, find_tool
+from dbtui.adapters.private_files import private_file
 from dbtui.adapters.processes import tool_environment
 from dbtui.errors import ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
@@ -306,7 +305,7 @@ class PostgresqlTarget:
             if self._password is not None:
                 words.pop("passfile", None)
                 text = format_passfile(self._password.reveal())
-                environ["PGPASSFILE"] = stack.enter_context(_private_file(text))
+                environ["PGPASSFILE"] = stack.enter_context(private_file(text))
             if self._settings and not self.works_pooled:
                 words["options"] = " ".join(f"-c {name}={_escape(value)}" for name, value in self._settings.items())
             yield ["-d", format_conninfo(words)], environ
@@ -341,23 +340,3 @@ def _take_settings(parameters: dict[str, str]) -> dict[str, str]:
 
 def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace(" ", "\\ ")
-
-
-@contextmanager
-def _private_file(text: str) -> Iterator[str]:
-    """Yield the path of a 0600 file: in memory, reached through this process, where the system can; else temporary."""
-    if hasattr(os, "memfd_create") and Path(f"/proc/{os.getpid()}/fd").is_dir():
-        descriptor = os.memfd_create("dbtui", os.MFD_CLOEXEC)
-        try:
-            os.fchmod(descriptor, 0o600)
-            os.write(descriptor, text.encode())
-            yield f"/proc/{os.getpid()}/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-        return
-    with tempfile.TemporaryDirectory(prefix="dbtui-") as directory:
-        path = Path(directory) / "pgpass"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        yield str(path)
