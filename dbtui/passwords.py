@@ -3,12 +3,14 @@
 Password files (.pgpass, .my.cnf, service files) are the drivers' business and come after these.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dbtui.adapters.cancellation import current_cancellation
 from dbtui.errors import ConfigError
 from dbtui.model.connections import ConnectionProfile, Secret
 
@@ -36,7 +38,10 @@ def find_password(profile: ConnectionProfile, environ: Mapping[str, str]) -> Sec
 
 
 def _run_password_command(profile: ConnectionProfile, environ: Mapping[str, str]) -> str:
-    """Run the command without a shell. What it prints may be the secret, so no error repeats it."""
+    """Run the command without a shell. What it prints may be the secret, so no error repeats it.
+
+    Raises ConfigError, Cancelled.
+    """
     program = profile.password_command[0]
     what = f"profile {profile.name!r}: its password_command {program!r}"
     try:
@@ -50,12 +55,16 @@ def _run_password_command(profile: ConnectionProfile, environ: Mapping[str, str]
         )
     except OSError as error:
         raise ConfigError(f"{what} cannot be started: {error.strerror}", "mend password_command") from None
+    cancellation = current_cancellation()
     with process:
         try:
-            output, _ = process.communicate(timeout=COMMAND_SECONDS)
+            with cancellation.interrupting(lambda: _end(process)):
+                output, _ = process.communicate(timeout=COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
             raise ConfigError(f"{what} took longer than {COMMAND_SECONDS:.0f} seconds", "run it by hand") from None
+        finally:
+            _end(process)
+    cancellation.check()
     if process.returncode != 0:
         raise ConfigError(f"{what} failed with exit code {process.returncode}", "run it by hand to see why")
     try:
@@ -65,6 +74,12 @@ def _run_password_command(profile: ConnectionProfile, environ: Mapping[str, str]
     if not password:
         raise ConfigError(f"{what} printed nothing", "run it by hand to see why")
     return password
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(eq=False)

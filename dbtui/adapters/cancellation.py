@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from dbtui.errors import Cancelled
 
@@ -59,3 +60,20 @@ class Cancellation:
         finally:
             with self._lock:
                 self._interrupts.remove(interrupt)
+
+    @contextmanager
+    def governing(self) -> Iterator[None]:
+        """Be what `current_cancellation` returns while the block runs."""
+        before = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(before)
+
+
+_current: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
+
+
+def current_cancellation() -> Cancellation:
+    """Return the wish to stop of the run that called, for code that is not handed it; outside of runs a new one."""
+    return _current.get() or Cancellation()

@@ -33,7 +33,9 @@ class RoutineContext:
     def open_target(self, profile: ConnectionProfile) -> Iterator[Target]:
         """Connect to a profile's server and close the connection when the block ends."""
         adapter = adapter_for(profile.engine)
-        target = adapter.open_target(profile, self.password_of(profile), self.cancellation, self.environ)
+        with self.cancellation.governing():  # a password_command may take its time
+            password = self.password_of(profile)
+        target = adapter.open_target(profile, password, self.cancellation, self.environ)
         try:
             yield target
         finally:

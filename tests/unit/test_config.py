@@ -1,10 +1,14 @@
 """The configuration file, the environment, and what a TARGET means."""
 
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from dbtui.adapters.cancellation import Cancellation
 from dbtui.config import (
     Passwords,
     config_path,
@@ -15,9 +19,10 @@ from dbtui.config import (
     resolve_target,
     state_dir,
 )
-from dbtui.errors import ConfigError, UsageError
+from dbtui.errors import Cancelled, ConfigError, UsageError
 from dbtui.model.backups import Compression, CompressionKind
 from dbtui.model.connections import EngineName, Environment, Secret
+from dbtui.routines.context import RoutineContext
 
 WHOLE = """\
 backup_dir = "backups"
@@ -266,6 +271,26 @@ def test_a_command_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("dbtui.passwords.COMMAND_SECONDS", 0.2)
     with pytest.raises(ConfigError, match="took longer"):
         find_password(profile_with(tmp_path, command_of("import time; time.sleep(600)")), {})
+
+
+def test_a_command_that_hangs_ends_with_the_run_that_waits_for_it(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    code = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    profile = profile_with(tmp_path, command_of(code))
+    cancellation = Cancellation()
+
+    def request() -> None:
+        while not (started.exists() and started.read_text()):
+            time.sleep(0.01)
+        cancellation.request("Ctrl-C")
+
+    threading.Thread(target=request, daemon=True).start()
+    began = time.monotonic()
+    context = RoutineContext(cancellation=cancellation, password_of=Passwords(os.environ).find)
+    with pytest.raises(Cancelled), context.open_target(profile):
+        pass
+    assert time.monotonic() - began < 20
+    assert not Path(f"/proc/{started.read_text()}").exists()
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
