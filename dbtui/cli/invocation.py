@@ -83,7 +83,12 @@ class Invocation:
     def run_together(self, requests: Sequence[JobRequest[ResultT]]) -> tuple[JobOutcome[ResultT], ...]:
         """Run jobs that change nothing side by side; return their outcomes in the same order, failed ones included."""
         jobs = [self.runner.submit(request) for request in requests]
-        return tuple(self._follow(job) for job in jobs)
+        try:
+            return tuple(self._follow(job) for job in jobs)
+        except Cancelled as end:
+            for job in jobs:
+                job.cancel(end.message)
+            raise
 
     def show_history_warnings(self) -> None:
         """Show what went wrong with the history, each once."""

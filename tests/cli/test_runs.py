@@ -10,7 +10,7 @@ from pathlib import Path
 import ptyprocess
 import pytest
 
-from tests.cli.program import Ran, environment
+from tests.cli.program import Ran, argv, environment
 from tests.cli.working import PROGRAM, wait_for
 
 
@@ -218,3 +218,25 @@ def test_a_known_password_that_is_wrong_is_not_asked_for_again(tmp_path: Path) -
 def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
     ran = finish(start(tmp_path, "login", "postgresql://erp@db1/erp"))
     assert (ran.code, ran.sentence) == (4, "the server refused the login erp; check the password")
+
+
+def test_an_end_while_connections_are_looked_at_leaves_no_program_behind(tmp_path: Path) -> None:
+    config, began = tmp_path / "config.toml", tmp_path / "began"
+    code = f"import os, time; open({str(began)!r}, 'w').write(f'{{os.getpid()}}\\n'); time.sleep(600)"
+    config.write_text(
+        f'[profiles.slow]\nurl = "postgresql://u@127.0.0.1:1/d"\npassword_command = {[sys.executable, "-c", code]!r}\n'
+    )
+    process = subprocess.Popen(
+        argv("connections"),
+        cwd=tmp_path,
+        env=environment(DBTUI_CONFIG=str(config), DATABASE_URL=""),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(began)
+    while not began.read_text().endswith("\n"):
+        pass
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code == 130
+    assert not Path("/proc", began.read_text().strip(), "cwd").exists()
