@@ -131,6 +131,9 @@ def _run(arguments: list[str]) -> int:
         return code if isinstance(code, int) else exit_codes.DONE
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
         return _report(arguments, _usage_sentence(error), error.exit_code, error)
     except (click.Abort, KeyboardInterrupt) as error:

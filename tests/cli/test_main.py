@@ -42,6 +42,12 @@ def test_the_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
     assert "_DBTUI_COMPLETE=bash_source" in text
 
 
+def test_a_group_alone_shows_its_help(tmp_path: Path) -> None:
+    ran = run("backup", cwd=tmp_path)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "\n  create " in ran.stderr
+
+
 def test_the_version(tmp_path: Path) -> None:
     assert run("--version", cwd=tmp_path).stdout == f"dbtui {dbtui.__version__}\n"
 
