@@ -63,8 +63,8 @@ class EndSignals:
         if self._job is None:
             return
         if first:
+            self._job.updates.put(Warned(f"{name}: stopping, and undoing what was begun"))
             # An interrupt may have to reach a server that answers slowly, so it has a thread of its own.
             threading.Thread(target=self._job.cancel, args=(name,), name="cancel", daemon=True).start()
-            self._job.updates.put(Warned(f"{name}: stopping, and undoing what was begun"))
         else:
             self._job.updates.put(Warned(f"{name}: already stopping; please wait"))
