@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from dbtui.errors import StorageError, UsageError
+from dbtui.errors import DamagedBackupError, StorageError, UsageError
 from dbtui.model.backups import BackupEntry, BackupFile, BackupFormat, EntryKind, Manifest
 from dbtui.model.connections import EngineName
 from dbtui.routines.backups import collect_entries, find_backup
 from dbtui.routines.backups.catalogue import list_directory
 from dbtui.routines.backups.find import find_previous
 from dbtui.routines.backups.manifest import encode_manifest
+from dbtui.routines.backups.stored import open_stored
 from dbtui.routines.context import RoutineContext
 from tests.unit.samples import MANIFEST
 
@@ -87,6 +88,12 @@ def test_a_broken_manifest_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert "not readable JSON" in entry.problem
     assert entry.began_at.year == 2026
     assert entry.data_path.endswith(".sql")
+    with pytest.raises(DamagedBackupError, match=rf"as a foreign file, move {path.name} away"):
+        open_stored(entry)
+    path.rename(tmp_path / "away")
+    Path(entry.data_path).write_bytes(PLAIN)
+    (entry,) = (each for each in entries_of(tmp_path) if each.data_path.endswith(".sql"))
+    assert open_stored(entry).manifest is None
 
 
 def test_a_manifest_without_data_is_broken(tmp_path: Path) -> None:
@@ -95,6 +102,9 @@ def test_a_manifest_without_data_is_broken(tmp_path: Path) -> None:
     (entry,) = entries_of(tmp_path)
     assert (entry.kind, entry.data_path) == (EntryKind.BROKEN, "")
     assert "is gone" in entry.problem
+    with pytest.raises(DamagedBackupError) as raised:
+        open_stored(entry)
+    assert raised.value.hint == "use another backup"
 
 
 @pytest.mark.parametrize(

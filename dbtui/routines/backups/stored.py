@@ -27,7 +27,7 @@ _SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token", "passphrase")
 def open_stored(entry: BackupEntry) -> StoredBackup:
     """Return the backup behind a row, with its whole manifest. Raises DamagedBackupError, StorageError."""
     if entry.kind is EntryKind.BROKEN:
-        raise DamagedBackupError(f"{entry.backup_id} cannot be used: {entry.problem}")
+        raise DamagedBackupError(f"{entry.backup_id} cannot be used: {entry.problem}", _use_without_manifest(entry))
     if entry.kind is EntryKind.FOREIGN:
         return _open_foreign(entry)
     manifest = read_manifest(entry)
@@ -40,6 +40,14 @@ def open_stored(entry: BackupEntry) -> StoredBackup:
         data_path=entry.data_path,
         manifest=manifest,
     )
+
+
+def _use_without_manifest(entry: BackupEntry) -> str:
+    """What to do when nothing but the manifest is damaged: the data may be all there is."""
+    path = find_manifest_path(entry)
+    if path is None or not entry.data_path or not os.path.lexists(entry.data_path):
+        return "use another backup"
+    return f"use another backup; to use its data unproven, as a foreign file, move {path.name} away"
 
 
 def read_manifest(entry: BackupEntry) -> Manifest:
