@@ -23,15 +23,14 @@ from typing import BinaryIO, Protocol
 import zstandard
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.errors import DamagedBackupError, StorageError
+from dbtui.adapters.unpacking import PackedReader
+from dbtui.errors import StorageError
 from dbtui.model.backups import BackupFile, Compression, CompressionKind
 
 CHUNK_BYTES = 1 << 20
 TAIL_BYTES = 1 << 16
 TICK_SECONDS = 0.2
 _BUFFERS = 4
-#: A packed chunk can unfold to thousands of times its size, so hostile files are unfolded in small steps.
-_PACKED_CHUNK_BYTES = 8192
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 1
 
@@ -267,67 +266,9 @@ def hash_file(path: Path, name: str, cancellation: Cancellation) -> Generator[in
     return BackupFile(name, size, digest.hexdigest())
 
 
-class _Frame(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-def _new_frame(kind: CompressionKind) -> _Frame:
-    if kind is CompressionKind.GZIP:
-        return zlib.decompressobj(31)
-    return zstandard.ZstdDecompressor().decompressobj()
-
-
-class _PackedReader(io.RawIOBase):
-    """Reads one compressed frame after another and notices when the last one does not end."""
-
-    def __init__(self, path: Path, kind: CompressionKind) -> None:
-        self._path = path
-        self._kind = kind
-        self._file = path.open("rb")
-        self._frame = _new_frame(kind)
-        self._pending = memoryview(b"")
-        self._is_inside = True  # an empty file is no frame either
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: object) -> int:
-        view = memoryview(target)  # type: ignore[arg-type]
-        while not self._pending:
-            chunk = self._next_chunk()
-            if not chunk:
-                if self._is_inside:
-                    raise DamagedBackupError(f"{self._path}: the compressed data ends too early")
-                return 0
-            try:
-                self._pending = memoryview(self._frame.decompress(chunk))
-            except (zstandard.ZstdError, zlib.error) as error:
-                raise DamagedBackupError(f"{self._path}: the compressed data is damaged: {error}") from error
-            self._is_inside = not self._frame.eof
-        count = min(len(view), len(self._pending))
-        view[:count] = self._pending[:count]
-        self._pending = self._pending[count:]
-        return count
-
-    def _next_chunk(self) -> bytes:
-        rest = b""
-        if self._frame.eof:
-            rest = self._frame.unused_data
-            self._frame = _new_frame(self._kind)
-        return rest or self._file.read(_PACKED_CHUNK_BYTES)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
 def open_raw(path: Path, compression: Compression) -> BinaryIO:
     """Open a data file for reading its uncompressed bytes. Raises StorageError; reading raises DamagedBackupError."""
     with storage_errors(path):
         if compression.kind is CompressionKind.NONE:
             return path.open("rb", buffering=CHUNK_BYTES)
-        return io.BufferedReader(_PackedReader(path, compression.kind), CHUNK_BYTES)
+        return io.BufferedReader(PackedReader(path, compression.kind), CHUNK_BYTES)
