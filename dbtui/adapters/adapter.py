@@ -113,10 +113,6 @@ class BackupAdapter(Protocol):
         """Drop a database that this run created. No error if it is not there."""
         ...
 
-    def kept_name(self, target: Target, database: str, stamp: str) -> str:
-        """Return the name under which a replaced database is kept; `stamp` is like 20261122t150000z."""
-        ...
-
     def new_name(self, target: Target, database: str, suffix: str) -> str:
         """Return a name for a new database: `database` and a suffix like `_restored`, within the server's limit."""
         ...

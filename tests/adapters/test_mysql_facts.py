@@ -164,8 +164,6 @@ def test_names_fit_the_servers_limit(mariadb_database: str) -> None:
     target, backups = open_mysql(mariadb_database), MysqlBackups()
     long = "x" * 64
     assert backups.new_name(target, "erp", "_restored") == "erp_restored"
-    assert backups.kept_name(target, "erp", "20261122t150000z") == "erp__old_20261122t150000z"
-    for name in (backups.new_name(target, long, "_restored"), backups.kept_name(target, long, "20261122t150000z")):
-        assert len(name) == 64
-        assert name.endswith(("_restored", "_old_20261122t150000z"))
+    kept = backups.new_name(target, long, "_kept_20261122t150000z")
+    assert (len(kept), kept[40:]) == (64, "xx_kept_20261122t150000z")
     target.close()

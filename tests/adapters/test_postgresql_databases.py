@@ -14,9 +14,7 @@ from dbtui.adapters.postgresql.databases import (
     _swap_statements,
     collect_destination,
     create_database,
-    cut_name,
     drop_database,
-    kept_name,
     swap_database,
     undo_sql,
 )
@@ -213,7 +211,7 @@ def test_a_swap_takes_everything_over_and_can_be_undone(
     ):
         server.execute(sql)
     before = properties(server, live)
-    kept = kept_name(live, "20261122T150000Z")
+    kept = f"{live}_kept"
     with opened(server.url(live)) as target:
         session = psycopg2.connect(server.url(live))
         _, ran = commands_of(swap_database(target, live, fresh, kept))
@@ -342,18 +340,6 @@ def test_a_swap_through_a_pooler(
         with opened(pgbouncer.url(live)) as target:
             drive(swap_database(target, live, fresh, f"{live}_kept"))
     assert rows_of(postgresql_server, live) == [("new",)]
-
-
-# --- names ----------------------------------------------------------------------------------------------------
-
-
-def test_names_fit_into_sixty_three_bytes() -> None:
-    assert kept_name("erp", "20261122T150000Z") == "erp_kept_20261122t150000z"
-    for database in ("x" * 63, "ü" * 31, "日本" * 10 + "x"):
-        for name in (kept_name(database, "20261122T150000Z_2"), cut_name(database, "_restored")):
-            assert len(name.encode()) <= 63
-            assert name.encode().decode() == name
-    assert cut_name("erp", "_restored") == "erp_restored"
 
 
 def test_the_data_directory_of_another_server_is_not_measured(

@@ -104,7 +104,7 @@ def test_restore_facts(live: Path, backup: StoredBackup) -> None:
         absolute = BACKUPS.collect_restore_facts(target, backup, CONTENTS, str(live))
         assert str(live) in absolute.taken_names
         assert BACKUPS.new_name(target, str(live), "_restored") == str(live.with_name("app_restored.db"))
-        assert BACKUPS.kept_name(target, "app.db", "20261122t150000z") == "app_before_20261122t150000z.db"
+        assert BACKUPS.new_name(target, "app", "_kept_20261122t150000z") == "app_kept_20261122t150000z.db"
         nowhere = BACKUPS.collect_restore_facts(target, backup, CONTENTS, "/nonexistent/x.db")
         assert not nowhere.can_create_database
         assert "there is no directory /nonexistent: make it first" in nowhere.refusals

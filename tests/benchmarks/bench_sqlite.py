@@ -141,7 +141,7 @@ def measure(case: str, live: Path, folder: Path, rounds: int) -> bool:
         ours.append(measured["seconds"])
         copied.append(measured["copied"])
         memory = max(memory, measured["mb"])
-        for pattern in ("bare.sqlite", "bare-new.db*", "new.db", "*_before_*"):
+        for pattern in ("bare.sqlite", "bare-new.db*", "new.db", "*_kept_*"):
             for left in folder.glob(pattern):
                 left.unlink()
     ratio, alone = min(ours) / min(bare), min(copied) / min(bare)

@@ -223,9 +223,6 @@ class FakeEngine:
         self.reach("drop_database")
         self.databases.pop(database, None)
 
-    def kept_name(self, target: Target, database: str, stamp: str) -> str:
-        return f"{database}__old_{stamp}"
-
     def new_name(self, target: Target, database: str, suffix: str) -> str:
         return database + suffix
 

@@ -79,7 +79,7 @@ def test_replacing_keeps_the_old_one_under_a_dated_name(c: FakeContext, fake: Fa
     live = copy.deepcopy(fake.databases["erp"])
     result = restored(c, entry, replace=True)
     assert result.database == "erp"
-    assert result.kept_as.startswith("erp__old_2026")
+    assert result.kept_as.startswith("erp_kept_2026")
     assert result.kept_as in result.undo
     assert fake.databases == {"erp": {USERS: ["ann", "bob"], ORDERS: ["1", "2", "3"]}, result.kept_as: live}
     assert result.swap_seconds is not None

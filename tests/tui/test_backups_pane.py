@@ -144,7 +144,7 @@ async def test_replacing_in_production_needs_both_names(world: World) -> None:
         dialog = app.dialogs[0]
         dialog.query_one("#mode", Choice).focus()
         await pilot.press("right")
-        await wait_to_see(pilot, "Replaces erp", "kept as erp_old", "Disconnects 1 session",
+        await wait_to_see(pilot, "Replaces erp", "kept as erp_kept", "Disconnects 1 session",
                           "type the database erp", "type the profile erp")  # fmt: skip
         button = dialog.query_one("#accept", PushButton)
         assert button.disabled
@@ -158,7 +158,7 @@ async def test_replacing_in_production_needs_both_names(world: World) -> None:
         await wait_until(pilot, lambda: not button.disabled)
         button.focus()
         await pilot.press("enter")
-        await wait_until(pilot, lambda: "what was there is kept as erp_old" in app.query_one(MessageLine).text)
+        await wait_until(pilot, lambda: "what was there is kept as erp_kept" in app.query_one(MessageLine).text)
         assert world.done == [("restore", "erp", "erp", True, ())]
 
 

@@ -171,11 +171,11 @@ def restore_plan(chosen: BackupEntry, target: ConnectionProfile, options: Restor
     return RestorePlan(
         backup=stored, contents=CONTENTS, profile=target.name, environment=target.environment.value,
         server="db1:5432", load_database="erp_new", final_database=final, replaces=options.replace,
-        keeps_as="erp_old_20261122t160000z" if options.replace else "",
+        keeps_as="erp_kept_20261122t160000z" if options.replace else "",
         tables=tuple(t.table_name for t in CONTENTS.tables if str(t.table_name) in options.tables),
         sessions=(SessionBrief(8123, "app", "erp-api", "10.0.0.7", "idle"),) if options.replace else (),
         needed_bytes=420_000_000, free_bytes=80_000_000_000, missing_roles=("report",),
-        undo="ALTER DATABASE erp_old RENAME TO erp" if options.replace else f"DROP DATABASE {final}",
+        undo="ALTER DATABASE erp_kept_20261122t160000z RENAME TO erp" if options.replace else f"DROP DATABASE {final}",
         steps=(PlanStep("create the database", f'CREATE DATABASE "{final}"'), PlanStep("load the data", "psql")),
         confirm_name=final if options.replace else "",
     )  # fmt: skip

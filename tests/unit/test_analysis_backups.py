@@ -223,7 +223,7 @@ def restored(
         facts,
         options,
         fresh_name="erp__new",
-        kept_name="erp__old",
+        kept_name="erp_kept",
         restored_name=lambda number: "erp_restored" if number == 1 else f"erp_restored_{number}",
     )
     return plan_restore(BACKUP, CONTENTS, facts, profile, options, choice, "db1:5432")
@@ -276,12 +276,12 @@ def test_replacing_asks_for_the_name_and_says_how_to_go_back() -> None:
         replace(PROFILE, environment=Environment.PRODUCTION),
     )
     assert (plan.final_database, plan.load_database, plan.replaces) == ("erp", "erp__new", True)
-    assert (plan.confirm_name, plan.keeps_as, plan.environment) == ("erp", "erp__old", "production")
+    assert (plan.confirm_name, plan.keeps_as, plan.environment) == ("erp", "erp_kept", "production")
     assert plan.sessions == sessions
     assert "1 session on erp will be disconnected" in plan.warnings
-    swap = 'BEGIN; ALTER DATABASE "erp" RENAME TO "erp__old"; ALTER DATABASE "erp__new" RENAME TO "erp"; COMMIT'
+    swap = 'BEGIN; ALTER DATABASE "erp" RENAME TO "erp_kept"; ALTER DATABASE "erp__new" RENAME TO "erp"; COMMIT'
     assert plan.steps[-1].command == swap
-    assert 'ALTER DATABASE "erp__old" RENAME TO "erp"' in plan.undo
+    assert 'ALTER DATABASE "erp_kept" RENAME TO "erp"' in plan.undo
 
 
 @pytest.mark.parametrize(

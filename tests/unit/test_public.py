@@ -47,7 +47,7 @@ def test_they_are_the_packages_own(url: str, tmp_path: Path) -> None:
     add_user("erp.db", "eve")
     assert dbtui.restore_backup(url, path) == str(tmp_path / "erp.db")
     assert users_in("erp.db") == ["ann", "bob"]
-    (kept,) = tmp_path.glob("erp_before_*.db")
+    (kept,) = tmp_path.glob("erp_kept_*.db")
     assert users_in(kept) == ["ann", "bob", "eve"]
 
 

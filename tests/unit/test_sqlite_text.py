@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dbtui.adapters.sqlite.header import check_size, parse_header, recognise_other, rollback_header
 from dbtui.adapters.sqlite.hostile import FORBIDDEN_FUNCTIONS, find_hostile
-from dbtui.adapters.sqlite.locations import insert_suffix, path_of, resolve
+from dbtui.adapters.sqlite.locations import path_of, resolve
 from dbtui.adapters.sqlite.selection import matches
 from dbtui.adapters.sqlite.sql_tokens import Token, TokenKind, module_of, tokenise
 from dbtui.errors import DamagedBackupError, UsageError
@@ -194,26 +194,6 @@ def test_a_relative_path_starts_in_the_working_directory(tmp_path: Path, monkeyp
 def test_what_is_no_name_of_a_file(database: str) -> None:
     with pytest.raises(UsageError):
         resolve(Path("/srv/data/erp.db"), database)
-
-
-@pytest.mark.parametrize(
-    ("database", "name"),
-    [
-        ("erp.db", "erp_restored.db"),
-        ("erp", "erp_restored.db"),
-        ("/a/b/erp.sqlite3", "/a/b/erp_restored.sqlite3"),
-        ("sub/erp.db", "sub/erp_restored.db"),
-        (".hidden", ".hidden_restored.db"),
-    ],
-)
-def test_a_suffix_goes_before_the_extension(database: str, name: str) -> None:
-    assert insert_suffix(Path("/srv/data/erp.db"), database, "_restored") == name
-
-
-def test_a_long_name_is_cut_to_what_a_file_may_have() -> None:
-    name = insert_suffix(Path("/x/erp.db"), "ü" * 120 + ".db", "_before_20261122t150000z")
-    assert len(name.encode()) <= 247
-    assert name.endswith("_before_20261122t150000z.db")
 
 
 def test_a_url_of_memory_has_nothing_to_back_up() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, names, swap
+from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, swap
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.model.backups import (
     BackupContents,
@@ -20,7 +20,9 @@ from dbtui.model.backups import (
     TableName,
     TableSample,
 )
+from dbtui.model.connections import EngineName
 from dbtui.model.events import Routine
+from dbtui.model.names import derive_name
 
 
 def narrow(target: Target) -> MysqlTarget:
@@ -91,10 +93,6 @@ class MysqlBackups:
         """Drop a database that this run created."""
         databases.drop_database(narrow(target), database)
 
-    def kept_name(self, target: Target, database: str, stamp: str) -> str:  # noqa: ARG002
-        """Return the name under which a replaced database is kept."""
-        return names.cut_name(database, f"__old_{stamp}")
-
     def new_name(self, target: Target, database: str, suffix: str) -> str:  # noqa: ARG002
         """Return a name for a new database."""
-        return names.cut_name(database, suffix)
+        return derive_name(EngineName.MYSQL, database, suffix)

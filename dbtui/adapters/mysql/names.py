@@ -35,11 +35,6 @@ def show_name(name: str) -> str:
     return format_untrusted(name, 80)
 
 
-def cut_name(name: str, suffix: str) -> str:
-    """Return `name` + `suffix`, with the end of `name` cut so that both fit the server's limit."""
-    return name[: NAME_LIMIT - len(suffix)].rstrip() + suffix
-
-
 def split_account(account: str) -> tuple[str, str]:
     """Split an account as the server writes it, `user@host`, at its last @."""
     user, _, host = account.rpartition("@")

@@ -24,7 +24,9 @@ from dbtui.model.backups import (
     TableName,
     TableSample,
 )
+from dbtui.model.connections import EngineName
 from dbtui.model.events import Routine
+from dbtui.model.names import derive_name
 
 
 def _own(target: Target) -> PostgresqlTarget:
@@ -98,10 +100,6 @@ class PostgresqlBackups:
         """Drop a database that this run created."""
         databases.drop_database(_own(target), database)
 
-    def kept_name(self, target: Target, database: str, stamp: str) -> str:  # noqa: ARG002
-        """Return the name under which a replaced database is kept."""
-        return databases.kept_name(database, stamp)
-
     def new_name(self, target: Target, database: str, suffix: str) -> str:  # noqa: ARG002
         """Return a name for a new database, within the server's 63 bytes."""
-        return databases.cut_name(database, suffix)
+        return derive_name(EngineName.POSTGRESQL, database, suffix)

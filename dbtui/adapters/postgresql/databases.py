@@ -8,13 +8,12 @@ from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
 from dbtui.adapters.postgresql.database_properties import copy_statements
 from dbtui.adapters.postgresql.session_ender import SessionEnder
 from dbtui.adapters.postgresql.sql import quote_name, quote_text
-from dbtui.errors import ConnectError, RefusedError, ServerError
+from dbtui.errors import ConnectError, ServerError
 from dbtui.model.backups import DestinationFacts, SessionBrief
+from dbtui.model.connections import EngineName
 from dbtui.model.events import CommandRan, Routine, StepFinished
+from dbtui.model.names import derive_name, restored_suffix
 from dbtui.model.text import format_untrusted
-
-#: Bytes, not characters: PostgreSQL manual, "Identifiers and Key Words", NAMEDATALEN.
-NAME_BYTES = 63
 
 
 def collect_destination(target: PostgresqlTarget, database: str) -> DestinationFacts:
@@ -136,7 +135,7 @@ def _swap_statements(live: str, fresh: str, kept: str) -> tuple[str, ...]:
 
 def undo_sql(live: str, kept: str) -> str:
     """Return the SQL that makes the kept database the live one again."""
-    aside = cut_name(live, "_restored")
+    aside = derive_name(EngineName.POSTGRESQL, live, restored_suffix())
     return (
         f"ALTER DATABASE {quote_name(live)} RENAME TO {quote_name(aside)}; "
         f"ALTER DATABASE {quote_name(kept)} RENAME TO {quote_name(live)}; "
@@ -159,16 +158,3 @@ def drop_database(target: PostgresqlTarget, database: str) -> None:
         target.translating(f"dropping database {format_untrusted(database)}"),
     ):
         _execute(connection, f"DROP DATABASE IF EXISTS {quote_name(database)} WITH (FORCE)")
-
-
-def cut_name(database: str, suffix: str) -> str:
-    """Return `database` and `suffix`, the former cut so that both fit into a name."""
-    room = NAME_BYTES - len(suffix.encode())
-    if room < 1:
-        raise RefusedError(f"the suffix {suffix} is too long for a database name", "choose a shorter one")
-    return database.encode()[:room].decode(errors="ignore") + suffix
-
-
-def kept_name(database: str, stamp: str) -> str:
-    """Return the name under which a replaced database is kept."""
-    return cut_name(database, f"_kept_{stamp.lower()}")

@@ -21,7 +21,9 @@ from dbtui.model.backups import (
     TableName,
     TableSample,
 )
+from dbtui.model.connections import EngineName
 from dbtui.model.events import Routine
+from dbtui.model.names import derive_name
 
 
 def _own(target: Target) -> SqliteTarget:
@@ -99,10 +101,6 @@ class SqliteBackups:
         """See databases.drop_database."""
         databases.drop_database(_own(target), database)
 
-    def kept_name(self, target: Target, database: str, stamp: str) -> str:
-        """See databases.kept_name."""
-        return databases.kept_name(_own(target), database, stamp)
-
     def new_name(self, target: Target, database: str, suffix: str) -> str:
-        """See databases.new_name."""
-        return databases.new_name(_own(target), database, suffix)
+        """Return the name of a new file: erp_restored.db."""
+        return derive_name(EngineName.SQLITE, database, suffix, _own(target).path.suffix)

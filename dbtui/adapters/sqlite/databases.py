@@ -12,7 +12,7 @@ from dbtui.adapters.sqlite.counts import count_tables
 from dbtui.adapters.sqlite.created import create_database_file, remove_created
 from dbtui.adapters.sqlite.facts import TOOL, remark_network
 from dbtui.adapters.sqlite.holders import collect_holders, may_see_all
-from dbtui.adapters.sqlite.locations import insert_suffix, resolve, siblings
+from dbtui.adapters.sqlite.locations import resolve, siblings
 from dbtui.adapters.sqlite.schema import collect_schema
 from dbtui.adapters.sqlite.status import collect_file_facts
 from dbtui.adapters.sqlite.translate import shown, sqlite_errors
@@ -131,16 +131,6 @@ def drop_database(target: SqliteTarget, database: str) -> None:
     """Remove a file that this run created. Raises RefusedError for any other, StorageError."""
     target.check_writable()
     remove_created(resolve(target.path, database))
-
-
-def kept_name(target: SqliteTarget, database: str, stamp: str) -> str:
-    """Return the name of the file that keeps what a restore replaced: erp_before_20261122t150000z.db."""
-    return insert_suffix(target.path, database, f"_before_{stamp}")
-
-
-def new_name(target: SqliteTarget, database: str, suffix: str) -> str:
-    """Return the name of a new file: erp_restored.db."""
-    return insert_suffix(target.path, database, suffix)
 
 
 def count_rows(target: SqliteTarget, database: str, tables: Sequence[TableName]) -> Routine[tuple[BackupTable, ...]]:

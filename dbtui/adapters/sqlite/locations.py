@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dbtui.errors import UsageError
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.names import FILE_NAME_BYTES
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import parse_database_url
 
-_LONGEST_NAME = 255
 #: What SQLite may lay beside a database file.
 COMPANIONS = ("-wal", "-shm", "-journal")
 
@@ -34,22 +34,9 @@ def resolve(own: Path, database: str) -> Path:
     if "\0" in database or database.endswith(os.sep) or Path(database).name in ("", ".", ".."):
         raise UsageError(f"{format_untrusted(database, 100)!r} is not the name of a file")
     path = Path(database) if os.sep in database else own.parent / database
-    if len(os.fsencode(path.name)) > _LONGEST_NAME - len("-journal"):
+    if len(os.fsencode(path.name)) > FILE_NAME_BYTES:
         raise UsageError(f"{format_untrusted(path.name, 60)!r} is too long for the name of a file")
     return path.absolute()
-
-
-def insert_suffix(own: Path, database: str, suffix: str) -> str:
-    """Return a database's name with `suffix` before its extension, cut to what a file's name may have.
-
-    A name without extension gets that of the target's file.
-    """
-    folder, _, name = database.rpartition(os.sep)
-    plain = Path(name)
-    extension = plain.suffix or own.suffix
-    room = _LONGEST_NAME - len("-journal") - len(os.fsencode(suffix + extension))
-    stem = os.fsencode(plain.stem)[: max(1, room)].decode("utf-8", "ignore") or "database"
-    return f"{folder}{os.sep}{stem}{suffix}{extension}" if os.sep in database else f"{stem}{suffix}{extension}"
 
 
 def siblings(own: Path, database: str) -> tuple[str, ...]:

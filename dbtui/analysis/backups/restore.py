@@ -1,6 +1,5 @@
 """The plan of a restore: where the data goes, what is replaced, what is missing, how to go back."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from dbtui.model.backups import (
     TableName,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, ServerInfo
+from dbtui.model.names import parse_unfinished
 from dbtui.model.text import format_bytes
 
 #: What a database takes on disk, as a multiple of what it took when it was dumped, and of its dump as text.
@@ -23,8 +23,6 @@ _DATABASE_MARGIN = 1.1
 _TEXT_MARGIN = 1.6
 #: Where a profile comes from whose name means nothing to another command.
 _TYPED = "command line"
-#: The name under which data is loaded before it replaces a database: it outlives only a run that was killed.
-_UNFINISHED = re.compile(r"(?P<database>.+)__new_[0-9]{8}t[0-9]{6}z_[0-9a-f]{6}(\.[^./]*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +236,8 @@ def _warn(
     if tables and len(tables) < len(contents.tables):
         yield f"{len(tables)} of {len(contents.tables)} tables are restored; what refers to the others is left out"
     for name in facts.taken_names:
-        found = _UNFINISHED.fullmatch(name)
-        if found and facts.destination.database.startswith(found["database"]):
+        database = parse_unfinished(name)
+        if database and facts.destination.database.startswith(database):
             yield f"{name} is left over from a restore that was killed, unless one is running now: drop it"
     yield from contents.warnings
     yield from facts.remarks

@@ -7,9 +7,7 @@ from urllib.parse import quote
 
 from dbtui.model.backups import BackupFormat, PlanStep, RestoreFacts, StoredBackup, TableName
 from dbtui.model.connections import EngineName
-
-#: A name cut to so many characters has room for a suffix within PostgreSQL's 63 bytes.
-_SHORT_NAME = 50
+from dbtui.model.names import derive_name
 
 
 class Destination(Protocol):
@@ -114,7 +112,7 @@ def undo_sentence(engine: EngineName, choice: Destination, target: str = "TARGET
             f"the old database stays as {kept}, its events switched off; "
             f"to go back: {join([*dump, choice.keeps_as])} && {join(back)}"
         )
-    aside = quote_name(engine, f"{choice.final[:_SHORT_NAME]}_undone")
+    aside = quote_name(engine, derive_name(engine, choice.final, "_undone"))
     return (
         f"the old database stays as {kept}; to go back: BEGIN; ALTER DATABASE {name} RENAME TO {aside}; "
         f"ALTER DATABASE {kept} RENAME TO {name}; COMMIT; ALTER DATABASE {name} ALLOW_CONNECTIONS true"

@@ -8,6 +8,7 @@ the second reading costs the look at its text alone.
 """
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -28,6 +29,7 @@ from dbtui.model.backups import (
 )
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
+from dbtui.model.names import kept_suffix, loading_suffix, restored_suffix
 from dbtui.model.urls import parse_database_url
 from dbtui.routines.backups.contents import read_contents
 from dbtui.routines.backups.create import check_refusals
@@ -79,27 +81,22 @@ def _choose(
     adapter: BackupAdapter, target: Target, facts: RestoreFacts, options: RestoreOptions, now: datetime
 ) -> analysis.DestinationChoice:
     database = facts.destination.database
-    stamp = f"{now:%Y%m%dt%H%M%Sz}"
-    unique = hashlib.sha256(f"{stamp} {time.monotonic_ns()}".encode()).hexdigest()[:6]
+    unique = hashlib.sha256(f"{now} {time.monotonic_ns()}".encode()).hexdigest()[:6]
 
-    def restored_name(number: int) -> str:
-        return adapter.new_name(target, database, "_restored" if number == 1 else f"_restored_{number}")
+    def name_with(suffix: str) -> str:
+        return adapter.new_name(target, database, suffix)
 
     return analysis.choose_destination(
         facts,
         options,
-        fresh_name=adapter.new_name(target, database, f"__new_{stamp}_{unique}"),
-        kept_name=_free_name(lambda tail: adapter.kept_name(target, database, stamp + tail), facts),
-        restored_name=restored_name,
+        fresh_name=name_with(loading_suffix(now, unique)),
+        kept_name=_free_name(lambda number: name_with(kept_suffix(now, number)), facts),
+        restored_name=lambda number: name_with(restored_suffix(number)),
     )
 
 
-def _free_name(name_with: Callable[[str], str], facts: RestoreFacts) -> str:
-    number, name = 1, name_with("")
-    while name in facts.taken_names:
-        number += 1
-        name = name_with(f"_{number}")
-    return name
+def _free_name(nth: Callable[[int], str], facts: RestoreFacts) -> str:
+    return next(name for name in map(nth, itertools.count(1)) if name not in facts.taken_names)
 
 
 def apply_restore(c: RoutineContext, profile: ConnectionProfile, plan: RestorePlan) -> Routine[RestoreResult]:
