@@ -136,13 +136,15 @@ def test_history_keeps_how_it_ended(tmp_path: Path) -> None:
     assert "cancelled (Ctrl-C)" in lines[2]
 
 
-def test_history_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+def test_history_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     state = Path(os.environ["XDG_STATE_HOME"])
     (state / "dbtui").write_text("in the way")
     (tmp_path / "finish").touch()
     ran = finish(start(tmp_path, "work"))
     assert ran.code == 0
     assert "cannot be written" in ran.stderr
+    assert (tmp_path / f"dbtui-state-{os.geteuid()}" / "history.db").is_file()
 
 
 # --- on a terminal -------------------------------------------------------------------------------------------
