@@ -58,7 +58,7 @@ CASES = (
         1,
         "{dump} | zstd -q -1 -T2 > {to}",
     ),
-    Case("directory -j2 -Z0", BackupFormat.DIRECTORY, Compression(), 2, "{dump} -Fd -j2 -Z0 -f {to}"),
+    Case("directory -j2 -Z0", BackupFormat.DIRECTORY, Compression(), 2, "{dump} -Fd -j2 -Z0 -f {to}", False),
     Case(
         "directory -j2",
         BackupFormat.DIRECTORY,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtui.adapters.followers import DirectoryFollower, FileFollower
+from dbtui.adapters.packing import write_packed
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.dump_arguments import check_compression, dump_arguments, packs_itself
 from dbtui.adapters.postgresql.progress import DumpProgress
@@ -15,7 +16,7 @@ from dbtui.adapters.postgresql.row_counter import RowCounter
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot, open_snapshot
 from dbtui.adapters.processes import ChildTool
 from dbtui.adapters.space import SpaceWatch
-from dbtui.adapters.streams import WrittenFile, create_file, hash_file, write_stream
+from dbtui.adapters.streams import WrittenFile, create_file, hash_file
 from dbtui.errors import ServerError, ToolError
 from dbtui.model.backups import (
     BackupFile,
@@ -193,7 +194,7 @@ def _write_plain(run: _Run) -> _Writing:
 def _write_packed(run: _Run) -> _Writing:
     with run.start(subprocess.PIPE) as tool, run.target.cancellation.interrupting(tool.stop):
         assert tool.process.stdout is not None  # noqa: S101 - asked for above
-        written = yield from write_stream(
+        written = yield from write_packed(
             tool.process.stdout.fileno(), run.path, run.request.options.compression, run.target.cancellation
         )
         run.check(tool)
