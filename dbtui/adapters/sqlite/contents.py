@@ -93,7 +93,10 @@ def warn_of_log(backup: StoredBackup) -> Iterator[str]:
     log = Path(f"{backup.data_path}-wal")
     with contextlib.suppress(OSError):
         if log.stat().st_size:
-            yield f"{shown(log.name)} lies beside it and is not read: the newest changes may be missing"
+            yield (
+                f"{shown(log.name)} lies beside it and is not read: the newest changes may be missing; "
+                f"sqlite3 {shown(log.name.removesuffix('-wal'))} .tables brings them in"
+            )
 
 
 # ---------------------------------------------------------------- one table

@@ -10,7 +10,6 @@ data version as soon as the write lock is held again, and everything begins anew
 import contextlib
 import os
 import sqlite3
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,8 +57,9 @@ class _Paths:
 
 
 def swap_database(target: SqliteTarget, live: str, fresh: str, kept: str) -> Routine[None]:
-    """Give the live file the fresh one's contents and keep its old ones at `kept`. Owner and mode stay.
+    """Give the live file the fresh one's contents and keep its old ones at `kept`. Its owner and mode stay.
 
+    The kept file belongs to the live one's owner (to us, unless we are root) and has mode 0600, like all we write.
     If there is no live file, the fresh one gets its name. Raises RefusedError, ServerError (somebody keeps the file
     locked, named), StorageError, Cancelled; then the live file is as before.
     """
@@ -218,18 +218,21 @@ def _keep_old(paths: _Paths, cancellation: Cancellation) -> Routine[None]:
                 copy.execute(sql(name)).fetchall()
             yield from copy_pages(source, copy, CopyWatch(paths.live), cancellation)
     use_rollback_journal(paths.kept)
-    _take_owner_and_mode(paths.live, paths.kept)
+    _give_to_owner(paths.live, paths.kept)
     fsync_path(paths.kept)
     yield StepFinished("keep the old", time.monotonic() - began)
 
 
-def _take_owner_and_mode(origin: Path, copy: Path) -> None:
-    """Let those read the kept copy who may read the database, and nobody else."""
+def _give_to_owner(origin: Path, copy: Path) -> None:
+    """Let the database's owner have the kept copy, and nobody besides: it stays at mode 0600.
+
+    Nothing opens it but the way back, which reads it as the account that ran the restore. The mode of the database is
+    not taken over: the bits of its group can be the mask of an access list, and then let in more people.
+    """
     with storage_errors(shown(copy)):
         about = origin.stat()
         if os.geteuid() == 0:
             os.chown(copy, about.st_uid, about.st_gid)
-        copy.chmod(stat.S_IMODE(about.st_mode) & 0o660 if about.st_gid == copy.stat().st_gid else 0o600)
 
 
 def _put_in(paths: _Paths, writer: sqlite3.Connection, watch: CopyWatch, cancellation: Cancellation) -> Routine[None]:

@@ -29,6 +29,7 @@ _PREFIX = "dbtui-unpacked-"
 _KEPT_SECONDS = 60.0
 _SPARE_BYTES = 64 << 20
 _HEAD_BYTES = 4096
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 Key = tuple[str, int, int, int]
 
 
@@ -82,6 +83,21 @@ def _check_plain(path: Path) -> None:
         with path.open("rb") as file:
             header = parse_header(file.read(_HEAD_BYTES), shown(path))
             check_size(header, os.fstat(file.fileno()).st_size, shown(path))
+    _refuse_hot_journal(path)
+
+
+def _refuse_hot_journal(path: Path) -> None:
+    """Refuse a file copied in the middle of a transaction: half of it is in the file, the way back beside it.
+
+    A journal that was ended is empty or begins with zeros (https://sqlite.org/fileformat2.html, "Rollback Journal").
+    """
+    journal = Path(f"{path}-journal")
+    with storage_errors(shown(journal)), suppress(FileNotFoundError), journal.open("rb") as file:
+        if file.read(len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
+            raise DamagedBackupError(
+                f"{shown(journal.name)} lies beside it: {shown(path.name)} was copied in the middle of a transaction",
+                f"open it once with sqlite3 {shown(path.name)} .tables, which rolls that back, or back up the original",
+            )
 
 
 def _identify(path: Path) -> Key:
