@@ -62,7 +62,7 @@ DELIMITER ;
 
 
 def judge_all(text: bytes, source: str = "") -> list[tuple[Verdict, bytes]]:
-    judge, splitter = Judge(source=source), Splitter()
+    judge, splitter = Judge(source=source, tables={"t"}), Splitter()
     return [(judge.judge(one), one.text) for part in (splitter.feed(text), splitter.finish()) for one in part]
 
 

@@ -4,11 +4,11 @@ import time
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.cursor import Refusal
-from dbtui.adapters.mysql.plain import DumpFile
+from dbtui.adapters.mysql.plain import UNKNOWN_END, DumpFile
 from dbtui.adapters.mysql.statements import Judge
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import StoredBackup
-from dbtui.model.events import Progressed, Routine
+from dbtui.model.events import Progressed, Routine, Warned
 
 _SHOWN = 20
 _TICK_SECONDS = 0.2
@@ -31,8 +31,10 @@ def check_archive(backup: StoredBackup, cancellation: Cancellation) -> Routine[t
                 if time.monotonic() >= next_tick:
                     yield Progressed(dump.raw_bytes, dump.expected_bytes, "bytes")
                     next_tick = time.monotonic() + _TICK_SECONDS
-            if len(problems) < _SHOWN and not dump.is_complete:
-                problems.append(f"{dump.name} is truncated: its last line is missing")
+            if len(problems) < _SHOWN and (missing := dump.describe_missing_end(judge)):
+                problems.append(f"{dump.name} {missing}")
+            elif not dump.head.is_known and not judge.has_settled:
+                yield Warned(f"{dump.name} {UNKNOWN_END}")
             expected = backup.manifest.uncompressed_bytes if backup.manifest else None
             if not problems and expected is not None and expected != dump.raw_bytes:
                 problems.append(f"{dump.name} has {dump.raw_bytes} bytes of text instead of {expected}")

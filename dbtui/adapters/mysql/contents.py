@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.cursor import Refusal
-from dbtui.adapters.mysql.plain import DumpFile
+from dbtui.adapters.mysql.plain import UNKNOWN_END, DumpFile
 from dbtui.adapters.mysql.rows import count_tuples, iterate_tuples, parse_columns, parse_tuple
 from dbtui.adapters.mysql.sql_lexer import Statement
-from dbtui.adapters.mysql.statements import Judge, Verdict, created_table
+from dbtui.adapters.mysql.statements import Judge, Verdict, created_table, homeless_rows
 from dbtui.adapters.mysql.tokens import tokens
 from dbtui.errors import DamagedBackupError, UsageError
 from dbtui.model.backups import BackupContents, BackupTable, DumpObject, StoredBackup, TableName, TableSample
@@ -36,6 +36,10 @@ class _Index:
         if verdict.definer:
             self.roles.add(verdict.definer)
 
+    def refuse(self, statement: Statement, why: str) -> None:
+        if len(self.refusals) < _SHOWN_REFUSALS:
+            self.refusals.append(f"line {statement.line}: {why}")
+
 
 def _count(statement: Statement, *, is_trusted: bool) -> int:
     head = statement.insert
@@ -61,18 +65,19 @@ def collect_contents(backup: StoredBackup, cancellation: Cancellation) -> Backup
             if head is not None:
                 index.rows[head.table] = index.rows.get(head.table, 0) + _count(statement, is_trusted=is_trusted)
                 index.sizes[head.table] = index.sizes.get(head.table, 0) + len(statement.text)
+                if judge.is_homeless(head.table):
+                    index.refuse(statement, homeless_rows(head.table))
                 continue
             try:
                 index.note(judge.judge(statement))
             except Refusal as refusal:
-                if len(index.refusals) < _SHOWN_REFUSALS:
-                    index.refusals.append(f"line {statement.line}: {refusal.message}")
-        database = dump.source or next(iter(judge.databases), "")
+                index.refuse(statement, refusal.message)
+        database = judge.own_database
         warnings = [f"it will not be restored: {reason}" for reason in index.refusals]
-        if not dump.is_complete:
-            warnings.append("it is truncated: its last line is missing")
-        if not dump.head.is_known:
-            warnings.append("it does not say which tool wrote it, so nobody can see whether its end is missing")
+        if missing := dump.describe_missing_end(judge):
+            warnings.append(f"it {missing}")
+        elif not dump.head.is_known and not judge.has_settled:
+            warnings.append(f"it {UNKNOWN_END}")
         return BackupContents(
             engine=EngineName.MYSQL,
             database=database,

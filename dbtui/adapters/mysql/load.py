@@ -14,6 +14,7 @@ import pymysql
 from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.cursor import Refusal
 from dbtui.adapters.mysql.failures import split_error
+from dbtui.adapters.mysql.losses import LOSS_HINT, find_losses
 from dbtui.adapters.mysql.names import quote_name, show_name
 from dbtui.adapters.mysql.plain import DumpFile
 from dbtui.adapters.mysql.sql_lexer import Statement
@@ -22,7 +23,7 @@ from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import DamagedBackupError, DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import LoadRequest
 from dbtui.model.events import CommandRan, Progressed, Routine, Warned
-from dbtui.model.text import format_bytes
+from dbtui.model.text import format_bytes, format_untrusted
 
 _TICK_SECONDS = 0.2
 #: What holds before the first statement. The dump sets its own; these are for dumps that set nothing.
@@ -35,6 +36,8 @@ _SESSION = (
 #: Access denied: to be another account's definer needs SUPER, SET USER or SET_USER_ID.
 _NO_DEFINER = 1227
 _SYNTAX = 1064
+_GENERATED = 1906
+_LENIENT = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'"
 _WRONG_VALUE = 1231
 _FORGOTTEN_MODE = re.compile(rb",NO_AUTO_CREATE_USER|NO_AUTO_CREATE_USER,?")
 #: Where the server's words repeat what was in a row or a statement: everything up to the last quotation mark.
@@ -55,6 +58,7 @@ class _Loading:
     chosen: frozenset[str]
     events: list[str] = field(default_factory=list)
     without_definer: int = 0
+    changed: dict[str, str] = field(default_factory=dict)  # tables, and what the server said of a value
 
     @property
     def keeps_events_on(self) -> bool:
@@ -75,8 +79,6 @@ def load(target: MysqlTarget, request: LoadRequest) -> Routine[None]:
             loading = _begin(target, request, connection, dump.source)
             yield CommandRan(f"USE {quote_name(request.database)}; statements of {dump.name} one by one")
             yield from _run_all(loading, dump)
-            if not dump.is_complete:
-                raise DamagedBackupError(f"{dump.name} is truncated: its last line is missing", "use another backup")
         yield from _finish(loading)
     finally:
         close_quietly(connection)
@@ -106,6 +108,8 @@ def _run_all(loading: _Loading, dump: DumpFile) -> Routine[None]:
         if time.monotonic() >= next_tick:
             yield Progressed(statement.raw_end, total, "bytes", show_name(table))
             next_tick = time.monotonic() + _TICK_SECONDS
+    if missing := dump.describe_missing_end(judge):
+        raise DamagedBackupError(f"{dump.name} {missing}", "use another backup")
 
 
 def _is_wanted(loading: _Loading, verdict: Verdict) -> bool:
@@ -123,23 +127,39 @@ def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdi
     try:
         _send(loading, edit(statement.text, verdict, cuts))
     except pymysql.Error as error:
+        if split_error(error)[0] == _GENERATED:
+            loading.target.rows(_LENIENT, on=loading.connection)
         second_text = _second_text(statement, verdict, cuts, split_error(error)[0])
         if second_text is None:
             raise _explain(loading, dump, statement, verdict, error) from error
-        loading.without_definer += verdict.kind != "setting"
+        loading.without_definer += verdict.kind not in ("setting", "rows")
         try:
             _send(loading, second_text)
         except pymysql.Error as second:
             raise _explain(loading, dump, statement, verdict, second) from second
     except RefusedError as error:
         raise RefusedError(f"{dump.name}, line {statement.line}: {error.message}", error.hint) from error
+    if verdict.kind == "rows":
+        _watch_values(loading, dump, statement, verdict.name)
+
+
+def _watch_values(loading: _Loading, dump: DumpFile, statement: Statement, table: str) -> None:
+    """Raise ServerError when the server has lost a value of these rows; note what it may have changed."""
+    for is_lost, said in find_losses(loading.connection):
+        if is_lost:
+            what = f"{dump.name}, line {statement.line}, rows {show_name(table)}"
+            raise ServerError(f"{what}: the server would lose a value: {format_untrusted(said)}", LOSS_HINT)
+        loading.changed.setdefault(table, said)
 
 
 def _second_text(statement: Statement, verdict: Verdict, cuts: dict[str, bytes], number: int) -> bytes | None:
     """Return what is sent after a refusal that need not end the restore; None when there is no such thing.
 
+    A strict server takes no values for generated columns, which dumps hold; all but the shortest dumps turn that off.
     Without its DEFINER an object belongs to the restoring login. MySQL 8 no longer knows one of the older sql_modes.
     """
+    if number == _GENERATED and verdict.kind == "rows":
+        return statement.text
     if number == _NO_DEFINER and verdict.definer:
         return edit(statement.text, verdict, cuts | {"definer": b""})
     if number == _WRONG_VALUE and verdict.kind == "setting" and _FORGOTTEN_MODE.search(statement.text):
@@ -193,6 +213,8 @@ def _warn(loading: _Loading) -> Iterator[Warned]:
             f"{len(loading.events)} events are switched off in {show_name(database)}, so that a copy does not act on "
             f"its own; a swap switches them on again, otherwise run: {shown}{f'; and {more} more' if more > 0 else ''}"
         )
+    for table, said in loading.changed.items():
+        yield Warned(f"table {show_name(table)}: the server may have changed values: {format_untrusted(said)}")
     if loading.without_definer:
         yield Warned(
             f"{loading.without_definer} views, triggers, routines or events now run as {loading.target.info.user}: "

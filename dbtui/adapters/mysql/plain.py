@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.sql_lexer import Splitter, Statement
+from dbtui.adapters.mysql.statements import Judge
 from dbtui.adapters.mysql.tokens import UnreadableError
 from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_errors
 from dbtui.errors import DamagedBackupError
@@ -14,6 +16,8 @@ from dbtui.model.backups import StoredBackup
 from dbtui.model.text import format_untrusted
 
 TRAILER = b"-- Dump completed"
+#: What is said of a dump without comments that sets nothing either.
+UNKNOWN_END = "does not say which tool wrote it, so nobody can see whether its end is missing"
 _HEAD_BYTES = 1 << 16
 _TAIL_BYTES = 1 << 12
 _STRANGERS = (
@@ -126,6 +130,20 @@ class DumpFile:
     def is_complete(self) -> bool:
         """Whether the last line is the tool's own; only a dump with its head is expected to have one."""
         return self.tail.rstrip().rpartition(b"\n")[2].startswith(TRAILER) if self.head.is_known else True
+
+    def describe_missing_end(self, judge: Judge) -> str:
+        """Say why the dump, read whole by `judge`, must have lost its end; empty where nothing speaks for that.
+
+        Without its comments (--skip-comments) a dump still sets back at its end what it has set at its beginning.
+        """
+        if not self.is_complete:
+            return "is truncated: its last line is missing"
+        if self.head.is_known:
+            return ""
+        if judge.unsettled:
+            kept = show_name(min(judge.unsettled))
+            return f"is truncated: it keeps a setting in {kept} and does not set it back at its end"
+        return "holds nothing that could be restored" if judge.makes_nothing else ""
 
     def close(self) -> None:
         """Close the file."""

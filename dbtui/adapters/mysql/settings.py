@@ -56,6 +56,25 @@ def judge_set(words: list[Token]) -> tuple[str, tuple[str, ...]]:
     return "run", tuple(effect)
 
 
+def follow_kept(words: list[Token], unsettled: set[str]) -> set[str]:
+    """Note which settings a dump keeps in variables of its own; return those it sets back, at its end all of them."""
+    settled = set()
+    for target, value in assignments(_without_collate(words)):
+        if value is None or value.kind != "variable":
+            continue
+        of, to = target.lower(), value.text.lower()
+        if _is_own(of) and not _is_own(to):
+            unsettled.add(of)
+        elif _is_own(to) and not _is_own(of):
+            settled.add(to)
+    unsettled -= settled
+    return settled
+
+
+def _is_own(variable: str) -> bool:
+    return variable.startswith("@") and not variable.startswith("@@")
+
+
 def _is_left_out(words: list[Token]) -> bool:
     names = {re.sub(r"^@@(?:global|session)\.|^@@", "", word.text.lower()) for word in words[1:3]}
     return bool(names & _LEFT_OUT)

@@ -13,7 +13,7 @@ from dbtui.adapters.mysql.cursor import Cursor, Refusal
 from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.programs import Cuts, judge_event, judge_routine, judge_trigger
 from dbtui.adapters.mysql.rows import parse_name
-from dbtui.adapters.mysql.settings import judge_set
+from dbtui.adapters.mysql.settings import follow_kept, judge_set
 from dbtui.adapters.mysql.sql_lexer import Statement
 from dbtui.adapters.mysql.table_options import judge_create_table, own_columns, own_sequences
 from dbtui.adapters.mysql.tokens import Token, UnreadableError, readers_of, tokens
@@ -67,6 +67,25 @@ class Judge:
     databases: set[str] = field(default_factory=set)
     triggered: set[str] = field(default_factory=set)  # tables, in small letters, and so are views
     views: set[str] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)
+    sequences: set[str] = field(default_factory=set)
+    others: int = 0  # triggers, routines, events
+    unsettled: set[str] = field(default_factory=set)  # variables that keep a setting which is not set back yet
+    has_settled: bool = False  # whether one that was kept at the beginning was set back
+
+    @property
+    def own_database(self) -> str:
+        """The database that was dumped, as the dump or a USE in it says; empty where nothing does."""
+        return self.source or next(iter(self.databases), "")
+
+    @property
+    def makes_nothing(self) -> bool:
+        """Whether no statement so far makes anything."""
+        return not (self.tables or self.views or self.sequences or self.others)
+
+    def is_homeless(self, table: str) -> bool:
+        """Whether rows are for a table that the dump does not make."""
+        return table.lower() not in self.tables
 
     def judge(self, statement: Statement) -> Verdict:
         """Return what a statement is. Raises Refusal with what speaks against running it."""
@@ -97,6 +116,8 @@ class Judge:
             raise Refusal(f"rows for {show_name(head.table)} after one of its triggers, which would run")
         if head.table.lower() in self.views:
             raise Refusal(f"rows for the view {show_name(head.table)}, which may lie in another database")
+        if self.is_homeless(head.table):
+            raise Refusal(homeless_rows(head.table))
         return Verdict("rows", head.table)
 
     def _judge_words(self, words: list[Token]) -> Verdict:
@@ -108,6 +129,8 @@ class Judge:
         first = cursor.take()
         if first.is_sign("\\"):
             raise Refusal("a command of the mysql client")
+        if first.is_word("INSERT", "REPLACE"):
+            raise Refusal("rows in a form that is not understood; make the dump again without --compatible")
         rule = _RULES.get(first.text.upper()) if first.kind == "word" else None
         if rule is None:
             raise Refusal(f"a statement that no dump needs: {show_name(first.text.upper())}")
@@ -120,6 +143,8 @@ class Judge:
 
     def _set(self, cursor: Cursor) -> Verdict:
         action, effect = judge_set(cursor.words)
+        settled = follow_kept(cursor.words, self.unsettled)
+        self.has_settled = self.has_settled or any(name.startswith("@old_") for name in settled)
         return Verdict("setting", action=Action.SKIP if action == "skip" else Action.RUN, effect=effect)
 
     def _use(self, cursor: Cursor) -> Verdict:
@@ -128,9 +153,10 @@ class Judge:
         return Verdict("use", action=Action.SKIP)
 
     def _one_database(self, name: str) -> None:
+        is_new = name not in self.databases
         self.databases.add(name)
-        if len(self.databases) > 1:
-            raise Refusal(f"a second database, {show_name(name)}; a backup of one database can be restored")
+        if is_new and len(self.databases) > 1:  # said once for each
+            raise Refusal(f"a second database, {show_name(name)}; {_CUT_OUT}")
 
     def _drop(self, cursor: Cursor) -> Verdict:
         cursor.skip("TEMPORARY")
@@ -166,6 +192,7 @@ class Judge:
             return Verdict("use", action=Action.SKIP)
         if kind not in _CREATED_KINDS:
             raise Refusal(f"CREATE {show_name(word.text.upper())}, which no dump of one database needs")
+        self.others += kind not in ("TABLE", "VIEW", "SEQUENCE", "INDEX")
         if kind == "TRIGGER":
             name, table, more = judge_trigger(cursor)
             self.triggered.add(table.lower())
@@ -181,18 +208,22 @@ class Judge:
         if kind == "TABLE":
             name = judge_create_table(cursor)
             self.views.discard(name.lower())
-            return name, own_sequences(cursor.words, self.source)
+            self.tables.add(name.lower())
+            return name, own_sequences(cursor.words, self.own_database, self.sequences)
         cursor.skip("IF", "NOT", "EXISTS")
         name = cursor.own_name()
         if kind == "INDEX":
             cursor.find_word("ON")
             name = cursor.own_name()
+        if kind == "SEQUENCE":
+            self.sequences.add(name)
         if kind != "VIEW":
             return name, ()
         if cursor.has_word("INTO"):
             raise Refusal("a view that writes a file")
         self.views.add(name.lower())
-        return name, (*own_sequences(cursor.words, self.source), *own_columns(cursor.words, self.source))
+        of = self.own_database
+        return name, (*own_sequences(cursor.words, of, self.sequences), *own_columns(cursor.words, of))
 
     def _alter(self, cursor: Cursor) -> Verdict:
         kind = cursor.word("TABLE", "DATABASE", "SCHEMA")
@@ -231,6 +262,15 @@ class Judge:
         return Verdict("transaction", action=Action.SKIP)
 
 
+def homeless_rows(table: str) -> str:
+    """Say why rows for a table that the dump does not make cannot be loaded."""
+    return f"rows for {show_name(table)}, which the dump does not make; make it again without --no-create-info"
+
+
+_CUT_OUT = (
+    "a dump of one can be restored: cut it out with sed -n -e '1,/^-- Current Database: /p' "
+    "-e '/^-- Current Database: `NAME`/,/^-- Current Database: /p' -e '$p'"
+)
 _MODIFIERS = ("OR", "REPLACE", "ALGORITHM", "DEFINER", "SQL", "TEMPORARY", "UNIQUE", "FULLTEXT", "SPATIAL", "AGGREGATE")
 _CREATED_KINDS = ("TABLE", "VIEW", "TRIGGER", "FUNCTION", "PROCEDURE", "EVENT", "SEQUENCE", "INDEX", "PACKAGE")
 _ALTER_REFUSED = ("RENAME", "EXCHANGE", "DISCARD", "IMPORT", "DIRECTORY", "ENGINE", "CONNECTION", "SELECT", "UNION")

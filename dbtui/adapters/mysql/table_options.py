@@ -1,5 +1,7 @@
 """CREATE TABLE: columns and options may be anything that stays inside the database."""
 
+from collections.abc import Set
+
 from dbtui.adapters.mysql.cursor import Cursor, Refusal
 from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.tokens import Token
@@ -55,17 +57,19 @@ def _judge_engine(table: str, cursor: Cursor, depth: int, *, is_partitioned: boo
         )
 
 
-def own_sequences(words: list[Token], source: str) -> tuple[tuple[str, int, int], ...]:
+def own_sequences(words: list[Token], source: str, made: Set[str]) -> tuple[tuple[str, int, int], ...]:
     """Return where a statement names sequences of the dump's own database by its name.
 
     MariaDB writes it before a sequence in a DEFAULT or a view, and nowhere else; left there, a restored table would
-    go on counting in the database that was dumped.
+    go on counting in the database that was dumped. A dump without comments does not say which that is (`source` is
+    empty): then it is whatever database is named before a sequence that the dump itself has `made`.
     """
     cuts = []
     for at, word in enumerate(words[:-4]):
         if word.is_word(*_SEQUENCE_CALLS) and words[at + 1].is_sign("("):
             of, dot = words[at + 2], words[at + 3]
-            if of.kind == "name" and of.text == source and dot.is_sign("."):
+            is_own = of.text == source if source else words[at + 4].text in made
+            if of.kind == "name" and is_own and dot.is_sign("."):
                 cuts.append(("qualifier", of.start, dot.end))
     return tuple(cuts)
 

@@ -109,6 +109,8 @@ def _recognise_content(head: bytes, compression: Compression) -> Recognised:
         return Recognised(EngineName.SQLITE, BackupFormat.COPY, compression)
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return Recognised(compression=compression, problem="UTF-16 text: convert it to UTF-8 first")
+    if head.startswith(b"<?xml"):
+        return Recognised(compression=compression, problem="an XML dump: make it again without --xml")
     if head[257:262] == b"ustar":
         return Recognised(compression=compression, problem=_TAR)
     return _recognise_text(head, compression)
