@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 
 from dbtui.adapters.queries import parse_queries
@@ -216,6 +217,19 @@ def test_the_import_contracts_hold() -> None:
     program = Path(sys.executable).with_name("lint-imports")
     checked = subprocess.run([program, "--no-cache", "--no-logo"], cwd=ROOT, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """Imports for types alone count too. The package itself is left out: it hands on its functions lazily."""
+    graph = grimp.build_graph(PACKAGE.name, cache_dir=None)
+    graph.remove_module(PACKAGE.name)
+    circles = [
+        f"{importer} -> {imported}"
+        for importer in sorted(graph.modules)
+        for imported in graph.find_modules_directly_imported_by(importer)
+        if graph.chain_exists(importer=imported, imported=importer)
+    ]
+    assert not circles
 
 
 def heavy_modules_after(code: str) -> set[str]:

@@ -1,177 +1,21 @@
-"""The frame of the terminal UI: header, panes, message line, jobs strip, footer; it carries orders between them."""
+"""The terminal UI from its beginning to its end: its frame takes keys and orders, and an error in it is a sentence."""
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Container
-
-from dbtui.jobs import JobRunner
-from dbtui.model.connections import ConnectionProfile, Environment, TargetStatus
+from dbtui.model.connections import ConnectionProfile
 from dbtui.tui import crash, leaving, terminal
-from dbtui.tui.actions import Situation, action_of, bindings_of
-from dbtui.tui.cells import Tone
-from dbtui.tui.filtering import FilterLine
-from dbtui.tui.frugal import FrugalApp
-from dbtui.tui.global_actions import GlobalActions
 from dbtui.tui.orders import Orders
-from dbtui.tui.panes.backups import BackupsPane
-from dbtui.tui.panes.connections import ConnectionsPane
-from dbtui.tui.panes.jobs import JobsPane
-from dbtui.tui.panes.pane import Pane
-from dbtui.tui.themes import THEMES
-from dbtui.tui.typed_passwords import TypedPasswords
-from dbtui.tui.widgets.footer import Footer, MessageLine
-from dbtui.tui.widgets.header import Header, PaneBar
-from dbtui.tui.widgets.jobs_strip import JobsStrip
 
 if TYPE_CHECKING:
     from dbtui.config import Settings
 
-AGE_SECONDS = 15.0
 
+class DbtuiApp(Orders):
+    """The terminal UI. `Frame` is what it looks like, `GlobalActions` its keys, `Orders` what its parts ask of it."""
 
-class DbtuiApp(GlobalActions, Orders, FrugalApp, inherit_bindings=False):
-    """The terminal UI. Everything it does goes through `runner`; `opened` is the target it begins with."""
-
-    TITLE = "dbtui"
-    CSS_PATH = "dbtui.tcss"
-    ENABLE_COMMAND_PALETTE = False
-    AUTO_FOCUS = None
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of("global")
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
-
-    def __init__(
-        self,
-        runner: JobRunner,
-        settings: "Settings",
-        opened: ConnectionProfile | None = None,
-        few_colours: bool = False,
-    ) -> None:
-        super().__init__(ansi_color=True if few_colours else None)
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = "dbtui-16" if few_colours else "dbtui"
-        self.animation_level = "none"
-        self.runner, self.settings, self.opened = runner, settings, opened
-        self.passwords = TypedPasswords(runner.context.password_of)
-        runner.context = replace(runner.context, password_of=self.passwords)
-        known = settings.profiles
-        self.profiles = known if opened is None or opened in known else (*known, opened)
-        self.statuses: dict[str, TargetStatus] = {}
-        self.active = "connections" if opened is None else "backups"
-        self.crash = ""
-
-    def compose(self) -> ComposeResult:
-        """The frame and its panes."""
-        yield Header((), id="header")
-        yield PaneBar((), id="pane-bar")
-        with Container(id="panes"):
-            yield ConnectionsPane(self.runner, self.profiles, self.passwords)
-            yield BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
-            yield JobsPane(self.runner)
-        yield MessageLine((), id="message")
-        yield FilterLine(id="filter")
-        yield JobsStrip(id="strip")
-        yield Footer((), id="footer")
-
-    def on_mount(self) -> None:
-        """Begin where there is something to see."""
-        if self.opened is not None:
-            self.backups_pane.open_target(self.opened)
-        self.show_pane(self.active)
-        if self.settings.warnings:
-            self.say("; ".join(self.settings.warnings), Tone.WARNING)
-        self.set_interval(AGE_SECONDS, self.tick)
-        self.app_resume_signal.subscribe(self, lambda _app: self.redraw())
-
-    # ------------------------------------------------------------ panes
-
-    @property
-    def panes(self) -> Sequence[Pane]:
-        """The panes in the order of their digits."""
-        return list(self.screen_stack[0].query_one("#panes").query_children(Pane))
-
-    @property
-    def pane(self) -> Pane:
-        """The pane that is shown."""
-        return next(pane for pane in self.panes if pane.id == self.active)
-
-    @property
-    def stands(self) -> bool:
-        """Whether the frame is there; messages still come while the app is being taken apart."""
-        return bool(self.screen_stack) and bool(self.screen_stack[0].query(Footer))
-
-    @property
-    def backups_pane(self) -> BackupsPane:
-        """The backups pane."""
-        return self.screen_stack[0].query_one(BackupsPane)
-
-    def show_pane(self, name: str) -> None:
-        """Show a pane and put the focus into it."""
-        self.active = name
-        for pane in self.panes:
-            pane.display = pane.id == name
-        self.pane.focus_content()
-        self.show_frame()
-
-    @property
-    def situation(self) -> Situation:
-        """Where the operator is."""
-        opened = self.opened
-        base = Situation(pane=self.active, profiles=self.profiles, opened=opened, scopes=("global",),
-                         status=self.statuses.get(opened.name) if opened else None,
-                         jobs_running=len(self.runner.running))  # fmt: skip
-        dialogs = self.dialogs
-        if dialogs:
-            here = self.pane.situation(base)
-            return replace(here, scopes=dialogs[-1].scopes, overlay=dialogs[-1].dialog_title)
-        table = self.pane.focused_table
-        words = table.view.filter if table else ""
-        found = self.pane.situation(replace(base, listing=table is not None, filtered=bool(words)))
-        scopes = (*found.scopes[:-1], "pane", "global")
-        return replace(found, scopes=scopes, crumbs=(*found.crumbs, f"/{words}") if words else found.crumbs)
-
-    def show_frame(self) -> None:
-        """Draw what header, pane bar, strip and footer say now; what did not change is not sent."""
-        if not self.stands:
-            return
-        situation, screen = self.situation, self.screen_stack[0]
-        screen.query_one(Header).show(situation)
-        screen.set_class(self.opened is not None and self.opened.environment is Environment.PRODUCTION, "-production")
-        titles = [(pane.id or "", pane.TITLE) for pane in self.panes]
-        screen.query_one(PaneBar).show(titles, self.active, situation.jobs_running)
-        screen.query_one(JobsStrip).show(self.runner.running)
-        screen.query_one(Footer).show(situation)
-
-    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Say a sentence in the message line."""
-        if not self.stands:
-            return
-        self.screen_stack[0].query_one(MessageLine).say(text, tone)
-
-    # ------------------------------------------------------------ orders
-
-    def action_perform(self, action_id: str) -> None:
-        """Do an action, or say why it is not allowed now."""
-        action, situation = action_of(action_id), self.situation
-        if self.asking or action.scope not in situation.scopes:
-            return  # a question is open, or a key came late: another pane is shown now
-        reason = action.reason(situation)
-        if reason is not None:
-            self.say(f"{action.label}: {reason}", Tone.WARNING)
-            return
-        self.say("")
-        owner = self if action.scope == "global" else self.pane
-        getattr(owner, f"act_{action.name}")()
-        self.show_frame()
-
-    # ------------------------------------------------------------ the end
+    crash = ""
 
     def _handle_exception(self, error: Exception) -> None:
         """An error in dbtui itself: a sentence on the way out, the traceback (without values) in the log."""

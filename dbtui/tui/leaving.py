@@ -3,16 +3,13 @@
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from dbtui.config import Passwords, state_dir
 from dbtui.history import History
 from dbtui.jobs import JobRunner
 from dbtui.routines.context import RoutineContext
+from dbtui.tui.frame import Frame
 from dbtui.tui.workers import request_cancel
-
-if TYPE_CHECKING:
-    from dbtui.tui.app import DbtuiApp
 
 
 def make_runner(environ: Mapping[str, str]) -> JobRunner:
@@ -30,7 +27,7 @@ def cancel_all(runner: JobRunner, reason: str = "left", wait_seconds: float = 0.
         time.sleep(0.02)
 
 
-def leave(app: "DbtuiApp", code: int) -> None:
+def leave(app: Frame, code: int) -> None:
     """End the UI from another thread: cancel its jobs, then let it close."""
     cancel_all(app.runner, "the terminal is gone" if code == 129 else "SIGTERM")
     loop = app._loop

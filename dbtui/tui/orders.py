@@ -1,9 +1,10 @@
 """What the frame does when a part of it sends a message: run jobs, open targets, say sentences."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from dbtui.jobs import Job, JobRequest
 from dbtui.tui.announcing import announcement
+from dbtui.tui.global_actions import GlobalActions
 from dbtui.tui.messages import (
     Announced,
     CancelWanted,
@@ -17,37 +18,22 @@ from dbtui.tui.messages import (
 from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.workers import follow, run_in_background
 
-if TYPE_CHECKING:
-    from dbtui.tui.app import DbtuiApp
 
-
-class Orders:
-    """Mixed into the app."""
-
-    @property
-    def _app(self) -> "DbtuiApp":
-        return cast("DbtuiApp", self)
-
-    def tick(self) -> None:
-        """Time has passed: ages may read differently."""
-        if not self._app.stands:
-            return
-        for pane in self._app.panes:
-            pane.tick()
-        self._app.show_frame()
+class Orders(GlobalActions):
+    """The frame, its keys, and what its parts ask of it."""
 
     def start_job(self, request: JobRequest[Any]) -> None:
         """Run a job and follow it."""
-        job = self._app.runner.submit(request)
-        run_in_background(self._app, f"job {job.job_id}", self._follow, job)
-        self._app.post_message(JobChanged(job))
+        job = self.runner.submit(request)
+        run_in_background(self, f"job {job.job_id}", self._follow, job)
+        self.post_message(JobChanged(job))
 
     async def _follow(self, job: Job[Any]) -> None:
         async for _batch in follow(job):
             if job.outcome is None:
-                self._app.post_message(JobChanged(job))
+                self.post_message(JobChanged(job))
         if job.outcome is not None:
-            self._app.post_message(JobEnded(job, job.outcome))
+            self.post_message(JobEnded(job, job.outcome))
 
     def on_job_wanted(self, message: JobWanted) -> None:
         """Run it."""
@@ -55,48 +41,48 @@ class Orders:
 
     def on_cancel_wanted(self, message: CancelWanted) -> None:
         """Ask first."""
-        self._app.ask_to_cancel(message.job)
+        self.ask_to_cancel(message.job)
 
     def on_job_changed(self, _message: JobChanged) -> None:
         """Show how far jobs are."""
-        if not self._app.stands:
+        if not self.stands:
             return
-        self._app.screen_stack[0].query_one(JobsPane).show_jobs()
-        self._app.show_frame()
+        self.screen_stack[0].query_one(JobsPane).show_jobs()
+        self.show_frame()
 
     def on_job_ended(self, message: JobEnded) -> None:
         """Say how it ended, and let the panes know."""
         text, tone = announcement(message.job, message.outcome)
-        self._app.say(text, tone)
-        for pane in self._app.panes:
+        self.say(text, tone)
+        for pane in self.panes:
             pane.job_ended(message.job, message.outcome)
-        self._app.show_frame()
+        self.show_frame()
 
     def on_target_opened(self, message: TargetOpened) -> None:
         """Make it the target of everything."""
-        self._app.opened = message.profile
-        self._app.backups_pane.open_target(message.profile)
-        self._app.show_pane("backups")
+        self.opened = message.profile
+        self.backups_pane.open_target(message.profile)
+        self.show_pane("backups")
         if message.backup:
-            self._app.action_perform("backups.backup")
+            self.action_perform("backups.backup")
 
     def on_status_collected(self, message: StatusCollected) -> None:
         """Keep it for the header."""
-        self._app.statuses[message.status.profile] = message.status
-        self._app.show_frame()
+        self.statuses[message.status.profile] = message.status
+        self.show_frame()
 
     def on_announced(self, message: Announced) -> None:
         """Say it."""
-        self._app.say(message.text, message.tone)
+        self.say(message.text, message.tone)
 
     def on_situation_changed(self, _message: SituationChanged) -> None:
         """Draw the frame anew."""
-        self._app.show_frame()
+        self.show_frame()
 
     def on_descendant_focus(self) -> None:
         """The keys may be others now."""
-        self._app.show_frame()
+        self.show_frame()
 
     def on_resize(self) -> None:
         """Header and footer are made for a width."""
-        self._app.call_after_refresh(self._app.show_frame)
+        self.call_after_refresh(self.show_frame)
