@@ -171,3 +171,32 @@ def test_counts_are_those_of_the_dump_while_others_write(mariadb_database: str, 
     assert result.tables[0].rows == target.rows(f"SELECT COUNT(*) AS n FROM `{copy}`.t")[0]["n"]
     databases.drop_database(target, copy)
     target.close()
+
+
+@pytest.mark.parametrize("definer_exists", [True, False])
+def test_views_on_views_whose_definer_has_no_rights_in_the_copy(
+    definer_exists: bool, mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path
+) -> None:
+    """The server makes no view on a view that its definer cannot read; each gets its own definer back all the same."""
+    target = open_mysql(mariadb_database)
+    definer = unique_name("u")[:30]
+    mariadb_server.execute(f"CREATE USER '{definer}'@'%'")
+    mariadb_server.execute(f"GRANT ALL ON `{target.database}`.* TO '{definer}'@'%'")
+    view = f"CREATE DEFINER='{definer}'@'%' VIEW"
+    fill(target, ["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1), (2)", f"{view} m AS SELECT a FROM t",
+                  f"{view} z AS SELECT a + 1 AS b FROM m", "CREATE VIEW a AS SELECT b FROM z"])  # fmt: skip
+    backup, _ = make_dump(target, tmp_path)
+    if not definer_exists:
+        mariadb_server.execute(f"DROP USER '{definer}'@'%'")
+    copy = f"{target.database}_copy"
+    load_into(target, backup, copy)
+    asked = f"SELECT table_name AS v, definer AS d FROM information_schema.views WHERE table_schema = '{copy}'"
+    found = {row["v"]: row["d"] for row in target.rows(asked)}
+    assert (found["m"], found["z"]) == (f"{definer}@%", f"{definer}@%")
+    assert not found["a"].startswith(definer)
+    if definer_exists:
+        mariadb_server.execute(f"GRANT ALL ON `{copy}`.* TO '{definer}'@'%'")
+        assert target.rows(f"SELECT SUM(b) AS total FROM `{copy}`.a")[0]["total"] == 5
+    databases.drop_database(target, copy)
+    mariadb_server.execute(f"DROP USER IF EXISTS '{definer}'@'%'")
+    target.close()

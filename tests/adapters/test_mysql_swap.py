@@ -234,3 +234,38 @@ def test_what_cannot_be_made_after_the_rename_is_reported_with_its_sql(world: Sw
     assert "CREATE ALGORITHM=UNDEFINED" in warned[0]
     assert "`standing`" in warned[0]
     assert rows_of(world.target, world.live) == rows
+
+
+def test_events_go_on_running_as_their_own_account(mariadb_server: MariaDB, world: Swapped) -> None:
+    """ALTER EVENT … ENABLE alone would give them to the login that restores, which may do anything."""
+    owner = unique_name("o")[:30]
+    mariadb_server.execute(f"CREATE USER '{owner}'@'%'")
+    event = f"CREATE DEFINER='{owner}'@'%' EVENT owned ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1"
+    mariadb_server.execute(event, database=world.fresh)
+    world.target.switched_off_events[world.fresh] = ("owned",)
+    collect(swap.swap_database(world.target, world.live, world.fresh, world.kept))
+    asked = f"SELECT definer, status FROM information_schema.events WHERE event_schema = '{world.live}'"
+    assert (f"{owner}@%", "ENABLED") in mariadb_server.execute(asked)
+    mariadb_server.execute(f"DROP USER '{owner}'@'%'")
+
+
+def test_views_on_views_are_kept_although_their_definer_has_no_rights_there(
+    mariadb_server: MariaDB, world: Swapped
+) -> None:
+    """And one that is broken in the old database is told, but is no failure of the restore."""
+    owner = unique_name("o")[:30]
+    mariadb_server.execute(f"CREATE USER '{owner}'@'%'")
+    mariadb_server.execute(f"GRANT ALL ON {quote_name(world.live)}.* TO '{owner}'@'%'")
+    fill(world.target, [
+        f"CREATE DEFINER='{owner}'@'%' VIEW m AS SELECT id FROM parent", "CREATE VIEW z AS SELECT * FROM m",
+        "CREATE TABLE gone (i int)", "CREATE VIEW broken AS SELECT i FROM gone", "DROP TABLE gone",
+    ])  # fmt: skip
+    events, _ = collect(swap.swap_database(world.target, world.live, world.fresh, world.kept))
+    asked = f"SELECT table_name, definer FROM information_schema.views WHERE table_schema = '{world.kept}'"
+    kept = dict(mariadb_server.execute(asked))
+    assert kept["m"] == f"{owner}@%"
+    assert "z" in kept
+    warned = [event.message for event in events if isinstance(event, Warned)]
+    assert len(warned) == 1, warned
+    assert warned[0].startswith(f"{world.kept} has no view broken: ")
+    mariadb_server.execute(f"DROP USER '{owner}'@'%'")

@@ -3,7 +3,7 @@
 RENAME TABLE moves none of them. Each is made again under the sql_mode and in the character set it was made with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pymysql.charset import charset_by_name
@@ -11,6 +11,7 @@ from pymysql.charset import charset_by_name
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.facts import use
 from dbtui.adapters.mysql.names import quote_name, quote_text, show_name
+from dbtui.adapters.mysql.privileges import format_account
 from dbtui.adapters.mysql.sql_lexer import Statement
 from dbtui.adapters.mysql.statements import Judge, edit
 from dbtui.adapters.mysql.tokens import parse_modes
@@ -55,7 +56,7 @@ def collect_code(target: MysqlTarget, connection: MysqlConnection, database: str
 
     def collect(question: str, fixed: str = "") -> tuple[CodeObject, ...]:
         rows = target.collect(question, on=connection, schema=database)
-        return tuple(_read(target, connection, fixed or str(row["type"]), str(row["name"])) for row in rows)
+        return tuple(read_code(target, connection, fixed or str(row["type"]), str(row["name"])) for row in rows)
 
     return Code(
         database,
@@ -66,7 +67,8 @@ def collect_code(target: MysqlTarget, connection: MysqlConnection, database: str
     )
 
 
-def _read(target: MysqlTarget, connection: MysqlConnection, kind: str, name: str) -> CodeObject:
+def read_code(target: MysqlTarget, connection: MysqlConnection, kind: str, name: str) -> CodeObject:
+    """Read one object of the current database. Raises ServerError when its definition is hidden."""
     row = target.rows(f"SHOW CREATE {kind} {quote_name(name)}", on=connection, what=f"reading {kind.lower()} {name}")[0]
     return CodeObject(
         kind,
@@ -84,6 +86,21 @@ def _definition(row: Row, kind: str, name: str) -> str:
         if column.startswith(("Create ", "SQL Original")) and value:
             return str(value)
     raise ServerError(f"the definition of {kind.lower()} {show_name(name)} is hidden from this login")
+
+
+def enable_statements(target: MysqlTarget, database: str, names: Sequence[str]) -> list[str]:
+    """Return the statements that switch events on; each goes on running as its own account.
+
+    ALTER EVENT without a DEFINER gives the event to whoever runs it (MariaDB's and MySQL's manuals, "ALTER EVENT").
+    """
+    if not names:
+        return []
+    definers = {str(row["name"]): str(row["definer"]) for row in target.collect("event_names", schema=database)}
+    return [
+        f"ALTER DEFINER = {format_account(definers[name])} EVENT {quote_name(database)}.{quote_name(name)} ENABLE"
+        for name in names
+        if name in definers
+    ]
 
 
 def drop_statement(database: str, one: CodeObject) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.names import quote_name, show_name
 from dbtui.adapters.mysql.privileges import has_roles, lacks, privileges_on
-from dbtui.errors import RefusedError, ServerError
+from dbtui.errors import RefusedError, ServerError, UsageError
 from dbtui.model.backups import BackupContents, DestinationFacts, RestoreFacts, StoredBackup
 
 _SYSTEM = ("information_schema", "mysql", "performance_schema", "sys")
@@ -34,6 +34,10 @@ def collect_restore_facts(
     held = privileges_on(grants, database)
     missing = _missing_definers(target, contents)
     refusals = [f"{database} is a database of the server itself"] if database.lower() in _SYSTEM else []
+    try:
+        quote_name(database)
+    except UsageError as error:
+        refusals.append(str(error))
     return RestoreFacts(
         info=target.info,
         destination=collect_destination(target, database),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pymysql
 
+from dbtui.adapters.mysql.code import enable_statements
 from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.cursor import Refusal
 from dbtui.adapters.mysql.failures import split_error
@@ -19,6 +20,7 @@ from dbtui.adapters.mysql.names import quote_name, show_name
 from dbtui.adapters.mysql.plain import DumpFile
 from dbtui.adapters.mysql.sql_lexer import Statement
 from dbtui.adapters.mysql.statements import Action, Judge, Verdict, edit
+from dbtui.adapters.mysql.views import definer_clause, give_definers
 from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import DamagedBackupError, DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import LoadRequest
@@ -58,6 +60,7 @@ class _Loading:
     chosen: frozenset[str]
     events: list[str] = field(default_factory=list)
     without_definer: int = 0
+    definers: dict[str, bytes] = field(default_factory=dict)  # views, ours until all is loaded, and whose they are
     changed: dict[str, str] = field(default_factory=dict)  # tables, and what the server said of a value
 
     @property
@@ -124,6 +127,9 @@ def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdi
     if verdict.kind == "event" and not loading.keeps_events_on:
         cuts["enable"] = b"DISABLE"
         loading.events += [verdict.name for purpose, _, _ in verdict.cuts if purpose == "enable"]
+    if verdict.kind == "view" and verdict.definer:
+        loading.definers[verdict.name] = definer_clause(statement.text, verdict)
+        cuts["definer"] = b""
     try:
         _send(loading, edit(statement.text, verdict, cuts))
     except pymysql.Error as error:
@@ -205,9 +211,7 @@ def _warn(loading: _Loading) -> Iterator[Warned]:
     database = loading.request.database
     loading.target.switched_off_events[database] = tuple(loading.events)
     if loading.events:
-        shown = "; ".join(
-            f"ALTER EVENT {quote_name(database)}.{quote_name(name)} ENABLE" for name in loading.events[:3]
-        )
+        shown = "; ".join(enable_statements(loading.target, database, loading.events[:3]))
         more = len(loading.events) - 3
         yield Warned(
             f"{len(loading.events)} events are switched off in {show_name(database)}, so that a copy does not act on "
@@ -215,6 +219,8 @@ def _warn(loading: _Loading) -> Iterator[Warned]:
         )
     for table, said in loading.changed.items():
         yield Warned(f"table {show_name(table)}: the server may have changed values: {format_untrusted(said)}")
+    staying = give_definers(loading.target, loading.connection, database, loading.definers)
+    loading.without_definer += sum(1 for _ in staying)
     if loading.without_definer:
         yield Warned(
             f"{loading.without_definer} views, triggers, routines or events now run as {loading.target.info.user}: "

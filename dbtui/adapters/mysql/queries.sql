@@ -141,8 +141,8 @@ SELECT routine_name AS name, routine_type AS type FROM information_schema.routin
 WHERE routine_schema = :schema ORDER BY routine_type, routine_name;
 
 -- name: event_names
--- Events of a database, switched on or off.
-SELECT event_name AS name FROM information_schema.events WHERE event_schema = :schema ORDER BY event_name;
+-- Events of a database, switched on or off, and the accounts they run as.
+SELECT event_name AS name, definer AS definer FROM information_schema.events WHERE event_schema = :schema ORDER BY event_name;
 
 -- name: session_words
 -- What is put back after something was made in the words of another session.

@@ -9,11 +9,12 @@ cannot be made is reported with its SQL. Nothing is dropped before it exists els
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from dbtui.adapters.mysql.code import Code, CodeObject, collect_code, drop_statement, make
+from dbtui.adapters.mysql.code import Code, CodeObject, collect_code, drop_statement, enable_statements, make
 from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.cursor import Refusal
 from dbtui.adapters.mysql.databases import create_database
 from dbtui.adapters.mysql.names import quote_name, show_name
+from dbtui.adapters.mysql.views import dependents_first, with_definer
 from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import ConnectError, DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import BackupContents
@@ -223,20 +224,36 @@ class _Swap:
             yield from self._attempt(f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT ({default})")
 
     def _make_views(self, database: str, code: Code) -> Routine[None]:
-        """Views may stand on one another: go round until nothing more can be made."""
-        waiting = list(code.views)
+        """Make views as they are; if their definers are in the way, as ours first."""
+        failed = yield from self._go_round(database, code.views, code.database)
+        if failed:
+            failed = yield from self._go_round(database, [with_definer(one, b"") for one in code.views], code.database)
+            left = {one.name for one, _ in failed}
+            for one in dependents_first(tuple(one for one in code.views if one.name not in left)):
+                yield from self._each(database, [one], code.database)
+        for one, reason in failed:
+            sql = f"USE {quote_name(database)}; {one.sql}"
+            if database == self.kept:  # it could not be read in the old database either
+                yield Warned(f"{show_name(database)} has no {one}: {reason.message}; to make it, run: {sql}")
+            else:
+                yield from self._report(reason, sql)
+
+    def _go_round(
+        self, database: str, views: Iterable[CodeObject], source: str
+    ) -> Routine[list[tuple[CodeObject, DbtuiError]]]:
+        """Views may stand on one another: go round until nothing more can be made; return what could not be."""
+        waiting = list(views)
         while waiting:
             failed: list[tuple[CodeObject, DbtuiError]] = []
             for one in waiting:
                 try:
-                    yield from self._make(database, one, code.database)
+                    yield from self._make(database, one, source)
                 except (ServerError, Refusal) as error:
                     failed.append((one, error))
             if len(failed) == len(waiting):
-                for one, reason in failed:
-                    yield from self._report(reason, f"USE {quote_name(database)}; {one.sql}")
-                return
+                return failed
             waiting = [one for one, _ in failed]
+        return []
 
     def _drop_missing(self, old: Iterable[CodeObject], new: Iterable[CodeObject]) -> Routine[None]:
         staying = {(one.kind, one.name) for one in new}
@@ -258,5 +275,6 @@ class _Swap:
 
     def _switch_events_on(self) -> Routine[None]:
         """Switch on the events that loading switched off, for this is no copy any more."""
-        for name in self.target.switched_off_events.pop(self.fresh, ()):
-            yield from self._attempt(f"ALTER EVENT {quote_name(self.live)}.{quote_name(name)} ENABLE")
+        names = self.target.switched_off_events.pop(self.fresh, ())
+        for sql in enable_statements(self.target, self.live, names):
+            yield from self._attempt(sql)
