@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.facts import require_database
+from dbtui.adapters.mysql.history import plan_history
 from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.orphans import DumpSession
 from dbtui.adapters.mysql.patterns import choose_tables
@@ -102,6 +103,8 @@ def _command(target: MysqlTarget, request: DumpRequest, tool: Tool, login: str, 
     argv = [tool.path, login, *_FLAGS, *(() if tool.is_mariadb else _MYSQL_FLAGS)]
     if options.schema_only:
         argv.append("--no-data")
+    elif plan_history(target, tool, {table.name for table in request.facts.tables})[0]:
+        argv.append("--dump-history")
     if not options.tables:
         argv += ["--routines", "--events", *_ignored(target, request, database)]
         return [*argv, "--", database]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row, statement
+from dbtui.adapters.mysql.history import plan_history
 from dbtui.adapters.mysql.names import quote_name, quote_table, show_name
 from dbtui.adapters.mysql.patterns import choose_tables
 from dbtui.adapters.mysql.privileges import format_account, format_grant, has_roles, lacks, privileges_on
@@ -40,6 +41,7 @@ def collect_dump_facts(target: MysqlTarget, options: DumpOptions) -> DumpFacts:
     named = {*(table.table_name for table in objects.tables), *objects.views, *objects.sequences}
     chosen, unmatched = choose_tables(named, options.tables, options.exclude_tables)
     views = [view for view in objects.views if view in chosen]
+    _, history = plan_history(target, tool, {table.name for table in chosen})
     return DumpFacts(
         info=target.info,
         tool=tool.name,
@@ -54,7 +56,7 @@ def collect_dump_facts(target: MysqlTarget, options: DumpOptions) -> DumpFacts:
         broken_objects=tuple(_collect_broken(target, views, objects.tables)),
         missing_privileges=tuple(grants.missing(objects, is_partial=bool(options.tables))),
         roles=tuple(sorted(str(row["definer"]) for row in target.collect("definers", schema=database))),
-        remarks=tuple(remark_on(tool, target.info)),
+        remarks=(*remark_on(tool, target.info), *([history] if history else [])),
     )
 
 

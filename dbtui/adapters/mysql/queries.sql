@@ -29,6 +29,15 @@ SELECT table_name AS name, table_type AS type, engine AS engine,
        data_length + index_length AS bytes, table_rows AS estimate
 FROM information_schema.tables WHERE table_schema = :schema ORDER BY table_name;
 
+-- name: versioned_tables
+-- Tables that keep their old rows; by transaction numbers, where the hidden column is a number instead of a time.
+SELECT t.table_name AS name,
+       EXISTS (SELECT 1 FROM information_schema.columns c
+               WHERE c.table_schema = t.table_schema AND c.table_name = t.table_name
+                 AND c.generation_expression = 'ROW START' AND c.data_type = 'bigint') AS is_precise
+FROM information_schema.tables t WHERE t.table_schema = :schema AND t.table_type = 'SYSTEM VERSIONED'
+ORDER BY t.table_name;
+
 -- name: count_programs
 -- How much of a database is code.
 SELECT (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = :schema) AS events,
