@@ -23,7 +23,7 @@ from dbtui.errors import Cancelled, LockedError, StorageError
 from dbtui.history import History
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepStarted, Warned
 from dbtui.model.jobs import JobOutcome, JobState
-from dbtui.routines.context import RoutineContext
+from dbtui.routines.context import RoutineContext, Unfinished
 
 ResultT = TypeVar("ResultT")
 _KEPT_EVENTS = 2000
@@ -69,6 +69,7 @@ class Job(Generic[ResultT]):
     step_began: float = 0.0
     progress: Progressed | None = None
     events: list[Event] = field(default_factory=list)
+    unfinished: list[Unfinished] = field(default_factory=list)
     outcome: JobOutcome[ResultT] | None = None
     updates: "queue.SimpleQueue[Event | JobOutcome[ResultT]]" = field(default_factory=queue.SimpleQueue)
 
@@ -179,7 +180,7 @@ class JobRunner:
         return outcome
 
     def _outcome(self, job: Job[ResultT]) -> JobOutcome[ResultT]:
-        context = replace(self.context, cancellation=job.cancellation)
+        context = replace(self.context, cancellation=job.cancellation, unfinished=job.unfinished)
         try:
             with ExitStack() as stack:
                 job.cancellation.check()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
@@ -20,14 +21,38 @@ def _stored_password(profile: ConnectionProfile) -> Secret | None:
     return profile.password
 
 
+class Unfinished(Protocol):
+    """What a run has made and removes again unless it ends well. May be read from any thread.
+
+    `is_ours`: it exists, and is the run's to remove. `is_being_undone`: that is being done now.
+    """
+
+    is_ours: bool
+    is_being_undone: bool
+
+    @property
+    def undoing(self) -> str:
+        """What is done about it: "dropping shop__new_… on db1:5432"."""
+        ...
+
+    @property
+    def left(self) -> str:
+        """What it is, and what somebody has to do about it, if this process ends before it is removed."""
+        ...
+
+
 @dataclass(frozen=True)
 class RoutineContext:
-    """One run's surroundings. `password_of` finds a profile's password; `now` is the clock (UTC)."""
+    """One run's surroundings. `password_of` finds a profile's password; `now` is the clock (UTC).
+
+    Routines add to `unfinished` what they make, so that who waits for their end can say what for.
+    """
 
     cancellation: Cancellation = field(default_factory=Cancellation)
     password_of: Callable[[ConnectionProfile], Secret | None] = _stored_password
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], datetime] = _now
+    unfinished: list[Unfinished] = field(default_factory=list)
 
     @contextmanager
     def open_target(self, profile: ConnectionProfile) -> Iterator[Target]:

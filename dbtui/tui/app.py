@@ -35,7 +35,7 @@ def run_ui(settings: "Settings", opened: ConnectionProfile | None) -> int:
     watch = terminal.Watch(lambda code: leaving.leave(app, code))
     with terminal.own_terminal(runner.history.state_dir, lambda: watch.called), watch.watching():
         app.run(mouse=not terminal.is_remote(os.environ))
-        leaving.cancel_all(runner, wait_seconds=terminal.GRACE_SECONDS)
-    if app.crash:
-        sys.stderr.write(f"{app.crash}\n")
+        leaving.cancel_all(runner, wait_seconds=0.0 if app.is_leaving else terminal.GRACE_SECONDS)
+    for sentence in ([app.crash] if app.crash else []) + leaving.left_behind(runner):
+        sys.stderr.write(f"{sentence}\n")
     return app.return_code or 0

@@ -60,6 +60,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         self.profiles = known if opened is None or opened in known else (*known, opened)
         self.statuses: dict[str, TargetStatus] = {}
         self.active = "connections" if opened is None else "backups"
+        self.is_leaving = False
 
     def compose(self) -> ComposeResult:
         """The frame and its panes."""
@@ -160,7 +161,11 @@ class Frame(FrugalApp, inherit_bindings=False):
     # ------------------------------------------------------------ orders
 
     def action_perform(self, action_id: str) -> None:
-        """Do an action, or say why it is not allowed now."""
+        """Do an action, or say why it is not allowed now. Who leaves can do nothing but leave at once."""
+        if self.is_leaving:
+            if action_id == "global.quit":
+                self.exit(0)
+            return
         action, situation = action_of(action_id), self.situation
         if self.asking or action.scope not in situation.scopes:
             return  # a question is open, or a key came late: another pane is shown now

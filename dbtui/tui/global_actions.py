@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from dbtui.jobs import Job
+from dbtui.tui import leaving
 from dbtui.tui.actions import action_of
 from dbtui.tui.cells import Tone, dim, line
 from dbtui.tui.clipboard import clipboard_sequence
@@ -14,7 +15,7 @@ from dbtui.tui.filtering import FilterLine
 from dbtui.tui.frame import Frame
 from dbtui.tui.messages import TargetOpened
 from dbtui.tui.widgets.jobs_strip import job_title
-from dbtui.tui.workers import request_cancel
+from dbtui.tui.workers import request_cancel, run_in_background
 
 
 class GlobalActions(Frame):
@@ -132,4 +133,9 @@ class GlobalActions(Frame):
         text = [line(job_title(job)) for job in self.runner.running[:5]]
         text.append(line(dim("Leaving cancels what runs here and undoes what it has done so far.")))
         if await ask(self.pane, Confirm("Leave while a job runs?", text, "Cancel it and leave", "Stay")):
-            self.exit(0)
+            self.is_leaving = True
+            run_in_background(self, "leaving", self._leave)
+
+    async def _leave(self) -> None:
+        await leaving.end_jobs(self)
+        self.exit(0)

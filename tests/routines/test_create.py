@@ -163,6 +163,23 @@ def test_a_cancel_leaves_nothing(c: FakeContext, fake: FakeEngine, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_being_written_is_known_until_it_is_kept_or_removed(
+    c: FakeContext, fake: FakeEngine, tmp_path: Path
+) -> None:
+    """Whoever ends a run can say what its end would leave behind."""
+    seen: list[str] = []
+    fake.fail_at["dump table"] = lambda: seen.extend(each.left for each in c.unfinished if each.is_ours)
+    made(c, tmp_path)
+    (partial,) = set(seen)
+    assert partial.startswith(f"{tmp_path}/erp-2026")
+    assert partial.endswith(".sql.partial: the next backup into that directory removes it")
+    assert [each.is_ours for each in c.unfinished] == [False]
+    fake.fail_at["dump table"] = lambda: c.cancellation.request("Ctrl-C")
+    with pytest.raises(Cancelled, match="Ctrl-C"):
+        made(c, tmp_path)
+    assert [(each.is_ours, each.is_being_undone) for each in c.unfinished] == [(False, False), (False, True)]
+
+
 def test_closing_the_routine_leaves_nothing(c: FakeContext, fake: FakeEngine, tmp_path: Path) -> None:
     routine = create_backup(c, PROFILE, tmp_path, DumpOptions())
     drive_until(routine, lambda event: isinstance(event, Progressed))

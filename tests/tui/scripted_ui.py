@@ -1,7 +1,8 @@
 """Runs the real `run_ui` on the scripted world, as a program of its own for tests in a pseudo-terminal.
 
 Arguments: a state directory, then words: `opened` begins at the first target, `slow` makes every step of a job take a
-second, `stuck` makes a job ignore being cancelled, `crash` makes the first look at the targets fail, `noisy` writes to
+second, `stuck` makes a job ignore being cancelled, `undoing` makes
+one take two seconds to drop what it made, `crash` makes the first look at the targets fail, `noisy` writes to
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP.
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from dbtui.config import Settings
+from dbtui.routines.backups.loading import FreshDatabase
+from dbtui.routines.context import RoutineContext
 from dbtui.tui import app, leaving
 from dbtui.tui.panes.connections import ConnectionsPane
 from tests.tui.world import make_world
@@ -31,6 +34,8 @@ def main() -> int:
             world.gate = lambda context: (context.cancellation.wait(1.0), None)[1]
         if "stuck" in words:
             world.gate = lambda _context: time.sleep(60)
+        if "undoing" in words:
+            world.gate = _undo_slowly
         if "noisy" in words:
             threading.Thread(target=_be_noisy, daemon=True).start()
         if "ignore-hup" in words:
@@ -39,6 +44,15 @@ def main() -> int:
             patch.setattr(ConnectionsPane, "load", _fail)
         settings = Settings(profiles=world.profiles, backup_dir="/srv/backups")
         return app.run_ui(settings, world.profiles[0] if "opened" in words else None)
+
+
+def _undo_slowly(context: RoutineContext) -> None:
+    fresh = FreshDatabase("erp__new_1", "db1:5432", is_ours=True)
+    context.unfinished.append(fresh)
+    context.cancellation.wait(60)
+    fresh.is_being_undone = True
+    time.sleep(2)
+    fresh.is_ours = False
 
 
 def _be_noisy() -> None:

@@ -182,17 +182,49 @@ def test_ending_while_a_job_runs(start_ui: Start, word: str) -> None:
     assert ui.process.wait() == 128 + signal.SIGTERM
 
 
-def test_quitting_while_a_stuck_job_runs_asks_and_then_leaves(start_ui: Start) -> None:
-    """q asks; yes leaves within two seconds although the job's thread is blocked."""
-    ui = start_ui("opened", "stuck")
+def _quit_while_it_runs(start_ui: Start, word: str) -> Terminal:
+    ui = start_ui("opened", word, columns=120)
     ui.wait_to_see("not proven")
     ui.press("v")
     ui.wait_to_see("ctrl+x cancel")
     ui.press("q")
     ui.wait_to_see("Leave while a job runs?")
     ui.press("y")
+    return ui
+
+
+@pytest.mark.parametrize("key", ["q", "\x03", "\x11"], ids=["q", "ctrl+c", "ctrl+q"])
+def test_leaving_a_stuck_job_waits_until_a_second_key(start_ui: Start, key: str) -> None:
+    """The job's thread is blocked: what is waited for is said, and a second q leaves within two seconds."""
+    ui = _quit_while_it_runs(start_ui, "stuck")
+    ui.wait_to_see("ending the verify: waiting until “dump” stops (at most 15 s; q leaves at once)")
+    ui.press("1")
+    ui.read(0.5)
+    assert "ending the verify" in ui.text, "nothing else can be done now"
+    ui.press(key)
     assert ui.end_seconds(5) < 2.5
     assert ui.process.wait() == 0
+
+
+def test_leaving_waits_until_what_a_job_made_is_dropped(start_ui: Start) -> None:
+    """Dropping takes two seconds here: it is said, and it is over before the UI ends."""
+    ui = _quit_while_it_runs(start_ui, "undoing")
+    ui.wait_to_see("ending the verify: dropping erp__new_1 on db1:5432 (at most 15 s; q leaves at once)")
+    assert 1.0 < ui.end_seconds(8) < 6
+    assert ui.process.wait() == 0
+    assert b"may have left" not in ui.output
+
+
+def test_leaving_at_once_says_what_was_left_where(start_ui: Start) -> None:
+    """After the terminal has been given back, so that it can be read."""
+    ui = _quit_while_it_runs(start_ui, "undoing")
+    ui.wait_to_see("dropping erp__new_1 on db1:5432")
+    ui.press("q")
+    assert ui.end_seconds(5) < 1.9
+    ui.read(0.2)
+    said = ui.output[ui.output.rfind(b"\x1b[?1049l") :].decode()
+    assert "verify erp-20261122T150000Z was not ended in good order and may have left" in said
+    assert "the database erp__new_1 on db1:5432: drop it by hand if it is still there" in said
 
 
 def test_a_crash_is_a_sentence_without_values(start_ui: Start, tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def _apply(c: RoutineContext, target: Target, plan: CreatePlan) -> Routine[Creat
         yield Warned(warning)
     suffix = plan.data_name.removeprefix(plan.backup_id)
     with pending_backup(directory, plan.backup_id, suffix, next_id) as pending:
+        c.unfinished.append(pending)
         result = yield from _dump(c, target, plan, pending)
         yield StepStarted("finish", f"make {pending.data_name} durable and write its manifest")
         for problem in _missing(plan, result, pending):

@@ -12,6 +12,8 @@ from dbtui.errors import DbtuiError, RefusedError, ServerError
 from dbtui.model.backups import BackupContents, BackupTable, LoadRequest, StoredBackup, TableDifference, TableName
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine, StepFinished, StepStarted
+from dbtui.model.text import format_untrusted
+from dbtui.routines.backups.stored import server_name
 from dbtui.routines.context import RoutineContext
 
 #: "there is such a database already", by SQLSTATE, MySQL number or errno name: then it is not ours to drop.
@@ -20,10 +22,31 @@ _EXISTS_CODES = ("42P04", "1007", "EEXIST")
 
 @dataclass
 class FreshDatabase:
-    """A database that this run makes. While `is_ours`, it is dropped when the block of `fresh_database` ends."""
+    """A database that this run makes. While `is_ours`, it is dropped when the block of `fresh_database` ends.
+
+    `server` is where it is; empty for a file, whose name says that.
+    """
 
     name: str
+    server: str = ""
     is_ours: bool = False
+    is_being_undone: bool = False
+
+    @property
+    def undoing(self) -> str:
+        """See Unfinished."""
+        return f"{'dropping' if self.server else 'removing'} {self._place}"
+
+    @property
+    def left(self) -> str:
+        """See Unfinished."""
+        what, verb = ("database", "drop") if self.server else ("file", "remove")
+        return f"the {what} {self._place}: {verb} it by hand if it is still there"
+
+    @property
+    def _place(self) -> str:
+        name = format_untrusted(self.name)
+        return f"{name} on {self.server}" if self.server else name
 
 
 @contextmanager
@@ -32,29 +55,32 @@ def fresh_database(c: RoutineContext, profile: ConnectionProfile, name: str) -> 
 
     Open the target that fills it inside the block, so that its connections are gone by then.
     """
-    fresh = FreshDatabase(name)
+    fresh = FreshDatabase(name, "" if profile.engine is EngineName.SQLITE else format_untrusted(server_name(profile)))
+    c.unfinished.append(fresh)
     try:
         yield fresh
     except BaseException as error:
         if fresh.is_ours:
-            _drop_after(c, profile, name, error)
+            _drop_after(c, profile, fresh, error)
         raise
     if fresh.is_ours:
-        _drop(c, profile, name)
+        _drop(c, profile, fresh)
 
 
-def _drop(c: RoutineContext, profile: ConnectionProfile, name: str) -> None:
+def _drop(c: RoutineContext, profile: ConnectionProfile, fresh: FreshDatabase) -> None:
+    fresh.is_being_undone = True
     undisturbed = replace(c, cancellation=Cancellation())
     with undisturbed.open_target(profile) as target:
-        undisturbed.backups(profile.engine).drop_database(target, name)
+        undisturbed.backups(profile.engine).drop_database(target, fresh.name)
+    fresh.is_ours = False
 
 
-def _drop_after(c: RoutineContext, profile: ConnectionProfile, name: str, error: BaseException) -> None:
+def _drop_after(c: RoutineContext, profile: ConnectionProfile, fresh: FreshDatabase, error: BaseException) -> None:
     """Drop after a failure; if that fails too, the first error says so besides."""
     try:
-        _drop(c, profile, name)
+        _drop(c, profile, fresh)
     except DbtuiError as second:
-        left = f"the new database {name} could not be dropped ({second.message}): drop it by hand"
+        left = f"the new database {fresh.name} could not be dropped ({second.message}): drop it by hand"
         if isinstance(error, DbtuiError):
             error.message = f"{error.message}; {left}"
         else:

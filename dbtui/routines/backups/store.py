@@ -21,6 +21,7 @@ from dbtui.adapters.streams import create_file, fsync_path, storage_error, stora
 from dbtui.analysis.backups import parse_backup_id, parse_data_name
 from dbtui.errors import StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, Manifest
+from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.manifest import encode_manifest
 
 _RESERVATION_SUFFIX = MANIFEST_SUFFIX + PARTIAL_SUFFIX
@@ -100,7 +101,18 @@ class PendingBackup:
     data_name: str
     reservation: BinaryIO
     written: list[Path] = field(default_factory=list)
-    is_committed: bool = False
+    is_ours: bool = True
+    is_being_undone: bool = False
+
+    @property
+    def undoing(self) -> str:
+        """See Unfinished."""
+        return f"removing {format_untrusted(str(self.partial))}"
+
+    @property
+    def left(self) -> str:
+        """See Unfinished."""
+        return f"{format_untrusted(str(self.partial))}: the next backup into that directory removes it"
 
     @property
     def partial(self) -> Path:
@@ -130,13 +142,15 @@ class PendingBackup:
         with storage_errors(self.manifest_path):
             _write_durably(self.reservation, encode_manifest(manifest))
             reserved.rename(self.manifest_path)
-        self.is_committed = True
+        self.is_ours = False
         fsync_path(self.directory)
 
     def discard(self) -> None:
         """Remove everything that was written."""
+        self.is_being_undone = True
         for path in (*self.written, self.partial, _reservation_path(self.directory, self.backup_id)):
             remove_path(path)
+        self.is_ours = False
 
 
 @contextmanager
@@ -151,7 +165,7 @@ def pending_backup(directory: Path, backup_id: str, suffix: str, next_id: Callab
     try:
         yield pending
     finally:
-        if not pending.is_committed:
+        if pending.is_ours:
             pending.discard()
         reservation.close()
 
