@@ -7,7 +7,7 @@ import time
 import psycopg2
 
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.errors import DbtuiError
+from dbtui.errors import ConnectError, DbtuiError
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
 
 _LEAST_WORKERS = 2
@@ -41,6 +41,8 @@ def analyze(target: PostgresqlTarget, database: str, jobs: int) -> Routine[None]
     target.cancellation.check()
     if work.failure is not None:
         raise work.failure
+    if work.done < len(tables):
+        raise work.refusals[0]
     yield StepFinished("analyze", time.monotonic() - began)
 
 
@@ -53,11 +55,19 @@ class _Work:
             self._waiting.put(table)
         self.done = 0
         self.failure: DbtuiError | None = None
+        self.refusals: list[ConnectError] = []
 
     def run(self, target: PostgresqlTarget, database: str) -> None:
-        """Analyze tables until none is left or one failed."""
+        """Analyze tables until none is left or one failed; a thread that gets no connection leaves them to others."""
         try:
             connection = target.connect(database, autocommit=True)
+        except ConnectError as error:
+            self.refusals.append(error)
+            return
+        except DbtuiError as error:
+            self.failure = self.failure or error
+            return
+        try:
             try:
                 while self.failure is None and not target.cancellation.requested:
                     target.rows(f"ANALYZE {self._waiting.get_nowait()}", None, connection)

@@ -1,7 +1,8 @@
-"""A plain dump loaded without psql: statement by statement over one connection, in one transaction.
+"""A plain dump loaded without psql: statement by statement, all data in one transaction, then indexes side by side.
 
-psql would take a truncated file for a whole one and commit it, and run the commands that a hostile one holds. Here
-nothing is committed before pg_dump's last line was read, and psql commands do not exist.
+psql would take a truncated file for a whole one and commit it, and run the commands that a hostile one holds. Here the
+whole dump was read and judged before the first statement, psql commands do not exist, and the database is a new one,
+which is dropped when anything fails.
 """
 
 import re
@@ -16,6 +17,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, though
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.failures import translate
 from dbtui.adapters.postgresql.frame import DumpFrame
+from dbtui.adapters.postgresql.index_builders import Build, IndexBuilders, builds_index
 from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, Name, parse_object
 from dbtui.adapters.postgresql.plain import PlainIndex
@@ -32,6 +34,8 @@ from dbtui.model.text import format_untrusted
 
 PIECE_SECONDS = 0.4
 _BATCH_BYTES = 1 << 16
+#: A smaller dump is loaded before more connections would be open.
+_WORTH_BUILDERS_BYTES = 32 << 20
 _ABSENT = frozenset(
     {codes.UNDEFINED_TABLE, codes.UNDEFINED_OBJECT, codes.UNDEFINED_FUNCTION, codes.UNDEFINED_COLUMN,
      codes.INVALID_SCHEMA_NAME, codes.DEPENDENT_OBJECTS_STILL_EXIST}
@@ -140,6 +144,7 @@ class PlainLoader:
         self._roles = {row.role_name for row in target.collect("collect_role_names")}
         self._deferred: list[tuple[Statement, DumpedObject]] = []
         self._warnings: list[str] = []
+        self._builders: IndexBuilders | None = None
         self._inserts = InsertBatch(lambda cursor, statement: self._execute(cursor, statement, "INSERT"))
 
     def run(self) -> Routine[None]:
@@ -159,6 +164,8 @@ class PlainLoader:
                 yield from self._load(Lexer(stream, self._path.name), check)
                 self._connection.commit()
         finally:
+            if self._builders is not None:
+                self._builders.close()
             self._connection.close()
 
     def _load(self, lexer: Lexer, check: Callable[[], None]) -> Generator[Event, None, None]:
@@ -176,6 +183,7 @@ class PlainLoader:
                     yield from self._report(lexer, "")
                     next_tick = time.monotonic() + PIECE_SECONDS
             self._inserts.flush(cursor)
+            yield from self._finish_builds(lexer)
             check()
             for problem in frame.close(lexer.trailing_comments):
                 raise DamagedBackupError(problem, "nothing was changed; restore another backup")
@@ -201,6 +209,11 @@ class PlainLoader:
             return
         if self._selection is not None and not self._is_chosen(statement, verdict, self._selection):
             return
+        if builds_index(statement.text) and self._is_worth_builders():
+            self._inserts.flush(cursor)
+            self._build(statement, verdict.kind)
+            return
+        yield from self._finish_builds(lexer)
         if verdict.kind == "INSERT":
             self._inserts.take(cursor, statement)
             return
@@ -217,6 +230,36 @@ class PlainLoader:
             self._deferred.append((statement, about))
         else:
             self._run(cursor, statement, verdict.kind, about, is_optional=verdict.action is Action.TRY)
+
+    def _is_worth_builders(self) -> bool:
+        if self._builders is None:
+            if self._target.works_pooled or 0 < (self._index.raw_bytes or 0) < _WORTH_BUILDERS_BYTES:
+                return False
+            self._builders = IndexBuilders(self._target, self._request.database, self._request.jobs)
+        return self._builders.can_build
+
+    def _build(self, statement: Statement, kind: str) -> None:
+        """Give an index to the builders, who have to see what was loaded and set so far."""
+        assert self._builders is not None  # noqa: S101 - made when it was found worth while
+        if not self._builders.is_busy:
+            self._builders.adopt_settings(self._connection)
+            self._connection.commit()
+            self._own_tables.clear()  # only this transaction's own may be filled frozen
+            self._target.collect("prepare_load", self._connection)
+        about = parse_object(statement.text, kind)
+
+        def explain(error: psycopg2.Error) -> DbtuiError:
+            return self._failure(error, statement, kind, about)
+
+        self._builders.add(Build(statement.text, self._show(about), explain))
+
+    def _finish_builds(self, lexer: Lexer) -> Generator[Event, None, None]:
+        """Whatever is no index may need those before it: wait for them."""
+        if self._builders is not None and self._builders.is_busy:
+            self._connection.commit()  # a lock of ours would keep them waiting
+            for shown in self._builders.drain():
+                yield Progressed(lexer.offset, self._index.raw_bytes or None, "bytes", shown)
+            self._target.collect("prepare_load", self._connection)
 
     def _is_chosen(self, statement: Statement, verdict: Verdict, selection: Selection) -> bool:
         if verdict.kind in ("INSERT", "COPY"):

@@ -191,6 +191,23 @@ SELECT set_config('standard_conforming_strings', 'on', true) AS texts,
                   CASE WHEN pg_size_bytes(current_setting('maintenance_work_mem')) < 268435456 THEN '256MB'
                        ELSE current_setting('maintenance_work_mem') END, true) AS memory;
 
+-- name: share_memory
+-- Several builders together take as much memory as one would alone.
+SELECT set_config('maintenance_work_mem',
+                  greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024 / CAST(:builders AS int), 65536)::text,
+                  true) AS memory;
+
+-- name: collect_session_settings
+-- What a dump's own SET statements changed in this session.
+SELECT name, setting AS value FROM pg_catalog.pg_settings
+WHERE source = 'session' AND context IN ('user', 'superuser')
+  AND name NOT IN ('role', 'session_authorization', 'maintenance_work_mem', 'transaction_isolation',
+                   'transaction_read_only', 'transaction_deferrable', 'is_superuser');
+
+-- name: adopt_setting
+-- Sets what another session has.
+SELECT set_config(:setting, :value, false) AS value;
+
 -- name: collect_role_names
 -- Roles that rights and policies of a dump may refer to.
 SELECT rolname::text AS role_name, pg_has_role(current_user, oid, 'MEMBER') AS is_ours FROM pg_catalog.pg_roles;
