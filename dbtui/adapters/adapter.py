@@ -5,6 +5,7 @@ routine (a generator of events) and stops when its Target's cancellation is requ
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from dbtui.adapters.cancellation import Cancellation
@@ -24,6 +25,7 @@ from dbtui.model.backups import (
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
 from dbtui.model.events import Routine
+from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
 
 class Target(Protocol):
@@ -118,6 +120,26 @@ class BackupAdapter(Protocol):
         ...
 
 
+class SessionAdapter(Protocol):
+    """Sessions of one engine."""
+
+    def collect_sessions(self, target: Target) -> SessionsSnapshot:
+        """Ask for every session, with who blocks whom. What the login may not see is a gap with its GRANT."""
+        ...
+
+    def show_orders(self, target: Target, verb: SessionVerb, sessions: Sequence[Session]) -> tuple[str, ...]:
+        """Return the statements that `end_session` would run, for the plan."""
+        ...
+
+    def end_session(self, target: Target, verb: SessionVerb, session: Session, taken_at: datetime) -> SessionHit:
+        """Cancel or terminate exactly this session: the same statement checks that it still is that one."""
+        ...
+
+    def explain(self, target: Target, session: Session) -> str:
+        """Return the plan of the session's statement without running it. Raises ServerError, RefusedError."""
+        ...
+
+
 class Adapter(Protocol):
     """One engine."""
 
@@ -129,6 +151,11 @@ class Adapter(Protocol):
     @property
     def backups(self) -> BackupAdapter:
         """Its backups."""
+        ...
+
+    @property
+    def sessions(self) -> SessionAdapter | None:
+        """Its sessions; None when the engine has no such thing."""
         ...
 
     def open_target(

@@ -88,8 +88,32 @@ class ServerInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusCounters:
+    """What a server counts since it started; rates are differences of two. None: it does not count that."""
+
+    transactions: int | None = None  # committed and rolled back
+    queries: int | None = None
+    blocks_hit: int | None = None  # found in memory
+    blocks_read: int | None = None  # not found there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStatus:
+    """What a database file says of itself (SQLite)."""
+
+    wal_bytes: int | None = None
+    journal_mode: str = ""
+    lock_state: str = ""  # "unlocked", "read by 2 processes", "being written"
+    integrity: str = ""  # "ok", or the first problem; empty: not looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStatus:
-    """One look at a target for the connections pane. None: not known, and `gaps` or `problem` says why."""
+    """One look at a target for the connections pane. None: not known, and `gaps` or `problem` says why.
+
+    `problem_code` is the SQLSTATE or number behind `problem`. `sessions_available` are the slots an ordinary login can
+    have: reserved ones are taken off.
+    """
 
     profile: str
     taken_at: datetime
@@ -101,6 +125,17 @@ class TargetStatus:
     tables: int | None = None
     seconds: float = 0.0  # how long the question took
     gaps: tuple[str, ...] = field(default=())
+    problem_code: str = ""
+    started_at: datetime | None = None
+    sessions_active: int | None = None
+    sessions_idle_in_transaction: int | None = None
+    sessions_blocked: int | None = None
+    oldest_transaction_seconds: float | None = None
+    counters: StatusCounters | None = None
+    lag_seconds: float | None = None  # of a replica: 0 when it has applied all it received
+    is_pooled: bool | None = None  # whether a pooler is in the path
+    is_tls: bool | None = None
+    file: FileStatus | None = None
 
     @property
     def reachable(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
+from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import status
 from dbtui.adapters.mysql.backups import MysqlBackups, narrow
@@ -15,6 +15,7 @@ class MysqlAdapter:
 
     engine = EngineName.MYSQL
     backups: BackupAdapter = MysqlBackups()
+    sessions: SessionAdapter | None = None
 
     def open_target(
         self,

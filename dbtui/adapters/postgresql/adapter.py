@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
-from dbtui.adapters.adapter import BackupAdapter, Target
+from dbtui.adapters.adapter import BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.backups import PostgresqlBackups
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -16,6 +16,7 @@ class PostgresqlAdapter:
 
     engine = EngineName.POSTGRESQL
     backups: BackupAdapter = PostgresqlBackups()
+    sessions: SessionAdapter | None = None
 
     def open_target(
         self,

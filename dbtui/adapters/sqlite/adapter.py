@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
+from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import connect, status
 from dbtui.adapters.sqlite.backups import SqliteBackups
@@ -16,6 +16,7 @@ class SqliteAdapter:
 
     engine = EngineName.SQLITE
     backups: BackupAdapter = SqliteBackups()
+    sessions: SessionAdapter | None = None
 
     def open_target(
         self,
