@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from typing import IO, Any, Protocol
 
 from dbtui.cli.progress import ProgressMeter
@@ -67,6 +68,10 @@ def format_json(document: object) -> str:
     """Return one line of JSON in ASCII, whatever bytes a name may hold."""
     import msgspec
 
+    with suppress(UnicodeEncodeError):  # a lone surrogate in a name
+        packed = msgspec.json.encode(document)
+        if packed.isascii() and b"\x7f" not in packed:
+            return msgspec.json.format(packed, indent=0).decode("ascii")
     return json.dumps(msgspec.to_builtins(document), ensure_ascii=True)
 
 

@@ -52,20 +52,26 @@ def cut_to_cells(text: str, cells: int) -> str:
 
 
 def format_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
-    """Return the lines of a table with a header; every cell is treated as foreign text. `width` None: no limit."""
-    cells = [[format_untrusted(cell) for cell in row] for row in rows]
+    """Return the lines of a table with a header; every cell is treated as foreign text. `width` None: no limit.
+
+    Long tables say the same thing often, so each different text of a column is made ready and measured once.
+    """
+    texts = [[row[index] for row in rows] for index in range(len(columns))]
+    cells = [{text: format_untrusted(text) for text in set(column)} for column in texts]
     widths = [
-        max(map(count_cells, (column.title, *(row[index] for row in cells)))) for index, column in enumerate(columns)
+        max(map(count_cells, (column.title, *known.values()))) for column, known in zip(columns, cells, strict=True)
     ]
     shown = list(range(len(columns)))
     if width is not None:
         shown = _drop_columns(columns, widths, width)
         _shrink_columns(columns, widths, shown, width)
-    lines = []
-    for row in ([column.title for column in columns], *cells):
-        parts = [_fit(row[index], widths[index], columns[index].right) for index in shown]
-        lines.append(GAP.join(parts).rstrip())
-    return lines
+    parts = []
+    for index in shown:
+        right = columns[index].right
+        fitting = {text: _fit(cell, widths[index], right) for text, cell in cells[index].items()}
+        title = _fit(columns[index].title, widths[index], right)
+        parts.append([title, *map(fitting.__getitem__, texts[index])])
+    return [GAP.join(line).rstrip() for line in zip(*parts, strict=True)]
 
 
 def _drop_columns(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:

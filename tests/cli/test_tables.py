@@ -1,8 +1,11 @@
-"""Text tables."""
+"""Text tables, and JSON lines."""
+
+import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dbtui.cli.printers import format_json
 from dbtui.cli.tables import Column, count_cells, cut_to_cells, format_table
 
 COLUMNS = (Column("BACKUP", least=8), Column("SIZE", right=True), Column("NOTE", least=4, drop=1))
@@ -55,3 +58,22 @@ def test_every_line_fits_and_nothing_breaks_out(rows: list[tuple[str, str, str]]
         assert count_cells(line) <= width or count_cells(line) <= 8 + 2 + 20 + 2 + 4
         assert "\n" not in line
         assert "\x1b" not in line
+
+
+def test_cells_that_say_the_same_stay_in_their_rows() -> None:
+    rows = [("b", "1", "○ x"), ("a", "22", "○ x"), ("b", "1", "y\x1b")]
+    assert format_table(COLUMNS, rows) == [
+        "BACKUP  SIZE  NOTE",
+        "b          1  ○ x",
+        "a         22  ○ x",
+        "b          1  y·",
+    ]
+
+
+@given(st.text() | st.lists(st.text(st.characters(exclude_categories=()))))
+def test_json_is_ascii_without_control_characters_and_means_the_same(document: object) -> None:
+    line = format_json({"text": document, "number": 1})
+    assert line.isascii()
+    assert line.isprintable()
+    assert line.endswith(', "number": 1}')
+    assert json.loads(line)["text"] == document

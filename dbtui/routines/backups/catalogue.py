@@ -22,6 +22,7 @@ from dbtui.routines.context import RoutineContext
 
 #: Suffixes of data that nothing can follow but a manifest's own.
 _PLAIN_SUFFIXES = frozenset(("sql", "dump", "sqlite", "dir"))
+_PACKED_SUFFIXES = frozenset(("gz", "zst"))
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -36,20 +37,24 @@ def collect_entries(c: RoutineContext, directory: Path, database: str = "") -> R
     index = ManifestIndex(listing.directory, c.environ)
     entries = []
     claimed = set()
+    others = []
     for name, found in listing.names.items():
-        if name.endswith(MANIFEST_SUFFIX):
-            c.cancellation.check()
-            entry, data = read_entry(listing, found, index)
-            claimed.add(data)
-            entries.append(entry)
+        if not name.endswith(MANIFEST_SUFFIX):
+            others.append(found)
+            continue
+        c.cancellation.check()
+        entry, data = read_entry(listing, found, index)
+        claimed.add(data)
+        entries.append(entry)
     index.save()
-    for name, found in listing.names.items():
-        if name not in claimed and is_foreign_name(name):
+    for found in others:
+        if found.name not in claimed and is_foreign_name(found.name):
             c.cancellation.check()
             foreign = foreign_entry(Path(found.path))
             if foreign is not None:
                 entries.append(foreign)
-    entries = [entry for entry in entries if is_of_database(entry, database)]
+    if database:
+        entries = [entry for entry in entries if is_of_database(entry, database)]
     entries.sort(key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
     return tuple(entries)
 
@@ -85,6 +90,10 @@ def stem_of(manifest_name: str) -> str:
     """The backup id that a manifest's file name tells."""
     name = manifest_name.removesuffix(MANIFEST_SUFFIX)
     stem, _, suffix = name.rpartition(".")
+    if suffix in _PACKED_SUFFIXES:
+        stem, _, suffix = stem.rpartition(".")
+        if suffix == "dir":  # is never packed as a whole
+            return name
     if stem and suffix in _PLAIN_SUFFIXES:
         return stem
     parsed = parse_data_name(name)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -29,7 +30,7 @@ class SlimFile(msgspec.Struct, gc=False):
     size_bytes: int
 
 
-class SlimManifest(msgspec.Struct):
+class SlimManifest(msgspec.Struct, gc=False):
     """What a list needs of a manifest; the rest is skipped unread, which keeps long histories fast."""
 
     format_version: int
@@ -52,6 +53,7 @@ class SlimManifest(msgspec.Struct):
 DecodedT = TypeVar("DecodedT")
 _SLIM: msgspec.json.Decoder[SlimManifest] = msgspec.json.Decoder(SlimManifest)
 _WHOLE: msgspec.json.Decoder[Manifest] = msgspec.json.Decoder(Manifest)
+_ROWS = attrgetter("rows")
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -147,5 +149,6 @@ def read_limited(path: str | Path) -> bytes:
 
 def rows_of(tables: "list[SlimTable] | tuple[BackupTable, ...]") -> int | None:
     """Return the sum of the known row counts, None when none is known."""
-    known = [table.rows for table in tables if table.rows is not None]
-    return sum(known) if known or not tables else None
+    counts = list(map(_ROWS, tables))
+    known = [count for count in counts if count is not None] if None in counts else counts
+    return sum(known) if known or not counts else None
