@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.hashing import HashingBeside
 from dbtui.adapters.postgresql.check import check_archive
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.contents import collect_contents
 from dbtui.adapters.postgresql.load import load
-from dbtui.adapters.streams import hash_file
 from dbtui.demo.servers import PostgreSQL
 from dbtui.model.backups import BackupFormat, Compression, CompressionKind, LoadRequest, Manifest, StoredBackup
 from dbtui.model.connections import ConnectionProfile, EngineName
@@ -146,11 +146,12 @@ def time_ours(server: PostgreSQL, case: Case) -> tuple[float, float]:
     with fresh_database(server) as name:
         began = time.monotonic()
         cancellation = Cancellation()
-        for path in case.path.iterdir() if case.path.is_dir() else [case.path]:
-            for _ in hash_file(path, path.name, cancellation):
+        paths = sorted(case.path.iterdir()) if case.path.is_dir() else [case.path]
+        with HashingBeside([(path, path.name) for path in paths]) as hashing:
+            for _ in check_archive(backup, cancellation):
                 pass
-        for _ in check_archive(backup, cancellation):
-            pass
+            while not hashing.wait_for(1.0):
+                pass
         checked = time.monotonic() - began
         contents = collect_contents(backup, cancellation)
         target = PostgresqlTarget(profile, None, cancellation, {"DBTUI_PG_BIN": str(server.binaries)})

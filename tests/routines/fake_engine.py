@@ -167,7 +167,10 @@ class FakeEngine:
     def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
         self.reach("check_archive")
         yield Progressed(0, None, "bytes")
-        tables = self._read(backup)
+        try:
+            tables = self._read(backup)
+        except ValueError as error:
+            raise DamagedBackupError(f"{backup.backup_id} cannot be read") from error
         return tuple(f"{name} holds a hostile statement" for name, rows in tables.items() if "\\! rm" in rows)
 
     def collect_destination(self, target: Target, database: str) -> DestinationFacts:

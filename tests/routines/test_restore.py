@@ -138,7 +138,7 @@ def test_an_altered_backup_is_refused_before_the_first_statement(
     with pytest.raises(DamagedBackupError, match="is not restored"):
         drive(apply_restore(c, PROFILE, plan))
     assert fake.databases == before
-    assert fake.calls == []
+    assert set(fake.calls) <= {"check_archive"}  # which asks no server
 
 
 def test_a_foreign_dump_is_read_before_it_is_run(c: FakeContext, fake: FakeEngine, tmp_path: Path) -> None:

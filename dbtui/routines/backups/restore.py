@@ -35,7 +35,7 @@ from dbtui.routines.backups.contents import read_contents
 from dbtui.routines.backups.create import check_refusals
 from dbtui.routines.backups.loading import FreshDatabase, describe_differences, fresh_database, load_and_compare
 from dbtui.routines.backups.stored import open_stored, server_name
-from dbtui.routines.backups.verify import check_archive, check_files
+from dbtui.routines.backups.verify import check_backup
 from dbtui.routines.context import RoutineContext
 
 _SHOWN = 3
@@ -117,9 +117,7 @@ def apply_restore(c: RoutineContext, profile: ConnectionProfile, plan: RestorePl
 
 
 def _prove(c: RoutineContext, backup: StoredBackup) -> Routine[None]:
-    problems = yield from check_files(c, backup)
-    if not problems:
-        problems = yield from check_archive(c, backup)
+    problems = yield from check_backup(c, backup)
     if problems:
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise DamagedBackupError(

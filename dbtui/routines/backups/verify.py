@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dbtui.adapters.streams import hash_file
-from dbtui.errors import DamagedBackupError, RefusedError, ServerError, ToolError
+from dbtui.adapters.hashing import HashingBeside
+from dbtui.adapters.streams import TICK_SECONDS
+from dbtui.errors import Cancelled, DamagedBackupError, DbtuiError, RefusedError, ServerError, ToolError
 from dbtui.model.backups import (
     BackupEntry,
     BackupFile,
@@ -39,9 +40,7 @@ def verify_backup(c: RoutineContext, entry: BackupEntry, profile: ConnectionProf
     backup = open_stored(entry)
     if profile is not None:
         _check_profile(backup, profile)
-    problems = yield from check_files(c, backup)
-    if not problems:
-        problems = yield from check_archive(c, backup)
+    problems = yield from check_backup(c, backup)
     compared = 0
     differences: tuple[TableDifference, ...] = ()
     if profile is not None and not problems:
@@ -85,40 +84,44 @@ def _write_proof(entry: BackupEntry, backup: StoredBackup, result: VerifyResult)
 # ---------------------------------------------------------------- files
 
 
-def check_files(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str, ...]]:
-    """Compare every file with the manifest: there, of the right size, with the right SHA-256; and no file besides.
+def check_backup(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str, ...]]:
+    """Compare every file with the manifest and look into the archive, both at once; return what is wrong, in sentences.
 
-    Sizes are compared first, which costs nothing. Returns what is wrong, a sentence each; a foreign file has no
-    manifest to differ from.
+    Names and sizes are compared first, which costs nothing. An altered file is called that, whatever else it does to
+    the archive. A foreign file has no manifest to differ from.
     """
-    if backup.manifest is None:
-        return ()
-    began = time.monotonic()
-    files = backup.manifest.files
-    total = sum(file.size_bytes for file in files)
-    yield StepStarted("checksums", f"{len(files)} file{'' if len(files) == 1 else 's'}")
-    problems = [*_wrong_sizes(backup, files), *_strangers(backup, files)]
+    files = backup.manifest.files if backup.manifest else ()
+    problems = [*_wrong_sizes(backup, files), *_strangers(backup, files)] if backup.manifest else []
     if problems:
         return tuple(problems)
-    done = 0
-    for file in files:
-        hashing = hash_file(_path_of(backup, file), file.path, c.cancellation)
-        found = yield from _hash(hashing, done, total)
-        if found.sha256 != file.sha256:
-            problems.append(f"{file.path} was altered: its SHA-256 is not the manifest's")
-        done += file.size_bytes
-    yield StepFinished("checksums", time.monotonic() - began)
-    return tuple(problems)
-
-
-def _hash(hashing: "Iterator[int]", before: int, total: int) -> Routine[BackupFile]:
-    while True:
+    failure: DbtuiError | None = None
+    inside: tuple[str, ...] = ()
+    with HashingBeside([(_path_of(backup, file), file.path) for file in files]) as hashing:
         try:
-            done = next(hashing)
-        except StopIteration as end:
-            found: BackupFile = end.value
-            return found
-        yield Progressed(before + done, total, "bytes")
+            inside = yield from _check_archive(c, backup)
+        except Cancelled:
+            raise
+        except DbtuiError as error:
+            failure = error
+        altered = (yield from _check_hashes(c, files, hashing)) if files else ()
+    if failure is not None and not altered:
+        raise failure
+    return altered or inside
+
+
+def _check_hashes(c: RoutineContext, files: tuple[BackupFile, ...], hashing: HashingBeside) -> Routine[tuple[str, ...]]:
+    began = time.monotonic()
+    total = sum(file.size_bytes for file in files)
+    yield StepStarted("checksums", f"{len(files)} file{'' if len(files) == 1 else 's'}")
+    while not hashing.wait_for(TICK_SECONDS):
+        c.cancellation.check()
+        yield Progressed(hashing.done_bytes, total, "bytes")
+    yield StepFinished("checksums", time.monotonic() - began)
+    return tuple(
+        f"{file.path} was altered: its SHA-256 is not the manifest's"
+        for file, found in zip(files, hashing.hashed, strict=True)
+        if found.sha256 != file.sha256
+    )
 
 
 def _path_of(backup: StoredBackup, file: BackupFile) -> Path:
@@ -155,7 +158,7 @@ def _strangers(backup: StoredBackup, files: tuple[BackupFile, ...]) -> Iterator[
             yield f"{name} is not in the manifest"
 
 
-def check_archive(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str, ...]]:
+def _check_archive(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str, ...]]:
     """Look into the archive for damage and hostile statements. Returns what is wrong, a sentence each."""
     began = time.monotonic()
     yield StepStarted("archive", "its end, its structure, its statements")
