@@ -32,6 +32,8 @@ class Session:
     is_own: bool = False  # dbtui's own
     is_client: bool = True  # False: a worker of the server itself, never to be terminated
     is_tls: bool | None = None
+    query_started_at: datetime | None = None  # of what runs or ran last, by the server's clock
+    workers: int = 0  # the server's own workers that help this session (PostgreSQL: parallel workers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,8 @@ class Hit(StrEnum):
     """What became of one order."""
 
     DONE = "done"
-    GONE = "gone"  # no session has that number any more
-    REPLACED = "replaced"  # the number belongs to another session now, which was left alone
+    GONE = "gone"  # no session has that number any more, or the statement to be cancelled had ended
+    REPLACED = "replaced"  # another session has that number, or another statement runs there: it was left alone
     REFUSED = "refused"  # the server said no; `detail` says why
     STILL_THERE = "still there"  # the server took the order and the session has not ended yet
 
