@@ -39,7 +39,11 @@ class ConfigError(UsageError):
 
 
 class ConnectError(DbtuiError):
-    """The server cannot be reached."""
+    """The server cannot be reached. `code` is the SQLSTATE or error number behind it, empty if there is none."""
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class AuthenticationError(ConnectError):

@@ -66,6 +66,9 @@ class ConnectionProfile:
     format: str = "plain"
     compress: str = "none"
     pgbouncer_url: str = ""
+    #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
+    connect_seconds: int | None = None
+    statement_seconds: int | None = None
     #: Remarks for the operator, such as "the password stands in the URL".
     warnings: tuple[str, ...] = ()
     #: Where it came from: "config.toml", "DATABASE_URL", "command line".

@@ -1,0 +1,77 @@
+"""Judging looks at a target: rates out of two of them, and how long to wait before trying again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dbtui.model.connections import StatusCounters, TargetStatus
+
+#: A start that is derived from an uptime in whole seconds moves a little from look to look.
+_START_TOLERANCE_SECONDS = 5.0
+_JITTER = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What a target does a second. None: it does not count that, or nothing can be said yet.
+
+    `cache_hit_fraction` is None also when nothing was read between the two looks. `was_reset`: the server started
+    anew or its counters were set back, so the two looks cannot be compared.
+    """
+
+    tps: float | None = None
+    qps: float | None = None
+    cache_hit_fraction: float | None = None
+    was_reset: bool = False
+
+
+NO_RATES = Rates()
+
+
+def assess_rates(previous: TargetStatus, current: TargetStatus) -> Rates:
+    """Return what happened a second between two looks at one target."""
+    seconds = (current.taken_at - previous.taken_at).total_seconds()
+    before, after = previous.counters, current.counters
+    if before is None or after is None or seconds <= 0:
+        return NO_RATES
+    if _started_anew(previous, current) or _was_set_back(before, after):
+        return Rates(was_reset=True)
+    hit, read = _difference(before.blocks_hit, after.blocks_hit), _difference(before.blocks_read, after.blocks_read)
+    transactions = _difference(before.transactions, after.transactions)
+    queries = _difference(before.queries, after.queries)
+    return Rates(
+        tps=None if transactions is None else transactions / seconds,
+        qps=None if queries is None else queries / seconds,
+        cache_hit_fraction=None if hit is None or read is None or hit + read == 0 else hit / (hit + read),
+    )
+
+
+def _started_anew(previous: TargetStatus, current: TargetStatus) -> bool:
+    if previous.started_at is None or current.started_at is None:
+        return False
+    return (current.started_at - previous.started_at).total_seconds() > _START_TOLERANCE_SECONDS
+
+
+def _was_set_back(before: StatusCounters, after: StatusCounters) -> bool:
+    pairs = (
+        (before.transactions, after.transactions),
+        (before.queries, after.queries),
+        (before.blocks_hit, after.blocks_hit),
+        (before.blocks_read, after.blocks_read),
+    )
+    return any(old is not None and new is not None and new < old for old, new in pairs)
+
+
+def _difference(old: int | None, new: int | None) -> int | None:
+    return None if old is None or new is None else new - old
+
+
+def describe_backoff(
+    attempt: int, random: Callable[[], float], *, first_seconds: float = 1.0, longest_seconds: float = 30.0
+) -> float:
+    """Return how many seconds to wait after the `attempt`-th failure in a row (from 1): 1 2 4 8 16 30 30 ….
+
+    `random` returns a number from 0 to 1. A quarter of the time is left to it, so that a hundred targets that were
+    lost together are not tried together.
+    """
+    seconds = min(longest_seconds, first_seconds * 2.0 ** min(max(attempt, 1) - 1, 30))
+    return seconds * (1 - _JITTER * random())
