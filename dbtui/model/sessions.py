@@ -34,6 +34,7 @@ class Session:
     is_tls: bool | None = None
     query_started_at: datetime | None = None  # of what runs or ran last, by the server's clock
     workers: int = 0  # the server's own workers that help this session (PostgreSQL: parallel workers)
+    query_id: int | None = None  # the number of the statement that runs, where the server gives one (MariaDB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
