@@ -57,6 +57,8 @@ class MysqlTarget:
         try:
             self._connection = self.connect("")
             self.info = self._introduce()
+            if profile.statement_seconds:
+                self._limit_questions(profile.statement_seconds)
         except BaseException:
             self.close()
             raise
@@ -149,6 +151,13 @@ class MysqlTarget:
             user=str(row["login"]),
             is_superuser=bool(re.search(r"\b(?:ALL PRIVILEGES|SUPER)\b", everywhere)),
         )
+
+    def _limit_questions(self, seconds: int) -> None:
+        """Have the server end a question of the own connection that takes longer (MySQL: that only reads)."""
+        if self.is_mariadb:
+            self.rows(f"SET SESSION max_statement_time = {seconds}")
+        elif self.info.version_number >= 50708:
+            self.rows(f"SET SESSION max_execution_time = {seconds * 1000}")
 
     def _is_replica(self, flavour: str, version: tuple[int, ...]) -> bool:
         """Whether it applies another server's changes, or would if its threads were not stopped."""

@@ -47,22 +47,25 @@ def translate_connect(error: Exception, options: MysqlOptions) -> DbtuiError:
         if number == 1045 and "(using password: YES)" not in said and options.password is not None:
             sentence = "{server} refused the login of user {user}"
         text = format_untrusted(sentence.format_map(words))
-        return (AuthenticationError if is_login else ConnectError)(text, hint)
-    return _translate_network(error, options, said)
+        return (AuthenticationError if is_login else ConnectError)(text, hint, code=str(number))
+    return _translate_network(error, options, said, str(number) if number else "")
 
 
-def _translate_network(error: Exception, options: MysqlOptions, said: str) -> ConnectError:
+def _translate_network(error: Exception, options: MysqlOptions, said: str, code: str) -> ConnectError:
     cause = getattr(error, "original_exception", None) or error
     where = format_untrusted(options.server)
     if isinstance(cause, socket.gaierror):
-        return ConnectError(f"the host name in {where} is not known here", "correct the host")
+        return ConnectError(f"the host name in {where} is not known here", "correct the host", code=code)
     if isinstance(cause, ConnectionRefusedError):
-        return ConnectError(f"nothing listens at {where}: connection refused", "start the server or correct the port")
+        hint = "start the server or correct the port"
+        return ConnectError(f"nothing listens at {where}: connection refused", hint, code=code)
     if isinstance(cause, FileNotFoundError):
-        return ConnectError(f"there is no server socket at {where}", "start the server or correct unix_socket")
+        hint = "start the server or correct unix_socket"
+        return ConnectError(f"there is no server socket at {where}", hint, code=code)
     if isinstance(cause, TimeoutError) or "timed out" in said:
-        return ConnectError(f"{where} did not answer in time", "check the network, or raise connect_timeout in the URL")
-    return ConnectError(f"cannot connect to {where}: {said}")
+        hint = "check the network, or raise connect_timeout in the URL"
+        return ConnectError(f"{where} did not answer in time", hint, code=code)
+    return ConnectError(f"cannot connect to {where}: {said}", code=code)
 
 
 def split_error(error: Exception) -> tuple[int, str]:
@@ -81,5 +84,6 @@ def translate(error: Exception, what: str = "") -> DbtuiError:
     number, said = split_error(error)
     subject = f"{what}: {said}" if what else said
     if number in LOST or (not number and isinstance(error, (pymysql.InterfaceError, OSError))):
-        return ConnectError(f"the connection to the server was lost: {subject}", "check the server, then try again")
+        lost = f"the connection to the server was lost: {subject}"
+        return ConnectError(lost, "check the server, then try again", code=str(number) if number else "")
     return ServerError(subject, code=str(number) if number else "")

@@ -79,6 +79,8 @@ def collect_options(profile: ConnectionProfile, password: Secret | None, environ
     """
     options, parameters = _parse_url(profile.url)
     options = replace(options, database=profile.database or options.database)
+    if profile.connect_seconds and "connect_timeout" not in parameters:
+        options = replace(options, connect_timeout=profile.connect_seconds)
     filed = _read_option_file(parameters, environ)
     if password is None and "password" in filed:
         password = Secret(filed["password"])

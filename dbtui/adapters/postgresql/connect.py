@@ -62,7 +62,7 @@ class PostgresqlTarget:
         self._scopes = ExitStack()
         self._connections: list[Connection] = []
         self._processes: list[int] = []
-        self._parameters = parse_conninfo(profile.url)
+        self._parameters = parse_conninfo(profile.url, profile.connect_seconds)
         self._password = _choose_password(password, self._parameters, environ)
         self._settings = _take_settings(self._parameters)
         if not self._parameters.get("dbname") and profile.database:
@@ -75,7 +75,7 @@ class PostgresqlTarget:
             self._pin()
             self.info = self._introduce()
             if not self.is_pooled:
-                self._set_session(self._connection, {"lock_timeout": f"{_QUESTION_SECONDS}s"})
+                self._set_session(self._connection, self._limits())
                 self._connection.autocommit = True  # a question is one round trip then
         except BaseException:
             self.close()
@@ -142,6 +142,13 @@ class PostgresqlTarget:
             extensions=tuple(row.extensions),
         )
 
+    def _limits(self) -> dict[str, str]:
+        """The settings that end a question which takes too long."""
+        limits = {"lock_timeout": f"{_QUESTION_SECONDS}s"}
+        if self.profile.statement_seconds:
+            limits["statement_timeout"] = f"{self.profile.statement_seconds}s"
+        return limits
+
     def _set_session(self, of: Connection, defaults: Mapping[str, str] = _NO_SETTINGS) -> None:
         """Settings of the session. Never through a pooler: there they would stay behind for other clients.
 
@@ -174,7 +181,7 @@ class PostgresqlTarget:
             self.cancellation.check()
         with self.translating(), used.cursor() as cursor:
             if on is None and self.is_pooled:
-                cursor.execute(f"SET LOCAL lock_timeout = '{_QUESTION_SECONDS}s'")
+                cursor.execute("; ".join(f"SET LOCAL {name} = '{limit}'" for name, limit in self._limits().items()))
             cursor.execute(sql, binds)
             return cursor.fetchall() if cursor.description else []
 

@@ -28,11 +28,12 @@ _URL = re.compile(
 _HOST = re.compile(r"(?P<host>\[[^]]*\]|[^:\[\]]*)(?::(?P<port>\d*))?")
 
 
-def parse_conninfo(url: str) -> dict[str, str]:
+def parse_conninfo(url: str, connect_seconds: int | None = None) -> dict[str, str]:
     """Return the libpq parameters that a `postgresql://` URL (also `postgres://`, `+driver`) stands for.
 
     Understands several hosts, both as `h1:1,h2:2` (libpq) and as repeated `?host=h1:1` (SQLAlchemy); every other query
-    parameter is passed on. Raises UsageError for a malformed URL or a parameter libpq does not know.
+    parameter is passed on. `connect_seconds` is the limit for connecting when the URL has none.
+    Raises UsageError for a malformed URL or a parameter libpq does not know.
     """
     found = _URL.fullmatch(url)
     if found is None:
@@ -52,7 +53,8 @@ def parse_conninfo(url: str) -> dict[str, str]:
     if hosts:
         _add_hosts(parameters, hosts)
     _check_keywords(parameters)
-    return _DEFAULTS | parameters
+    limit = {"connect_timeout": str(connect_seconds)} if connect_seconds else {}
+    return _DEFAULTS | limit | parameters
 
 
 def _add_hosts(parameters: dict[str, str], texts: list[str]) -> None:

@@ -63,8 +63,8 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
             kind = AuthenticationError if is_login else ConnectError
             if "no such database" in pattern:
                 kind = MissingDatabaseError
-            return kind(sentence.format_map(words), hint)
-    return ConnectError(f"cannot connect to {words['where']}: {said}")
+            return kind(sentence.format_map(words), hint, code=error.pgcode or "")
+    return ConnectError(f"cannot connect to {words['where']}: {said}", code=error.pgcode or "")
 
 
 def _name(name: str) -> str:
@@ -98,5 +98,6 @@ def translate(error: psycopg2.Error, what: str = "") -> DbtuiError:
     hint = format_untrusted(error.diag.message_hint or "", 300)
     subject = f"{what}: {said}" if what else said
     if code.startswith(_CLASSES_OF_CONNECTION) or (not code and isinstance(error, psycopg2.OperationalError)):
-        return ConnectError(f"the connection to the server was lost: {subject}", "check the server, then try again")
+        lost = f"the connection to the server was lost: {subject}"
+        return ConnectError(lost, "check the server, then try again", code=code)
     return ServerError(subject, hint, code=code)
