@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fix_mysql",
     "tests.fix_pgbouncer",
     "tests.fix_sshd",
+    "tests.fix_tls",
 ]
 
 STRANGERS = ("PG", "MYSQL", "MARIADB", "TEXTUAL", "XDG_", "DBTUI", "DB_", "AWS_", "SSL_CERT", "COLUMNS", "LINES")

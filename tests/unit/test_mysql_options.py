@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dbtui.adapters.mysql.options import MysqlOptions, collect_options, format_tool_options, parse_option_file
+from dbtui.adapters.mysql.options import MysqlOptions, collect_options, format_tool_options
+from dbtui.adapters.mysql.option_files import parse_option_file
+from dbtui.adapters.mysql.tls_options import TlsOptions
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
 
@@ -28,11 +30,11 @@ def test_query_parameters() -> None:
     words = "unix_socket=/run/x.sock&charset=latin1&connect_timeout=3&ssl_ca=/ca.pem&ssl_verify_identity=1"
     found = options(f"mysql://u@h/d?{words}")
     assert (found.socket, found.charset, found.connect_timeout) == ("/run/x.sock", "latin1", 3)
-    assert (found.tls, found.tls_ca) == ("verify_identity", "/ca.pem")
+    assert (found.tls.mode, found.tls.ca) == ("verify_identity", "/ca.pem")
     assert (found.server, found.is_local) == ("/run/x.sock", True)
-    assert options("mysql://u@h/d?ssl_ca=/ca.pem").tls == "verify_ca"
-    assert options("mysql://u@h/d?ssl_mode=DISABLED").tls == "disabled"
-    assert options("mysql://u@h/d").tls == "preferred"
+    assert options("mysql://u@h/d?ssl_ca=/ca.pem").tls.mode == "verify_ca"
+    assert options("mysql://u@h/d?ssl_mode=DISABLED").tls.mode == "disabled"
+    assert options("mysql://u@h/d").tls.mode == "preferred"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_the_option_file_completes_the_url(tmp_path: Path) -> None:
     )
     home = str(tmp_path)
     found = options("mysql:///erp", HOME=home)
-    assert (found.user, found.host, found.port, found.tls_ca) == ("dba", "db9", 3399, "/ca.pem")
+    assert (found.user, found.host, found.port, found.tls.ca) == ("dba", "db9", 3399, "/ca.pem")
     assert found.password == Secret('p#1 \\ " x')
     assert options("mysql://me@h/erp", Secret("given"), HOME=home).password == Secret("given")
     assert options("mysql://me@h:3306/erp", HOME=home).host == "h"
@@ -76,13 +78,14 @@ def test_the_environment_is_the_last_resort(tmp_path: Path) -> None:
 
 def test_what_a_tool_reads_back_is_what_was_meant() -> None:
     secret = Secret('a"b\\c#d\ne')
-    meant = MysqlOptions(user="u\"s'er", password=secret, host="h", port=3307, tls_ca="/my ca.pem", tls="verify_ca")
-    text = format_tool_options(meant, is_encrypted=True, is_mariadb_tool=True)
+    tls = TlsOptions(mode="verify_identity", ca="/my ca.pem")
+    meant = MysqlOptions(user="u\"s'er", password=secret, host="h", port=3307, tls=tls)
+    text = format_tool_options(meant, is_encrypted=True, mariadb_version=101119)
     read = parse_option_file(text, ("client",))
     assert (read["user"], read["password"], read["ssl-ca"]) == ("u\"s'er", 'a"b\\c#d\ne', "/my ca.pem")
     assert "ssl-verify-server-cert" in read
-    assert "ssl-mode=VERIFY_CA" in format_tool_options(meant, is_encrypted=True, is_mariadb_tool=False)
+    assert "ssl-mode=VERIFY_IDENTITY" in format_tool_options(meant, is_encrypted=True, mariadb_version=None)
     plain = MysqlOptions(user="u", host="h", port=1)
-    assert "skip-ssl" in format_tool_options(plain, is_encrypted=False, is_mariadb_tool=True)
+    assert "skip-ssl" in format_tool_options(plain, is_encrypted=False, mariadb_version=101119)
     by_socket = MysqlOptions(user="u", host="localhost", port=1, socket="/s")
-    assert "protocol=socket" in format_tool_options(by_socket, is_encrypted=False, is_mariadb_tool=True)
+    assert "protocol=socket" in format_tool_options(by_socket, is_encrypted=False, mariadb_version=101119)

@@ -230,12 +230,12 @@ class MysqlTarget:
             raise RefusedError(f"{what} is refused: profile {self.profile.name} is read-only", "use another profile")
 
     @contextmanager
-    def tool_arguments(self, is_mariadb_tool: bool) -> Iterator[str]:
+    def tool_arguments(self, mariadb_version: int | None) -> Iterator[str]:
         """Yield the first argument that logs a tool in as this target: an option file only this user can read.
 
-        The file is gone when the block ends.
+        `mariadb_version` is the number of a MariaDB tool, None for Oracle's. The file is gone when the block ends.
         """
-        text = format_tool_options(self.options, is_encrypted=self.is_encrypted, is_mariadb_tool=is_mariadb_tool)
+        text = format_tool_options(self.options, is_encrypted=self.is_encrypted, mariadb_version=mariadb_version)
         with private_file(text) as path:
             yield f"--defaults-file={path}"
 

@@ -70,7 +70,7 @@ def _dump_once(target: MysqlTarget, request: DumpRequest) -> Routine[DumpResult]
     counter = RowCounter()
     began = time.monotonic()
     yield StepStarted("dump", show_name(database))
-    with target.tool_arguments(tool.is_mariadb) as login:
+    with target.tool_arguments(tool.version_number if tool.is_mariadb else None) as login:
         argv = _command(target, request, tool, login, database)
         yield CommandRan(shlex.join([argv[0], "--defaults-file=…", *argv[2:]]))
         written = yield from _run(target, request, argv, counter)

@@ -1,5 +1,6 @@
 """What PyMySQL and the server say when they refuse, told in one sentence with what to do."""
 
+import re
 import socket
 
 import pymysql
@@ -42,18 +43,56 @@ def translate_connect(error: Exception, options: MysqlOptions) -> DbtuiError:
     known = _CONNECT.get(number)
     if known is not None:
         is_login, sentence, hint = known
-        if number == 1045 and options.password is None:
-            sentence = "{server} asks for a password and none was given for user {user}"
-        if number == 1045 and "(using password: YES)" not in said and options.password is not None:
-            sentence = "{server} refused the login of user {user}"
+        if number == 1045:
+            sentence, hint = _explain_denied(options, said) or sentence, hint + _denied_hint(options)
         text = format_untrusted(sentence.format_map(words))
         return (AuthenticationError if is_login else ConnectError)(text, hint, code=str(number))
     return _translate_network(error, options, said, str(number) if number else "")
 
 
+def _explain_denied(options: MysqlOptions, said: str) -> str:
+    if options.password is None:
+        return "{server} asks for a password and none was given for user {user}"
+    return "" if "(using password: YES)" in said else "{server} refused the login of user {user}"
+
+
+def _denied_hint(options: MysqlOptions) -> str:
+    """The server says the same of an account that may not log in like this: REQUIRE SSL, REQUIRE X509."""
+    if options.password is None and options.login_path:
+        return f"; logins in {format_untrusted(options.login_path)} are not read here"
+    if options.socket or options.tls.mode == "disabled":
+        return "; if the account REQUIREs SSL, connect over TCP without ssl_mode=disabled"
+    return "" if options.tls.cert else "; if the account REQUIREs X509, give ssl_cert and ssl_key in the URL"
+
+
+#: Parts of what OpenSSL and PyMySQL say, what it means, and what to do.
+_TLS: tuple[tuple[str, str, str], ...] = (
+    (r"mismatch, certificate is not valid|Hostname mismatch", "the certificate of {server} is for another host name",
+     "connect by the name in the certificate, or use ssl_mode=verify_ca if any name will do"),
+    (r"certificate has expired", "the certificate of {server} has expired", "renew it there"),
+    (r"CERTIFICATE_VERIFY_FAILED", "the certificate of {server} is not signed by the authority that was given",
+     "correct ssl_ca, or find out who answers there"),
+    (r"ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE|ALERT_DECRYPT",
+     "{server} refused the client certificate",
+     "correct ssl_cert and ssl_key: its ssl_ca must have signed them"),
+    (r"doesn't support it", "{server} speaks no TLS and TLS was asked for",
+     "switch it on there, or use ssl_mode=preferred"),
+    (r"KEY_VALUES_MISMATCH", "ssl_key is not the key of the certificate in ssl_cert", "correct one of them"),
+    (r"NO_CERTIFICATE_OR_CRL_FOUND|NO_START_LINE|PEM lib|\[SSL\]|BAD_BASE64",
+     "a file that ssl_ca, ssl_cert or ssl_key names holds no PEM certificate or key", "correct them"),
+    (r"EOF occurred in violation of protocol",
+     "{server} ended the connection while TLS began, as servers do that refuse a client certificate",
+     "correct ssl_cert and ssl_key, or read the server's log"),
+    (r"NO_CIPHER_MATCH", "no cipher is called as ssl_cipher says", "correct ssl_cipher"),
+)  # fmt: skip
+
+
 def _translate_network(error: Exception, options: MysqlOptions, said: str, code: str) -> ConnectError:
     cause = getattr(error, "original_exception", None) or error
     where = format_untrusted(options.server)
+    for pattern, sentence, hint in _TLS:
+        if re.search(pattern, said):
+            return ConnectError(sentence.format(server=where), hint)
     if isinstance(cause, socket.gaierror):
         return ConnectError(f"the host name in {where} is not known here", "correct the host", code=code)
     if isinstance(cause, ConnectionRefusedError):

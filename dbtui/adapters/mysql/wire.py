@@ -1,7 +1,6 @@
 """The one place where PyMySQL connects: sockets, TLS, time limits, and nothing of the password left behind."""
 
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -10,6 +9,7 @@ from pymysql.cursors import DictCursor
 
 from dbtui.adapters.mysql.failures import translate_connect
 from dbtui.adapters.mysql.options import MysqlOptions
+from dbtui.adapters.mysql.tls_options import make_context
 
 #: Our connections wait while a tool or another connection works, which may take days.
 _IDLE_SECONDS = 7 * 86400
@@ -84,16 +84,7 @@ def _connect(made: MysqlConnection, options: MysqlOptions) -> None:
 
 def _tls_arguments(options: MysqlOptions) -> dict[str, Any]:
     """Return what makes PyMySQL do as --ssl-mode says; `preferred`: TLS where the server has it, unverified."""
-    if options.socket or options.tls == "disabled":
+    tls = options.tls
+    if options.socket or tls.mode == "disabled":
         return {"ssl_disabled": True}
-    if options.tls == "preferred" and not options.tls_cert:
-        return {}
-    context = ssl.create_default_context(cafile=options.tls_ca or None)
-    # Certificates that servers make for themselves do not pass the strict rules of newer Pythons.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.check_hostname = options.tls == "verify_identity"
-    if options.tls not in ("verify_ca", "verify_identity"):
-        context.verify_mode = ssl.CERT_NONE
-    if options.tls_cert:
-        context.load_cert_chain(options.tls_cert, options.tls_key or None)
-    return {"ssl": context}
+    return {} if tls.mode == "preferred" and not tls.cert else {"ssl": make_context(tls)}

@@ -12,6 +12,7 @@ from psycopg2.extras import NamedTupleCursor
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.conninfo import (
+    fit_conninfo,
     format_conninfo,
     format_passfile,
     format_server,
@@ -72,6 +73,9 @@ class PostgresqlTarget:
         self._missing: MissingDatabaseError | None = None
         try:
             self._connection = self._open_first()
+            # A line of .pgpass may be for one database alone; the login goes on with what let it in, to any other.
+            if self._password is None and self._connection.info.password:
+                self._password = Secret(self._connection.info.password)
             self._pin()
             self.info = self._introduce()
             if not self.is_pooled:
@@ -315,7 +319,7 @@ class PostgresqlTarget:
                 environ["PGPASSFILE"] = stack.enter_context(private_file(text))
             if self._settings and not self.works_pooled:
                 words["options"] = " ".join(f"-c {name}={_escape(value)}" for name, value in self._settings.items())
-            yield ["-d", format_conninfo(words)], environ
+            yield ["-d", format_conninfo(fit_conninfo(words, self.find_tool("pg_dump").major))], environ
 
     def close(self) -> None:
         """Close every connection. Never raises."""

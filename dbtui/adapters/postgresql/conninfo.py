@@ -1,13 +1,14 @@
 """From a URL as people write it to the parameters that libpq takes, quoted by libpq's own rules."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 
 import psycopg2
 from psycopg2.extensions import make_dsn
 
-from dbtui.errors import UsageError
+from dbtui.errors import ToolError, UsageError
 from dbtui.model.text import format_untrusted
 
 APPLICATION_NAME = "dbtui"
@@ -49,12 +50,42 @@ def parse_conninfo(url: str, connect_seconds: int | None = None) -> dict[str, st
         if keyword == "host":
             hosts.append(value)
         else:
-            parameters[{"database": "dbname", "ssl": "sslmode"}.get(keyword, keyword)] = value
+            parameters[{"database": "dbname", "ssl": "sslmode"}.get(keyword, keyword)] = _tls_word(keyword, value)
     if hosts:
         _add_hosts(parameters, hosts)
     _check_keywords(parameters)
     limit = {"connect_timeout": str(connect_seconds)} if connect_seconds else {}
     return _DEFAULTS | limit | parameters
+
+
+def _tls_word(keyword: str, value: str) -> str:
+    """`ssl=true`, as JDBC has it, means what libpq lets it mean."""
+    words = {"true": "require", "1": "require", "false": "disable", "0": "disable"} if keyword == "ssl" else {}
+    return words.get(value.lower(), value)
+
+
+#: Parameters that an older libpq does not know, and the major version that brought them.
+_SINCE = {"require_auth": 16, "sslcertmode": 16, "load_balance_hosts": 16, "sslnegotiation": 17, "sslkeylogfile": 18,
+          "min_protocol_version": 18, "max_protocol_version": 18, "servicefile": 18}  # fmt: skip
+#: Those that only say how to be quicker, or which server to choose.
+_DISPENSABLE = frozenset({"load_balance_hosts", "sslnegotiation", "min_protocol_version", "max_protocol_version"})
+
+
+def fit_conninfo(parameters: Mapping[str, str], major: int) -> dict[str, str]:
+    """Return the parameters as libpq of version `major` takes them: a tool may be older than the driver.
+
+    Raises ToolError for one that a tool cannot do without being laxer than the connection.
+    """
+    fitting = {**parameters}
+    for keyword in [each for each in parameters if _SINCE.get(each, 0) > major]:
+        if keyword not in _DISPENSABLE:
+            hint = f"install client programs of version {_SINCE[keyword]} or newer, or take it out of the URL"
+            raise ToolError(f"the PostgreSQL {major} client programs here do not know {keyword}", hint)
+        del fitting[keyword]
+    if major < 16 and fitting.get("sslrootcert") == "system":
+        found = ssl.get_default_verify_paths()
+        fitting |= {"sslrootcert": found.cafile or found.openssl_cafile, "sslmode": "verify-full"}
+    return fitting
 
 
 def _add_hosts(parameters: dict[str, str], texts: list[str]) -> None:

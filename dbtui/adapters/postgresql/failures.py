@@ -16,6 +16,29 @@ _CLASSES_OF_CONNECTION = ("08", "57P01", "57P02", "57P03")
 #: Parts of libpq's and the server's words, whether the login was refused, what it means, and what to do.
 #: libpq gives no SQLSTATE for a connection that was never made (psycopg2's pgcode is None then).
 _CONNECT: tuple[tuple[str, bool, str, str], ...] = (
+    (r"does not match host name", False, "the certificate of {where} is for another host name: {said}",
+     "connect by the name in the certificate, or use sslmode=verify-ca if any name will do"),
+    (r"certificate has expired", False, "the certificate of {where} has expired", "renew it there"),
+    (r"certificate verify failed", False, "the certificate of {where} is not signed by the authority that was given",
+     "correct sslrootcert, or find out who answers there"),
+    (r"root certificate file .* does not exist", False, "there is no authority to check {where} against: {tls_said}",
+     "let sslrootcert name its file (or system), or use a laxer sslmode"),
+    (r"could not read root certificate file", False, "{said}", "let sslrootcert name a file of PEM certificates"),
+    (r"requires a valid client certificate", False, "{where} asks for a client certificate",
+     "give sslcert and sslkey in the URL: files that can be read here"),
+    (r"alert (?:unknown ca|bad certificate|certificate|decrypt)", False,
+     "{where} refused the client certificate: {said}",
+     "correct sslcert and sslkey: an authority that it knows must have signed them"),
+    (r"certificate authentication failed", False, "the client certificate is not one of user {user} on {where}",
+     "its common name must be the user's, or pg_ident.conf there must map it"),
+    (r"private key file|but not private key", False, "the client certificate cannot be used: {said}",
+     "correct sslcert and sslkey; the key's file wants mode 0600"),
+    (r"does not support SSL", False, "{where} speaks no TLS and TLS was asked for",
+     "switch it on there (ssl = on), or use sslmode=prefer"),
+    (r"channel binding", True, "{where} cannot bind the login to the TLS channel: {said}",
+     "take channel_binding=require out of the URL, or use TLS and a SCRAM password"),
+    (r"no pg_hba\.conf entry .*no encryption", True, "{where} lets user {user} in over TLS alone, if at all: {said}",
+     "take sslmode=disable out of the URL, or add a line for it to pg_hba.conf there"),
     (r"password authentication failed|28P01", True, "{where} refused the password of user {user}", _LOGIN),
     (r"no password supplied", True, "{where} asks for a password and none was given for user {user}", _LOGIN),
     (r"no pg_hba\.conf entry", True, "{where} lets no such login in: {said}", "add a line for it to pg_hba.conf there"),
@@ -50,13 +73,14 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
     """Return what a refused connection means: AuthenticationError, ConnectError, or UsageError for a bad parameter."""
     text = str(error).strip()
     said = _said(text)
-    if isinstance(error, psycopg2.ProgrammingError):
+    if isinstance(error, psycopg2.ProgrammingError) or re.match(r"invalid \w+ value", text):
         return UsageError(f"the PostgreSQL URL is not understood: {said}", "correct it")
     words = {
         "where": format_server(parameters),
         "user": _name(parameters.get("user") or _quoted_after(text, "user|role")),
         "database": _name(parameters.get("dbname") or _quoted_after(text, "database")),
         "said": said,
+        "tls_said": format_untrusted(text.partition(" failed: ")[2].split("\n")[0], 300),
     }
     for pattern, is_login, sentence, hint in _CONNECT:
         if (error.pgcode and error.pgcode == pattern.rpartition("|")[2]) or re.search(pattern, text, re.DOTALL):
