@@ -88,6 +88,7 @@ class Passwords:
 
     environ: Mapping[str, str]
     _found: dict[tuple[str, str], Secret | None] = field(default_factory=dict, repr=False)
+    _typed: set[tuple[str, str]] = field(default_factory=set, repr=False)
 
     def find(self, profile: ConnectionProfile) -> Secret | None:
         """Return a profile's password, or None. Raises ConfigError."""
@@ -99,6 +100,13 @@ class Passwords:
     def remember(self, profile: ConnectionProfile, password: Secret) -> None:
         """Use this password, which the operator typed, from now on."""
         self._found[(profile.name, profile.url)] = password
+        self._typed.add((profile.name, profile.url))
+
+    def forget(self, profile: ConnectionProfile) -> None:
+        """Look this profile's password up anew when it is next asked for, unless it was typed."""
+        key = (profile.name, profile.url)
+        if key not in self._typed:
+            self._found.pop(key, None)
 
     @property
     def known(self) -> tuple[str, ...]:

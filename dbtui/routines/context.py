@@ -21,6 +21,10 @@ def _stored_password(profile: ConnectionProfile) -> Secret | None:
     return profile.password
 
 
+def _forget_nothing(_profile: ConnectionProfile) -> None:
+    return
+
+
 class Unfinished(Protocol):
     """What a run has made and removes again unless it ends well. May be read from any thread.
 
@@ -43,13 +47,16 @@ class Unfinished(Protocol):
 
 @dataclass(frozen=True)
 class RoutineContext:
-    """One run's surroundings. `password_of` finds a profile's password; `now` is the clock (UTC).
+    """One run's surroundings. `password_of` finds a profile's password, `forget_password` has it looked up anew.
+
+    `now` is the clock (UTC).
 
     Routines add to `unfinished` what they make, so that who waits for their end can say what for.
     """
 
     cancellation: Cancellation = field(default_factory=Cancellation)
     password_of: Callable[[ConnectionProfile], Secret | None] = _stored_password
+    forget_password: Callable[[ConnectionProfile], None] = _forget_nothing
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], datetime] = _now
     unfinished: list[Unfinished] = field(default_factory=list)

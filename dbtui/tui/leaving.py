@@ -23,7 +23,8 @@ _LOOK_SECONDS = 0.1
 def make_runner(environ: Mapping[str, str]) -> JobRunner:
     """Return a runner whose history and locks are in the state directory."""
     passwords = Passwords(environ)
-    return JobRunner(RoutineContext(password_of=passwords.find, environ=environ), History(state_dir(environ)))
+    context = RoutineContext(password_of=passwords.find, forget_password=passwords.forget, environ=environ)
+    return JobRunner(context, History(state_dir(environ)))
 
 
 def cancel_all(runner: JobRunner, reason: str = "left", wait_seconds: float = 0.0) -> None:
