@@ -86,6 +86,7 @@ class Watch:
         self._changed = threading.Condition()
         self._is_stopped = self._is_paused = self._is_woken = self._asks_anew = False
         self._cancellation = Cancellation()
+        self._has_tried = False
         self._attempt = 0
         self._last_seen_at: datetime | None = None
         self._refused: dict[str, str] = {}  # by question: what the server said
@@ -173,6 +174,9 @@ class Watch:
 
     def _look_until_lost(self) -> None:
         context = replace(self._context, cancellation=self._cancellation)
+        if self._has_tried and self._keeps_connection:
+            context.forget_password(self.profile)  # what a command prints may have expired
+        self._has_tried = True
         adapter = context.adapter(self.profile.engine)
         with ExitStack() as stack:
             with DEADLINES.limiting(_OPENING_SECONDS, self._cancellation):
