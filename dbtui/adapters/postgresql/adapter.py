@@ -7,6 +7,7 @@ from dbtui.adapters.adapter import BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.backups import PostgresqlBackups
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 
@@ -16,7 +17,7 @@ class PostgresqlAdapter:
 
     engine = EngineName.POSTGRESQL
     backups: BackupAdapter = PostgresqlBackups()
-    sessions: SessionAdapter | None = None
+    sessions: SessionAdapter | None = SESSIONS
 
     def open_target(
         self,

@@ -1,12 +1,14 @@
 """An open connection to a PostgreSQL server: questions are asked on it, and tools are given a login like its own."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import BYTES, register_type
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, though its author spelt it small
 from psycopg2.extras import NamedTupleCursor
 
@@ -63,6 +65,7 @@ class PostgresqlTarget:
         self._scopes = ExitStack()
         self._connections: list[Connection] = []
         self._processes: list[int] = []
+        self._kept: dict[str, tuple[float, list[Any]]] = {}
         self._parameters = parse_conninfo(profile.url, profile.connect_seconds)
         self._password = _choose_password(password, self._parameters, environ)
         self._settings = _take_settings(self._parameters)
@@ -175,15 +178,30 @@ class PostgresqlTarget:
         """The host that was reached; a path when it is a unix socket."""
         return self._connection.info.host
 
-    def rows(self, sql: str, binds: Mapping[str, Any] | None = None, on: Connection | None = None) -> list[Any]:
+    @property
+    def is_tls(self) -> bool:
+        """Whether the own connection is encrypted, as far as its other end: that may be a pooler."""
+        return bool(self._connection.info.ssl_in_use)
+
+    def rows(
+        self,
+        sql: str,
+        binds: Mapping[str, Any] | None = None,
+        on: Connection | None = None,
+        *,
+        are_texts_bytes: bool = False,
+    ) -> list[Any]:
         """Run one statement and return its rows, read by column name. Raises ServerError, ConnectError, Cancelled.
 
         `binds` None: the text is sent as it is. On another connection than the own one a transaction stays open.
+        `are_texts_bytes`: texts come as bytes, as the server sent them.
         """
         used = on or self._connection
         if on is None:
             self.cancellation.check()
         with self.translating(), used.cursor() as cursor:
+            if are_texts_bytes:
+                register_type(BYTES, cursor)
             if on is None and self.is_pooled:
                 cursor.execute("; ".join(f"SET LOCAL {name} = '{limit}'" for name, limit in self._limits().items()))
             cursor.execute(sql, binds)
@@ -191,8 +209,36 @@ class PostgresqlTarget:
 
     def collect(self, name: str, on: Connection | None = None, **binds: Any) -> list[Any]:
         """Ask the question called `name` in queries.sql and return its rows; on the own connection, then commit."""
-        try:
+        with self._ending_transaction(on):
             return self.rows(statement(name, self._connection.info.server_version), binds, on)
+
+    def collect_bytes(self, name: str, **binds: Any) -> list[Any]:
+        """Ask a question on the own connection as `collect` does; texts come as bytes, for a question that sees texts
+        of other databases, in whatever encoding they are."""
+        with self._ending_transaction():
+            sql = statement(name, self._connection.info.server_version)
+            return self.rows(sql, binds, are_texts_bytes=True)
+
+    def collect_kept(self, name: str, seconds: float) -> list[Any]:
+        """Ask a question on the own connection as `collect` does, unless its answer is younger than `seconds`."""
+        asked, rows = self._kept.get(name, (float("-inf"), []))
+        if time.monotonic() - asked >= seconds:
+            asked = time.monotonic()
+            self._kept[name] = asked, []  # a question that fails is not asked again at once, either
+            rows = self.collect(name)
+            self._kept[name] = asked, rows
+        return rows
+
+    def show_statement(self, name: str, **binds: Any) -> str:
+        """Return a question of queries.sql in one line, as it is sent with these binds."""
+        with self._connection.cursor() as cursor:
+            sent = cursor.mogrify(statement(name, self._connection.info.server_version), binds)
+        return " ".join(sent.decode("utf-8", "replace").split())
+
+    @contextmanager
+    def _ending_transaction(self, on: Connection | None = None) -> Iterator[None]:
+        try:
+            yield
         finally:
             if on is None and not self._connection.autocommit and not self._connection.closed:
                 self._connection.rollback()

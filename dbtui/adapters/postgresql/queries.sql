@@ -122,18 +122,204 @@ WHERE k.contype = 'f' AND k.conrelid = ANY (CAST(:table_ids AS oid[])) AND k.con
 ORDER BY 1;
 
 -- name: collect_status
--- Client sessions of all databases against the slots that an ordinary login can have. numbackends counts sessions
--- without a privilege, but pg_stat_activity alone tells clients from background workers.
-SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity
-        WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL) AS sessions_used,
+-- All that changes from second to second, in one round trip and without looking at a file. The own question is no
+-- activity; walsenders have slots of their own. numbackends counts sessions without a privilege, but pg_stat_activity
+-- alone tells clients from background workers. Superusers are under no CONNECTION LIMIT.
+WITH client AS (
+  SELECT a.pid <> pg_backend_pid() AS is_other, a.state, a.wait_event_type = 'Lock' AS is_blocked, a.xact_start,
+         a.datname = current_database() AS is_here, a.usename = session_user AS is_ours
+  FROM pg_catalog.pg_stat_activity a
+  WHERE a.backend_type = 'client backend' OR a.backend_type IS NULL AND a.usesysid IS NOT NULL AND a.datid IS NOT NULL
+), counted AS (
+  SELECT count(*) AS sessions_used,
+         count(*) FILTER (WHERE is_other AND state IN ('active', 'fastpath function call')) AS sessions_active,
+         count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS sessions_idle_in_transaction,
+         count(*) FILTER (WHERE is_blocked) AS sessions_blocked,
+         count(*) FILTER (WHERE is_here) AS sessions_here, count(*) FILTER (WHERE is_ours) AS sessions_ours,
+         extract(epoch FROM clock_timestamp() - min(xact_start) FILTER (WHERE is_other))::float8 AS oldest_transaction_seconds
+  FROM client
+), counters AS (
+  SELECT sum(xact_commit + xact_rollback)::bigint AS transactions, sum(blks_hit)::bigint AS blocks_hit,
+         sum(blks_read)::bigint AS blocks_read
+  FROM pg_catalog.pg_stat_database
+)
+SELECT counted.*, counters.*, pg_is_in_recovery() AS is_replica, pg_postmaster_start_time() AS started_at,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-       - coalesce(current_setting('reserved_connections', true), '0')::int AS sessions_available,
-       CASE WHEN has_database_privilege(current_database(), 'CONNECT')
+       - coalesce(current_setting('reserved_connections', true), '0')::int AS slots,
+       CASE WHEN NOT r.rolsuper AND r.rolconnlimit >= 0 THEN r.rolconnlimit END AS login_limit,
+       CASE WHEN NOT r.rolsuper AND d.datconnlimit >= 0 THEN d.datconnlimit END AS database_limit,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS sees_sessions
+FROM counted, counters, pg_catalog.pg_roles r, pg_catalog.pg_database d
+WHERE r.rolname = session_user AND d.datname = current_database();
+
+-- name: collect_replay
+-- How far a replica is. Time alone lies: on an idle primary it grows though nothing is missing, so bytes come first.
+-- Without pg_read_all_stats a receiver shows that it is there and nothing else. A receiver that hears nothing asks
+-- after half of wal_receiver_timeout; when that is not answered either, the primary is gone.
+SELECT pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() AS bytes_behind, pg_is_wal_replay_paused() AS is_paused,
+       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds,
+       w.pid IS NOT NULL AND coalesce(w.status, 'streaming') = 'streaming' AS is_receiving,
+       extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8 AS silent_seconds,
+       x.patience > '0' AND clock_timestamp() - w.last_msg_receipt_time > x.patience * 0.75 AS is_silent
+FROM (SELECT current_setting('wal_receiver_timeout')::interval AS patience) x
+LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON true;
+
+-- name: measure_database
+-- The size looks at every file of the database, so this is asked once a minute at most.
+SELECT CASE WHEN has_database_privilege(current_database(), 'CONNECT')
             THEN pg_catalog.pg_database_size(current_database()) END AS size_bytes,
        (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-          AND n.nspname <> 'information_schema') AS tables,
-       pg_has_role('pg_read_all_stats', 'USAGE') AS sees_sessions;
+          AND n.nspname <> 'information_schema') AS tables;
+
+-- name: collect_query_limit
+-- Where the server cuts the text of statements, in bytes; it cannot change while the server runs.
+SELECT setting::int AS bytes FROM pg_catalog.pg_settings WHERE name = 'track_activity_query_size';
+
+-- name: collect_sessions
+-- Who is connected and who waits for whom. pg_blocking_pids looks into the lock manager, so only those that wait for a
+-- lock are asked about; a leader waits when one of its workers does. Texts are not converted (SQL_ASCII): each is in the
+-- encoding of its own database, where the server may have cut it in the middle of anything, and converting would fail.
+SET LOCAL client_encoding = 'SQL_ASCII';
+WITH activity AS MATERIALIZED (
+  SELECT * FROM pg_catalog.pg_stat_activity
+), waiting AS (
+  SELECT coalesce(leader_pid, pid) AS pid FROM activity WHERE wait_event_type = 'Lock'
+), workers AS (
+  SELECT leader_pid AS pid, count(*) AS count FROM activity WHERE backend_type = 'parallel worker' GROUP BY 1
+)
+SELECT a.pid AS process_id, a.usename AS login, a.datname AS database, a.application_name AS application,
+       a.client_hostname AS host_name, host(a.client_addr) AS address, a.client_port AS port, a.backend_type,
+       a.state, a.wait_event_type, a.wait_event, a.backend_start AS started_at, a.query_start AS query_started_at,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
+       extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_seconds,
+       extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
+       a.query AS sql, pg_encoding_to_char(d.encoding) AS encoding, s.ssl AS is_tls,
+       CASE WHEN a.pid IN (SELECT pid FROM waiting) THEN pg_catalog.pg_blocking_pids(a.pid) END AS blocked_by,
+       coalesce(w.count, 0) AS workers,
+       a.pid = pg_backend_pid()
+       OR a.application_name = current_setting('application_name') AND a.pid = ANY (CAST(:own AS int[])) AS is_own
+FROM activity a
+LEFT JOIN pg_catalog.pg_database d ON d.oid = a.datid
+LEFT JOIN pg_catalog.pg_stat_ssl s ON s.pid = a.pid
+LEFT JOIN workers w ON w.pid = a.pid
+WHERE a.backend_type IS DISTINCT FROM 'parallel worker'
+ORDER BY a.pid;
+
+-- name: collect_prepared_transactions
+-- A prepared transaction holds locks and has no process; pg_blocking_pids calls each of them 0.
+SET LOCAL client_encoding = 'SQL_ASCII';
+SELECT gid, owner AS login, database, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds
+FROM pg_catalog.pg_prepared_xacts ORDER BY prepared;
+
+-- name: terminate_session
+-- One statement looks whether the number still belongs to that session and ends it.
+SELECT pg_catalog.pg_terminate_backend(a.pid) AS was_told FROM pg_catalog.pg_stat_activity a
+WHERE a.pid = :process_id AND a.backend_start = :started_at AND a.pid <> pg_backend_pid()
+  AND a.backend_type IN ('client backend', 'walsender');
+
+-- name: cancel_session
+-- One statement looks whether that session still runs that statement and cancels it.
+SELECT pg_catalog.pg_cancel_backend(a.pid) AS was_told FROM pg_catalog.pg_stat_activity a
+WHERE a.pid = :process_id AND a.backend_start = :started_at AND a.pid <> pg_backend_pid()
+  AND a.backend_type IN ('client backend', 'walsender')
+  AND a.state IN ('active', 'fastpath function call') AND a.query_start = :query_started_at;
+
+-- name: collect_session_now
+-- What has become of a session: no row when its number is free. Nulls: this login may not see it.
+SELECT a.backend_start = :started_at AS is_same, a.state IN ('active', 'fastpath function call') AS is_active,
+       a.query_start = :query_started_at AS is_same_query, a.state, a.wait_event_type, a.wait_event,
+       a.pid = pg_backend_pid() AS is_asking
+FROM pg_catalog.pg_stat_activity a WHERE a.pid = :process_id;
+
+-- name: collect_login_of_session
+-- Whose session may be signalled by superusers alone.
+SELECT r.rolsuper AS is_superuser FROM pg_catalog.pg_stat_activity a
+JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid WHERE a.pid = :process_id;
+
+-- name: explain_statement
+-- The plan of a text that somebody else wrote. A cursor takes one statement and no more, however the text is made; the
+-- transaction is read-only because planning may run functions. Names are looked up as the session's login would.
+SET TRANSACTION READ ONLY;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL statement_timeout = '5s';
+SET LOCAL lock_timeout = '1s';
+SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
+SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
+                                         quote_ident(:login)), true);
+DO $plan$
+DECLARE
+  line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN ' || current_setting('dbtui.statement') LOOP
+    PERFORM set_config('dbtui.plan', current_setting('dbtui.plan') || line || chr(10), true);
+  END LOOP;
+END
+$plan$;
+SELECT current_setting('dbtui.plan') AS plan;
+
+-- name: explain_with_parameters
+-- The same for a statement with parameters whose values nobody knows. A prepared statement finds their types out; as no
+-- cursor can prepare, the text must have no semicolon in it, which is seen to before.
+SET TRANSACTION READ ONLY;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL statement_timeout = '5s';
+SET LOCAL lock_timeout = '1s';
+SET LOCAL plan_cache_mode = force_generic_plan;
+SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
+SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
+                                         quote_ident(:login)), true);
+DO $plan$
+DECLARE
+  line text;
+  parameters int;
+BEGIN
+  EXECUTE 'PREPARE dbtui_explained AS ' || current_setting('dbtui.statement');
+  BEGIN
+    SELECT cardinality(parameter_types) INTO parameters
+    FROM pg_catalog.pg_prepared_statements WHERE name = 'dbtui_explained';
+    FOR line IN EXECUTE 'EXPLAIN EXECUTE dbtui_explained(' || rtrim(repeat('NULL,', parameters), ',') || ')' LOOP
+      PERFORM set_config('dbtui.plan', current_setting('dbtui.plan') || line || chr(10), true);
+    END LOOP;
+  EXCEPTION WHEN query_canceled OR others THEN
+    DEALLOCATE dbtui_explained;
+    RAISE;
+  END;
+  DEALLOCATE dbtui_explained;
+END
+$plan$;
+SELECT current_setting('dbtui.plan') AS plan;
+
+-- name: explain_with_parameters
+-- since: 16
+-- The server itself plans for unknown values.
+SET TRANSACTION READ ONLY;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL statement_timeout = '5s';
+SET LOCAL lock_timeout = '1s';
+SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
+SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
+                                         quote_ident(:login)), true);
+DO $plan$
+DECLARE
+  line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (GENERIC_PLAN) ' || current_setting('dbtui.statement') LOOP
+    PERFORM set_config('dbtui.plan', current_setting('dbtui.plan') || line || chr(10), true);
+  END LOOP;
+END
+$plan$;
+SELECT current_setting('dbtui.plan') AS plan;
+
+-- name: collect_search_path
+-- The search_path that a login begins with in a database, when somebody set one; the narrowest setting wins.
+SELECT substr(x.setting, length('search_path=') + 1) AS search_path
+FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) x(setting)
+WHERE x.setting LIKE 'search\_path=%'
+  AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = :database))
+  AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = :login))
+ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC
+LIMIT 1;
 
 -- name: lift_timeouts
 -- A dump takes as long as it takes, and counting is no work for a compiler. LOCAL, so that nothing is left behind in a pooled session.
