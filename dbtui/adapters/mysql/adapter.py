@@ -7,6 +7,7 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import status
 from dbtui.adapters.mysql.backups import MysqlBackups, narrow
 from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 
 
@@ -15,7 +16,7 @@ class MysqlAdapter:
 
     engine = EngineName.MYSQL
     backups: BackupAdapter = MysqlBackups()
-    sessions: SessionAdapter | None = None
+    sessions: SessionAdapter | None = SESSIONS
 
     def open_target(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pymysql
 from pymysql.connections import Connection
@@ -27,6 +28,8 @@ Row = dict[str, Any]
 _THREADS = ("_IO_Running", "_SQL_Running")
 _REPEAT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0
+_OWN: WeakKeyDictionary[MysqlConnection, str] = WeakKeyDictionary()  # every connection, with its server
+_OWN_LOCK = threading.Lock()
 _BIND = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
@@ -52,6 +55,7 @@ class MysqlTarget:
         self.environ = environ
         self.options = collect_options(profile, password, environ)
         self.switched_off_events: dict[str, tuple[str, ...]] = {}  # by database: what loading left disabled
+        self.memory: dict[str, object] = {}  # what was learnt and holds as long as the connection
         self._scopes = ExitStack()
         self._connections: list[MysqlConnection] = []
         try:
@@ -74,6 +78,8 @@ class MysqlTarget:
         """
         made = open_connection(self.options, database) if shielded else self._open_unless_cancelled(database)
         self._connections.append(made)
+        with _OWN_LOCK:
+            _OWN[made] = self.options.server
         if not shielded:
             self._scopes.enter_context(self.cancellation.interrupting(lambda: self._interrupt(made)))
         if self.profile.read_only:
@@ -244,6 +250,12 @@ class MysqlTarget:
         for made in self._connections:
             close_quietly(made)
         self._scopes.close()
+
+
+def collect_own_sessions(server: str) -> frozenset[int]:
+    """Return the sessions that this process has on a server."""
+    with _OWN_LOCK:
+        return frozenset(int(made.thread_id()) for made, where in _OWN.items() if where == server and made.open)  # type: ignore[no-untyped-call]
 
 
 def close_quietly(made: MysqlConnection) -> None:

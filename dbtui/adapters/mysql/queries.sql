@@ -172,3 +172,126 @@ WHERE table_schema = :schema AND column_default LIKE CONCAT('%(`', REPLACE(:sour
 -- name: read_only
 -- Whether the server refuses changes of everyone but its replication threads.
 SELECT @@read_only AS read_only;
+
+-- name: sessions_mariadb
+-- As bytes: names and statements may hold what is no text. Statements are cut; one more character than shown tells so.
+SELECT id AS id, CAST(user AS BINARY) AS user, CAST(host AS BINARY) AS host, CAST(db AS BINARY) AS db,
+       command AS command, CAST(state AS BINARY) AS state, time_ms / 1000 AS seconds, query_id AS query_id,
+       LEFT(info_binary, :length) AS info, id = CONNECTION_ID() AS is_own
+FROM information_schema.processlist;
+
+-- name: sessions_mysql
+-- since: 8.0.22
+-- Read without the mutex that every connect and disconnect takes.
+SELECT id AS id, CAST(user AS BINARY) AS user, CAST(host AS BINARY) AS host, CAST(db AS BINARY) AS db,
+       command AS command, CAST(state AS BINARY) AS state, time AS seconds,
+       CAST(LEFT(info, :length) AS BINARY) AS info, id = CONNECTION_ID() AS is_own
+FROM performance_schema.processlist;
+
+-- name: sessions_mysql
+-- Servers without that table, or with performance_schema switched off.
+SELECT id AS id, CAST(user AS BINARY) AS user, CAST(host AS BINARY) AS host, CAST(db AS BINARY) AS db,
+       command AS command, CAST(state AS BINARY) AS state, time AS seconds,
+       CAST(LEFT(info, :length) AS BINARY) AS info, id = CONNECTION_ID() AS is_own
+FROM information_schema.processlist;
+
+-- name: open_transactions
+-- Begin times are in the system's time zone, whatever that of the session is. Needs PROCESS.
+SELECT trx_mysql_thread_id AS id, trx_state AS state,
+       TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')) AS seconds
+FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> 0;
+
+-- name: row_lock_waits
+-- Asked only when a transaction waits. MariaDB, and MySQL before 8.0. Needs PROCESS.
+SELECT DISTINCT w.trx_mysql_thread_id AS waiting, b.trx_mysql_thread_id AS blocking,
+       CAST(l.lock_table AS BINARY) AS locked
+FROM information_schema.innodb_lock_waits x
+JOIN information_schema.innodb_trx w ON w.trx_id = x.requesting_trx_id
+JOIN information_schema.innodb_trx b ON b.trx_id = x.blocking_trx_id
+LEFT JOIN information_schema.innodb_locks l ON l.lock_id = x.requested_lock_id;
+
+-- name: row_lock_waits_mysql
+-- Where the old tables are gone. Needs PROCESS, and SELECT on performance_schema.
+SELECT DISTINCT w.trx_mysql_thread_id AS waiting, b.trx_mysql_thread_id AS blocking,
+       CAST(CONCAT('`', l.object_schema, '`.`', l.object_name, '`') AS BINARY) AS locked
+FROM performance_schema.data_lock_waits x
+JOIN information_schema.innodb_trx w ON w.trx_id = x.requesting_engine_transaction_id
+JOIN information_schema.innodb_trx b ON b.trx_id = x.blocking_engine_transaction_id
+LEFT JOIN performance_schema.data_locks l
+  ON l.engine = x.engine AND l.engine_lock_id = x.requesting_engine_lock_id;
+
+-- name: metadata_waits_mariadb
+-- Held locks alone, by kind. Needs the plugin metadata_lock_info.
+SELECT thread_id AS id, lock_mode AS mode, lock_type AS kind, CAST(table_schema AS BINARY) AS object_schema,
+       CAST(table_name AS BINARY) AS object_name, 0 AS is_wanted
+FROM information_schema.metadata_lock_info;
+
+-- name: metadata_waits
+-- Held and wanted locks on whatever is waited for. Needs SELECT on performance_schema, and its instrument for them.
+SELECT t.processlist_id AS id, m.lock_type AS mode, m.object_type AS kind,
+       CAST(m.object_schema AS BINARY) AS object_schema, CAST(m.object_name AS BINARY) AS object_name,
+       m.lock_status = 'PENDING' AS is_wanted
+FROM performance_schema.metadata_locks m
+JOIN performance_schema.threads t ON t.thread_id = m.owner_thread_id
+WHERE t.processlist_id IS NOT NULL AND EXISTS (
+  SELECT 1 FROM performance_schema.metadata_locks p
+  WHERE p.lock_status = 'PENDING' AND p.object_type = m.object_type
+    AND p.object_schema <=> m.object_schema AND p.object_name <=> m.object_name);
+
+-- name: session_programs
+-- What the client calls itself and whether its connection is encrypted. Needs SELECT on performance_schema.
+SELECT t.processlist_id AS id, t.connection_type AS connection_type, CAST(a.attr_value AS BINARY) AS program
+FROM performance_schema.threads t LEFT JOIN performance_schema.session_connect_attrs a
+  ON a.processlist_id = t.processlist_id AND a.attr_name = 'program_name'
+WHERE t.processlist_id IS NOT NULL AND t.type = 'FOREGROUND';
+
+-- name: measures_itself
+-- Whether performance_schema is switched on; its tables are empty otherwise.
+SELECT @@performance_schema AS is_on;
+
+-- name: look_again_mariadb
+-- One session as it is now, to tell one that is gone from one whose number was taken over.
+SELECT CAST(user AS BINARY) AS user, CAST(host AS BINARY) AS host, command AS command, CAST(state AS BINARY) AS state,
+       query_id AS query_id, time_ms / 1000 AS seconds, CAST(db AS BINARY) AS db,
+       LEFT(info_binary, :length) AS info
+FROM information_schema.processlist WHERE id = :id;
+
+-- name: look_again_mysql
+-- The same where statements have no numbers of their own.
+SELECT CAST(user AS BINARY) AS user, CAST(host AS BINARY) AS host, command AS command, CAST(state AS BINARY) AS state,
+       time AS seconds, CAST(db AS BINARY) AS db, CAST(LEFT(info, :length) AS BINARY) AS info
+FROM information_schema.processlist WHERE id = :id;
+
+-- name: rows_to_roll_back
+-- How much an ended session still has to undo. Needs PROCESS.
+SELECT trx_state AS state, trx_rows_modified AS changed FROM information_schema.innodb_trx
+WHERE trx_mysql_thread_id = :id;
+
+-- name: server_counters
+-- What the server counts since it started.
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Threads_connected', 'Threads_running', 'Uptime', 'Com_commit',
+  'Com_rollback', 'Questions', 'Innodb_buffer_pool_read_requests', 'Innodb_buffer_pool_reads');
+
+-- name: login_limit
+-- How many sessions this login may have; 0 means as many as the server takes.
+SELECT @@max_user_connections AS sessions;
+
+-- name: transaction_ages
+-- Transactions by what their session does: idle ones hold locks for nobody. Needs PROCESS.
+SELECT COUNT(*) AS transactions, COALESCE(SUM(p.command = 'Sleep'), 0) AS idle,
+       COALESCE(SUM(t.trx_state = 'LOCK WAIT'), 0) AS blocked,
+       MAX(TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))) AS seconds
+FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id;
+
+-- name: transaction_ages
+-- since: 8.0.22
+-- The same without the mutex of the older list.
+SELECT COUNT(*) AS transactions, COALESCE(SUM(p.command = 'Sleep'), 0) AS idle,
+       COALESCE(SUM(t.trx_state = 'LOCK WAIT'), 0) AS blocked,
+       MAX(TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))) AS seconds
+FROM information_schema.innodb_trx t JOIN performance_schema.processlist p ON p.id = t.trx_mysql_thread_id;
+
+-- name: waiting_for_locks
+-- Sessions that wait for a lock which is none of InnoDB's.
+SELECT COUNT(*) AS waiting FROM information_schema.processlist
+WHERE state LIKE 'Waiting for % lock' OR state IN ('User lock', 'Waiting for table flush');
