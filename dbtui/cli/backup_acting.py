@@ -1,12 +1,12 @@
 """What `dbtui backup create|verify|restore|delete` do: plan, ask, run, tell."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dbtui.cli import exit_codes, plans
 from dbtui.cli.backup_finding import find_destination, find_entry
 from dbtui.cli.confirm import confirm
+from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
 from dbtui.config import parse_compression
 from dbtui.errors import RefusedError, UsageError
@@ -23,7 +23,7 @@ from dbtui.model.backups import (
     VerifyResult,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
-from dbtui.model.jobs import JobOutcome, JobState
+from dbtui.model.jobs import JobState
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
 
@@ -61,7 +61,7 @@ def create(
         summary=_summarise_create,
     )
     outcome = invocation.run(request, profile)
-    return _finish(invocation, outcome, _created_fields, lambda made: made.data_path, _summarise_create)
+    return finish(invocation, outcome, _created_fields, lambda made: made.data_path, _summarise_create)
 
 
 def _choose_format(profile: ConnectionProfile, typed: str | None) -> BackupFormat:
@@ -90,17 +90,7 @@ def _show_create_plan(invocation: Invocation, profile: ConnectionProfile, where:
     )
     plan = invocation.result_of(request, profile)
     lines = plans.show_create_plan(plan, profile.name)
-    return _show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan))
-
-
-def _show_plan(invocation: Invocation, lines: list[str], refusals: tuple[str, ...], **fields: Any) -> int:
-    code = exit_codes.REFUSED if refusals else exit_codes.DONE
-    outcome = "failed" if refusals else "succeeded"
-    error = {"error": f"refused: {'; '.join(refusals)}", "error_kind": "RefusedError"} if refusals else {}
-    invocation.printer.result("\n".join(lines), outcome=outcome, dry_run=True, exit_code=code, **fields, **error)
-    if refusals:
-        invocation.printer.say("dbtui: this would be refused; nothing was changed")
-    return code
+    return show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan))
 
 
 def _summarise_create(made: CreateResult) -> str:
@@ -135,7 +125,7 @@ def verify(
     entry = find_entry(invocation, reference, directory)
     profile = find_destination(invocation, entry, to) if restore else None
     if dry_run:
-        return _show_plan(invocation, plans.show_verify_plan(entry, profile), (), backup_id=entry.backup_id)
+        return show_plan(invocation, plans.show_verify_plan(entry, profile), (), backup_id=entry.backup_id)
     request = JobRequest(
         routine="backup verify",
         target=profile.name if profile else entry.profile,
@@ -146,7 +136,7 @@ def verify(
         judge=lambda found: JobState.FAILED if found.problems or found.differences else JobState.SUCCEEDED,
     )
     outcome = invocation.run(request, profile)
-    return _finish(invocation, outcome, lambda found: {"verification": found}, _summarise_verify, None,
+    return finish(invocation, outcome, lambda found: {"verification": found}, _summarise_verify, None,
                    failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
 
 
@@ -192,7 +182,7 @@ def restore(
     plan = invocation.result_of(planning, profile)
     lines = plans.show_restore_plan(plan)
     if dry_run:
-        return _show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan), backup_id=entry.backup_id)
+        return show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan), backup_id=entry.backup_id)
     if plan.refusals:
         raise RefusedError(f"restore refused: {'; '.join(plan.refusals)}")
     if plan.confirm_name:
@@ -207,7 +197,7 @@ def restore(
         judge=lambda done: JobState.PARTIAL if done.differences else JobState.SUCCEEDED,
     )
     outcome = invocation.run(request, profile)
-    return _finish(invocation, outcome, lambda done: {"restore": done, "backup_id": entry.backup_id},
+    return finish(invocation, outcome, lambda done: {"restore": done, "backup_id": entry.backup_id},
                    lambda done: done.database, _summarise_restore)  # fmt: skip
 
 
@@ -236,7 +226,7 @@ def delete(
     entry = find_entry(invocation, reference, directory)
     lines = plans.show_delete_plan(entry)
     if dry_run:
-        return _show_plan(invocation, lines, (), backup=entry)
+        return show_plan(invocation, lines, (), backup=entry)
     profile = invocation.settings.profile(entry.profile)
     confirm(f"deletes the backup {format_untrusted(entry.backup_id)} for good", lines,
             _names(entry.backup_id, profile), confirmed)  # fmt: skip
@@ -248,32 +238,8 @@ def delete(
         locks=(routines.backup_lock(entry),),
     )
     outcome = invocation.run(request)
-    return _finish(invocation, outcome, lambda _said: _deleted_fields(entry), lambda _said: entry.backup_id, str)
+    return finish(invocation, outcome, lambda _said: _deleted_fields(entry), lambda _said: entry.backup_id, str)
 
 
 def _deleted_fields(entry: BackupEntry) -> dict[str, Any]:
     return {"backup_id": entry.backup_id, "path": entry.data_path}
-
-
-# ---------------------------------------------------------------- the end of all of them
-
-
-def _finish(
-    invocation: Invocation,
-    outcome: JobOutcome[Any],
-    fields_of: Callable[[Any], dict[str, Any]],
-    data_of: Callable[[Any], str],
-    words_of: Callable[[Any], str] | None,
-    *,
-    failed: int = exit_codes.FAILED,
-) -> int:
-    """Print the data on stdout and the summary on stderr; return the exit code."""
-    codes = {JobState.SUCCEEDED: exit_codes.DONE, JobState.PARTIAL: exit_codes.PARTLY_DONE}
-    code = codes.get(outcome.state, failed)
-    fields = {"seconds": outcome.seconds, "warnings": outcome.warnings, **fields_of(outcome.result)}
-    if words_of is not None:
-        invocation.printer.say(words_of(outcome.result))
-    invocation.printer.result(
-        format_untrusted(data_of(outcome.result)), outcome=outcome.state.value, exit_code=code, **fields
-    )
-    return code

@@ -1,4 +1,4 @@
-"""Asking before data is touched: the operator types the name of what is lost, or gave it with --yes."""
+"""Asking before something is touched: the operator answers or types a name, or gave it with --yes."""
 
 import shlex
 import sys
@@ -27,6 +27,22 @@ def confirm(consequence: str, plan: Sequence[str], names: Sequence[str], given: 
     for name in missing:
         if not _is_name(name, _ask(f"This {consequence}. Type {format_untrusted(name)} to go on: ")):
             raise RefusedError(f"that is not {format_untrusted(name)!r}; nothing was changed")
+
+
+def confirm_yes(consequence: str, plan: Sequence[str], name: str, given: Sequence[str]) -> None:
+    """Return when `name` was given with --yes or the operator answers y; anything else is no.
+
+    Raises RefusedError, which says exactly what to pass.
+    """
+    if any(_is_name(name, word) for word in given):
+        return
+    if not can_prompt():
+        option = f"--yes {shlex.quote(format_untrusted(name))}"
+        raise RefusedError(f"this {consequence}; nothing was changed", f"to confirm pass {option}")
+    for line in plan:
+        write_words(line)
+    if _ask("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise RefusedError("that is no yes; nothing was changed")
 
 
 def _is_name(name: str, typed: str) -> bool:

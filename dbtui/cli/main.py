@@ -23,6 +23,7 @@ COMMANDS = {
     "connections": ("dbtui.cli.connections:connections", "Every profile: reachable?, version, role, sessions, size."),
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "history": ("dbtui.cli.history:history", "What ran here, who ran it and how it ended."),
+    "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; cancel and terminate."),
 }
 _OPEN = "dbtui.cli.ui:open_target"
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dbtui.adapters.adapter import SessionAdapter, Target
+from dbtui.analysis.session_words import describe_result
 from dbtui.analysis.sessions import choose_sessions, plan_end
 from dbtui.errors import ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
@@ -114,12 +115,5 @@ def _sessions_of(c: RoutineContext, profile: ConnectionProfile) -> SessionAdapte
     return sessions
 
 
-def summarise_end(result: SessionsResult) -> str:
-    """Return what an order really did, in one line for history and people."""
-    verb = "cancelled" if result.verb is SessionVerb.CANCEL else "terminated"
-    done = sum(each.hit is Hit.DONE for each in result.hits)
-    parts = [f"{verb} {done} of {len(result.hits)}"]
-    for each in result.hits:
-        said = verb if each.hit is Hit.DONE else each.hit.value
-        parts.append(f"{each.session.session_id} {said}" + (f" ({each.detail})" if each.detail else ""))
-    return format_untrusted("; ".join(parts))
+#: What an order really did, in one line for history and people.
+summarise_end = describe_result

@@ -1,0 +1,97 @@
+"""`dbtui sessions …`: what can be typed. What the commands do is in sessions_reading.py and sessions_acting.py."""
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from dbtui.cli.options import complete_targets, dry_run_option, json_option, quiet_option, target_argument
+
+_SHOW = "show"
+_FILTERS = ["all", "active", "idle-in-transaction", "blocked", "mine"]
+_GROUPS = ["application", "user", "database", "client"]
+
+
+class TargetOrVerb(click.Group):
+    """A group whose first word may also be a TARGET: then its sessions are shown."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take words that begin with no verb for those of `show`."""
+        asks_for_help = bool(set(args) & set(ctx.help_option_names)) and not (args and args[0] in self.commands)
+        if not asks_for_help and (args or not ctx.resilient_parsing) and not (args and args[0] in self.commands):
+            args = [_SHOW, *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the verbs and the profiles' names."""
+        target = self.commands[_SHOW].params[0]
+        return [*super().shell_complete(ctx, incomplete), *complete_targets(ctx, target, incomplete)]
+
+
+session_arguments = click.argument("session_ids", nargs=-1, required=True, type=int, metavar="ID...")
+named_target = click.argument("target", metavar="TARGET", shell_complete=complete_targets)
+yes_option = click.option(
+    "--yes",
+    "confirmed",
+    multiple=True,
+    metavar="ID|COUNT",
+    help="Confirm without a prompt: the session's number, or how many they are.",
+)
+EPILOG = """
+\b
+Examples:
+  dbtui sessions erp                        show the sessions of erp
+  dbtui sessions erp --tree                 who blocks whom
+  dbtui sessions terminate erp 4711         end one, after a question
+"""
+
+
+@click.group(cls=TargetOrVerb, epilog=EPILOG, subcommand_metavar="[TARGET | cancel | terminate] ...")
+def sessions() -> None:
+    """Show the sessions of TARGET and who blocks whom; cancel statements, terminate sessions.
+
+    \b
+    dbtui sessions [TARGET] [--filter F] [--group BY] [--tree] [--json]
+    dbtui sessions cancel|terminate TARGET ID... [--yes ID|COUNT]
+    """
+
+
+@sessions.command(_SHOW, hidden=True, epilog="Example: dbtui sessions erp --filter active")
+@target_argument
+@click.option("--filter", "wanted", type=click.Choice(_FILTERS), default="all", show_default=True, help="Only these.")
+@click.option("--group", "by", type=click.Choice(_GROUPS), help="Add them up.")
+@click.option("--tree", is_flag=True, help="Who blocks whom, root blockers first.")
+@json_option
+def show(**typed: Any) -> int:
+    """Show the sessions of TARGET (default: DATABASE_URL)."""
+    from dbtui.cli import sessions_reading
+
+    return sessions_reading.show_sessions(**typed)
+
+
+@sessions.command(epilog="Example: dbtui sessions cancel erp 4711 --yes 4711")
+@named_target
+@session_arguments
+@dry_run_option
+@yes_option
+@json_option
+@quiet_option
+def cancel(**typed: Any) -> int:
+    """Cancel the running statement of each session; the session goes on."""
+    from dbtui.cli import sessions_acting
+
+    return sessions_acting.end_sessions("cancel", **typed)
+
+
+@sessions.command(epilog="Example: dbtui sessions terminate erp 4711 4712 --yes 2")
+@named_target
+@session_arguments
+@dry_run_option
+@yes_option
+@json_option
+@quiet_option
+def terminate(**typed: Any) -> int:
+    """Terminate each session; its transaction is rolled back. A session that took over the number is left alone."""
+    from dbtui.cli import sessions_acting
+
+    return sessions_acting.end_sessions("terminate", **typed)

@@ -1,0 +1,179 @@
+"""What `dbtui sessions TARGET` does: asks once, and prints a table, the blocking tree or one JSON document."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dbtui.analysis.sessions import (
+    BlockingNode,
+    GroupRow,
+    SessionFilter,
+    blocking_tree,
+    filter_sessions,
+    group_sessions,
+    walk_tree,
+)
+from dbtui.cli import exit_codes
+from dbtui.cli.invocation import Invocation
+from dbtui.cli.printers import print_document, write_data
+from dbtui.cli.tables import Column, format_table, terminal_width
+from dbtui.errors import UsageError
+from dbtui.jobs import JobRequest
+from dbtui.model.sessions import Session, SessionsSnapshot
+from dbtui.model.text import format_duration
+from dbtui.routines.sessions import collect_sessions
+
+_COLUMNS = (
+    Column("ID", right=True),
+    Column("USER", least=6, drop=3),
+    Column("DATABASE", least=6, drop=5),
+    Column("APPLICATION", least=6, drop=4),
+    Column("CLIENT", least=9, drop=7),
+    Column("STATE", least=6),
+    Column("WAIT", least=6, drop=6),
+    Column("TX", right=True),
+    Column("QUERY", right=True, drop=2),
+    Column("BLOCKED BY", least=5, drop=1),
+    Column("SQL", least=12),
+)
+_TREE_COLUMNS = (
+    Column("SESSION", least=8),
+    Column("BLOCKS", right=True),
+    Column("USER", least=6, drop=2),
+    Column("APPLICATION", least=6, drop=3),
+    Column("CLIENT", least=9, drop=5),
+    Column("STATE", least=6),
+    Column("WAIT", least=6, drop=4),
+    Column("TX", right=True),
+    Column("SQL", least=12, drop=1),
+)
+_GROUP_COLUMNS = (
+    Column("GROUP", least=8),
+    Column("SESSIONS", right=True),
+    Column("ACTIVE", right=True),
+    Column("IDLE IN TX", right=True),
+    Column("BLOCKED", right=True),
+    Column("OLDEST TX", right=True),
+)
+_DEEPEST = 20
+
+
+def show_sessions(*, target: str | None, wanted: str, by: str | None, tree: bool, as_json: bool) -> int:
+    """Print the sessions of a target."""
+    if tree and (by or wanted != "all"):
+        raise UsageError("--tree shows all who block and wait", "leave out --filter and --group")
+    invocation = Invocation.begin(as_json=as_json)
+    profile = invocation.target(target)
+    request: JobRequest[SessionsSnapshot] = JobRequest(
+        routine="sessions", target=profile.name, start=lambda c: collect_sessions(c, profile), changes=False
+    )
+    snapshot = invocation.result_of(request, profile)
+    if snapshot.unsupported:
+        raise UsageError(f"{profile.name}: {snapshot.unsupported}", "name a PostgreSQL or MySQL target")
+    chosen = _sorted(filter_sessions(snapshot, SessionFilter(wanted.replace("-", " "))))
+    nodes = blocking_tree(snapshot.sessions) if tree else ()
+    groups = group_sessions(chosen, by) if by else ()
+    if as_json:
+        _print_json(snapshot, chosen, nodes if tree else None, groups if by else None)
+        return exit_codes.DONE
+    for gap in snapshot.gaps:
+        invocation.printer.warn(gap)
+    lines = _lines(chosen, nodes, groups, tree=tree, grouped=bool(by))
+    if lines:
+        write_data("\n".join(lines))
+    else:
+        invocation.printer.say("nobody waits for anybody" if tree else f"no {wanted} sessions".replace("all ", ""))
+    return exit_codes.DONE
+
+
+def _sorted(sessions: Iterable[Session]) -> list[Session]:
+    """The longest transactions first, the server's own workers last."""
+    return sorted(
+        sessions, key=lambda each: (not each.is_client, -(each.transaction_seconds or 0.0), not each.is_active)
+    )  # fmt: skip
+
+
+def _print_json(
+    snapshot: SessionsSnapshot,
+    chosen: Sequence[Session],
+    nodes: Sequence[BlockingNode] | None,
+    groups: Sequence[GroupRow] | None,
+) -> None:
+    fields: dict[str, Any] = {
+        "target": snapshot.profile,
+        "taken_at": snapshot.taken_at,
+        "user": snapshot.user,
+        "sessions": chosen,
+        "gaps": snapshot.gaps,
+    }
+    if nodes is not None:
+        fields["tree"] = [_node_fields(node, root) for root in nodes for node in walk_tree([root])]
+    if groups is not None:
+        fields["groups"] = groups
+    print_document(**fields)
+
+
+def _node_fields(node: BlockingNode, root: BlockingNode) -> dict[str, Any]:
+    return {
+        "session_id": node.session.session_id,
+        "root_session_id": root.session.session_id,
+        "depth": node.depth,
+        "victims": node.victims,
+        "blocked_by": node.session.blocked_by,
+        "session": node.session,
+    }
+
+
+def _lines(
+    chosen: Sequence[Session],
+    nodes: Sequence[BlockingNode],
+    groups: Sequence[GroupRow],
+    *,
+    tree: bool,
+    grouped: bool,
+) -> list[str]:
+    columns: Sequence[Column] = _TREE_COLUMNS if tree else _GROUP_COLUMNS if grouped else _COLUMNS
+    if tree:
+        rows = [_tree_cells(node) for node in walk_tree(nodes)]
+    else:
+        rows = [_group_cells(row) for row in groups] if grouped else [_cells(each) for each in chosen]
+    return format_table(columns, rows, terminal_width()) if rows else []
+
+
+def _cells(session: Session) -> tuple[str, ...]:
+    return (
+        str(session.session_id),
+        session.user,
+        session.database,
+        session.application,
+        session.client,
+        session.state,
+        session.wait,
+        _age(session.transaction_seconds),
+        _age(session.query_seconds),
+        ", ".join(map(str, session.blocked_by)),
+        " ".join(session.sql.split()),
+    )
+
+
+def _tree_cells(node: BlockingNode) -> tuple[str, ...]:
+    session, depth = node.session, min(node.depth, _DEEPEST)
+    return (
+        f"{'  ' * (depth - 1)}└ {session.session_id}" if depth else str(session.session_id),
+        str(node.victims or ""),
+        session.user,
+        session.application,
+        session.client,
+        session.state,
+        session.wait,
+        _age(session.transaction_seconds),
+        " ".join(session.sql.split()),
+    )
+
+
+def _group_cells(row: GroupRow) -> tuple[str, ...]:
+    numbers = (row.count, row.active, row.idle_in_transaction, row.blocked)
+    return (row.name or "–", *(str(number or "") for number in numbers), _age(row.oldest_seconds))
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else format_duration(seconds)
