@@ -7,7 +7,7 @@ import difflib
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,8 +24,10 @@ from dbtui.passwords import Passwords, find_password
 
 __all__ = [
     "DATABASE_URL",
+    "KeySetting",
     "Passwords",
     "Settings",
+    "UiSettings",
     "config_path",
     "find_password",
     "load_settings",
@@ -41,6 +43,28 @@ _LEVELS = {CompressionKind.GZIP: range(1, 10), CompressionKind.ZSTD: range(1, 20
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
+THEME_NAMES = ("dark", "light", "ansi")
+_INTERVALS_SECONDS = (0.5, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetting:
+    """One line of `[keys]`: an action and the keys it shall have. Only the terminal UI knows whether both exist."""
+
+    action_id: str
+    keys: tuple[str, ...]
+    where: str = ""  # file and line
+
+
+@dataclass(frozen=True, slots=True)
+class UiSettings:
+    """What `[ui]` says. None: what fits the terminal."""
+
+    theme: str | None = None
+    interval_seconds: float | None = None
+    rich: bool | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the file and the environment say. `path` is the file that was read, None if there is none."""
@@ -51,6 +75,8 @@ class Settings:
     compress: str = "none"
     path: Path | None = None
     warnings: tuple[str, ...] = ()
+    ui: UiSettings = UiSettings()
+    keys: tuple[KeySetting, ...] = ()
 
     def profile(self, name: str) -> ConnectionProfile | None:
         """Return the profile of that name, if there is one."""
@@ -85,6 +111,14 @@ class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
     format: str = "plain"
     compress: str = "none"
     profiles: dict[str, dict[str, Any]] = {}
+    ui: dict[str, Any] = {}
+    keys: dict[str, Any] = {}
+
+
+class _UiTable(msgspec.Struct, forbid_unknown_fields=True):
+    theme: str | None = None
+    interval: float | None = None
+    rich: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +131,7 @@ class _Source:
     def error(self, table: tuple[str, ...], key: str, message: str, hint: str = "") -> ConfigError:
         line = _line_of(self.text, table, key)
         where = f"{self.path}, line {line}" if line else f"{self.path}"
-        subject = f"profile {table[1]!r}: " if len(table) > 1 else ""
+        subject = f"profile {table[1]!r}: " if len(table) > 1 and table[0] == "profiles" else ""
         return ConfigError(format_untrusted(f"{where}: {subject}{message}"), hint)
 
 
@@ -149,7 +183,35 @@ def _parse_file(source: _Source) -> Settings:
         format=table.format,
         compress=table.compress,
         path=source.path,
+        ui=_parse_ui(source, table.ui),
+        keys=tuple(_parse_keys(source, ("keys",), table.keys)),
     )
+
+
+def _parse_ui(source: _Source, values: dict[str, Any]) -> UiSettings:
+    table = _convert(source, values, _UiTable, ("ui",))
+    if table.theme is not None and table.theme not in THEME_NAMES:
+        raise source.error(("ui",), "theme", f"there is no theme {table.theme!r}", f"use {', '.join(THEME_NAMES)}")
+    least, most = _INTERVALS_SECONDS
+    if table.interval is not None and not least <= table.interval <= most:
+        raise source.error(("ui",), "interval", f"interval is {table.interval:g}",
+                           f"use {least:g} to {most:g} seconds")  # fmt: skip
+    return UiSettings(table.theme, table.interval, table.rich)
+
+
+def _parse_keys(source: _Source, table: tuple[str, ...], values: dict[str, Any]) -> Iterator[KeySetting]:
+    """Yield what `"backups.verify" = "v f5"` says; TOML takes the dot of a bare `backups.verify` for a table."""
+    for name, value in values.items():
+        action_id = ".".join((*table[1:], name))
+        line = _dotted_line(source.text, action_id) or _line_of(source.text, table, name)
+        where = f"{source.path}, line {line}" if line else f"{source.path}"
+        if isinstance(value, dict):
+            yield from _parse_keys(source, (*table, name), value)
+        elif isinstance(value, str):
+            yield KeySetting(action_id, tuple(value.split()), format_untrusted(where))
+        else:
+            raise ConfigError(format_untrusted(f"{where}: {action_id}: expected keys as text in quotes"),
+                              'write them as in "backups.verify" = "v f5"')  # fmt: skip
 
 
 def _syntax_error(source: _Source, error: tomllib.TOMLDecodeError) -> ConfigError:
@@ -266,6 +328,12 @@ def _line_of(text: str, table: tuple[str, ...], key: str) -> int | None:
         elif table and here == table[:-1] and _key_of(line) == table[-1]:
             header = number
     return header
+
+
+def _dotted_line(text: str, dotted: str) -> int | None:
+    """Find the line of a key with dots, in quotes or not."""
+    found = re.search(rf"""^\s*(?:keys\.)?["']?{re.escape(dotted)}["']?\s*=""", text, re.MULTILINE)
+    return text.count("\n", 0, found.end()) + 1 if found else None
 
 
 def _header_path(line: str) -> tuple[str, ...]:

@@ -10,7 +10,13 @@ from dbtui.cli.options import target_argument
 
 @click.command("dbtui", help="Open the terminal UI on TARGET (default: DATABASE_URL). Example: dbtui erp")
 @target_argument
-def open_target(target: str | None) -> int:
+@click.option(
+    "--rich/--frugal",
+    "rich",
+    default=None,
+    help="Mouse, animation and a refresh each second over SSH too; or none of them anywhere.",
+)
+def open_target(target: str | None, rich: bool | None = None) -> int:
     """Check that there is a terminal, find the target, and hand over."""
     from dbtui.config import DATABASE_URL, load_settings, resolve_target
     from dbtui.errors import UsageError
@@ -24,7 +30,7 @@ def open_target(target: str | None) -> int:
     check_terminal()
     from dbtui.tui.app import run_ui
 
-    return run_ui(settings, opened)
+    return run_ui(settings, opened, rich)
 
 
 def _with_command_hint(error: Exception, word: str) -> Exception:

@@ -4,8 +4,8 @@ An action belongs to a scope: `global`, a pane, or a part of a pane. Its owner (
 `act_<name>`. `reason` looks at a Situation and says in a sentence why the action is not allowed now, or None.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from textual.binding import Binding, BindingType
@@ -24,6 +24,10 @@ class Danger(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+#: The keys of actions that have others than usual.
+Keymap = Mapping[str, tuple[str, ...]]
+
+
 class Situation:
     """Where the operator is and what is under the cursor: all that header, footer and reasons are made of."""
 
@@ -49,6 +53,16 @@ class Situation:
 
 
 Reason = Callable[[Situation], str | None]
+    link: str = ""  # what there is to say of a slow link
+    keymap: Keymap = field(default_factory=dict)
+
+    def key_of(self, action: "Action") -> str:
+        """Return the first key of an action as people write it, or nothing."""
+        return next((key_name(key) for key in self.keys_of(action)), "")
+
+    def keys_of(self, action: "Action") -> tuple[str, ...]:
+        """Return the keys of an action."""
+        return self.keymap.get(action.action_id, action.keys)
 
 
 def _everywhere(_situation: Situation) -> bool:

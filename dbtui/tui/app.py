@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from dbtui.model.connections import ConnectionProfile
 from dbtui.tui import crash, leaving, terminal
+from dbtui.tui.feel import decide_feel
+from dbtui.tui.keymap import make_keymap
 from dbtui.tui.orders import Orders
 
 if TYPE_CHECKING:
@@ -27,14 +29,19 @@ class DbtuiApp(Orders):
         self._close_messages_no_wait()
 
 
-def run_ui(settings: "Settings", opened: ConnectionProfile | None) -> int:
-    """Run the terminal UI until the operator leaves, and return the exit code. Raises UsageError without a terminal."""
+def run_ui(settings: "Settings", opened: ConnectionProfile | None, rich: bool | None = None) -> int:
+    """Run the terminal UI until the operator leaves, and return the exit code.
+
+    `rich`: mouse, animation and a short interval although this runs over SSH. Raises UsageError without a terminal,
+    ConfigError when the settings give keys that cannot be.
+    """
     terminal.check_terminal(os.environ)
+    keymap, feel = make_keymap(settings.keys), decide_feel(settings.ui, os.environ, rich)
     runner = leaving.make_runner(os.environ)
-    app = DbtuiApp(runner, settings, opened, terminal.has_few_colours(os.environ))
+    app = DbtuiApp(runner, settings, opened, feel, keymap)
     watch = terminal.Watch(lambda code: leaving.leave(app, code))
     with terminal.own_terminal(runner.history.state_dir, lambda: watch.called), watch.watching():
-        app.run(mouse=not terminal.is_remote(os.environ))
+        app.run(mouse=feel.mouse)
         leaving.cancel_all(runner, wait_seconds=0.0 if app.is_leaving else terminal.GRACE_SECONDS)
     for sentence in ([app.crash] if app.crash else []) + leaving.left_behind(runner):
         sys.stderr.write(f"{sentence}\n")

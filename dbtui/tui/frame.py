@@ -1,5 +1,6 @@
 """The frame of the terminal UI: header, panes, message line, jobs strip, footer, and what all its orders need of it."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -10,10 +11,12 @@ from textual.containers import Container
 
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment, TargetStatus
-from dbtui.tui.actions import Situation, action_of, bindings_of
+from dbtui.tui.actions import Keymap, Situation, action_of, bindings_of
 from dbtui.tui.cells import Tone
+from dbtui.tui.feel import Feel
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.frugal import FrugalApp
+from dbtui.tui.keymap import textual_keymap
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
@@ -46,13 +49,17 @@ class Frame(FrugalApp, inherit_bindings=False):
         runner: JobRunner,
         settings: "Settings",
         opened: ConnectionProfile | None = None,
-        few_colours: bool = False,
+        feel: Feel | None = None,
+        keymap: Keymap | None = None,
     ) -> None:
-        super().__init__(ansi_color=True if few_colours else None)
-        for theme in THEMES:
+        feel = feel or Feel()
+        super().__init__(feel.interval_seconds, ansi_color=True if feel.few_colours else None)
+        for theme in THEMES.values():
             self.register_theme(theme)
-        self.theme = "dbtui-16" if few_colours else "dbtui"
-        self.animation_level = "none"
+        self.theme = THEMES[feel.theme].name
+        self.animation_level = "full" if feel.animation else "none"
+        self.keymap = keymap or {}
+        self.set_keymap(textual_keymap(self.keymap))
         self.runner, self.settings, self.opened = runner, settings, opened
         self.passwords = TypedPasswords(runner.context.password_of)
         runner.context = replace(runner.context, password_of=self.passwords)
@@ -91,7 +98,15 @@ class Frame(FrugalApp, inherit_bindings=False):
             return
         for pane in self.panes:
             pane.tick()
+        self.link.consider(time.monotonic())
         self.show_frame()
+
+    def pace_changed(self, seconds: float) -> None:
+        """The link takes more now, or less: servers are asked so often, and the header says when it is slow."""
+        if self.stands:
+            for pane in self.panes:
+                pane.set_pace(seconds)
+            self.show_frame()
 
     # ------------------------------------------------------------ panes
 
@@ -129,7 +144,8 @@ class Frame(FrugalApp, inherit_bindings=False):
         opened = self.opened
         base = Situation(pane=self.active, profiles=self.profiles, opened=opened, scopes=("global",),
                          status=self.statuses.get(opened.name) if opened else None,
-                         jobs_running=len(self.runner.running))  # fmt: skip
+                         jobs_running=len(self.runner.running),
+                         link=self.link.badge, keymap=self.keymap)  # fmt: skip
         dialogs = self.dialogs
         if dialogs:
             here = self.pane.situation(base)

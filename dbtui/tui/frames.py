@@ -19,8 +19,9 @@ from textual.strip import Strip
 class ChangedCells(CompositorUpdate):
     """Pieces of lines and where they go."""
 
-    def __init__(self, pieces: Sequence[tuple[int, int, Strip]]) -> None:
+    def __init__(self, pieces: Sequence[tuple[int, int, Strip]], cost: int = 0) -> None:
         self.pieces = tuple(pieces)
+        self.cost = cost  # about how many bytes they are
 
     def render_segments(self, console: Console) -> str:
         """Return the pieces as terminal sequences."""
@@ -64,30 +65,54 @@ def changed_piece(old: Strip, new: Strip) -> tuple[int, Strip] | None:
     return (first, new.simplify().crop(first, last)) if first < last else (0, new)
 
 
+#: What moving the cursor and changing the style cost, in bytes.
+_MOVE_BYTES, _STYLE_BYTES = 8, 22
+
+
 class Frames:
-    """The last frame that was sent."""
+    """What the terminal shows, as far as it was sent, and which lines may differ from that by now."""
 
     def __init__(self) -> None:
         self._sent: list[Strip | None] = []
         self._size = Size(0, 0)
+        self._differ: set[int] = set()
+        self._next = 0
 
     def forget(self) -> None:
         """The terminal may show anything: the next frame is sent whole."""
         self._sent = []
 
-    def changes(self, screen: Screen[Any], lines: Iterable[int] | None = None) -> ChangedCells:
-        """Return what differs now from what was sent; `lines` are the only ones that can differ, None: any."""
-        compositor = screen._compositor
-        size = compositor.size
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that was drawn has not been sent."""
+        return bool(self._differ)
+
+    def note(self, screen: Screen[Any], lines: Iterable[int] | None = None) -> None:
+        """These lines may differ now from what was sent; None: any."""
+        size = screen._compositor.size
         if size != self._size or len(self._sent) != size.height:
             self._size, self._sent, lines = size, [None] * size.height, None
-        wanted = set(range(size.height) if lines is None else lines)
-        chops = compositor._render_chops(size.region, wanted.__contains__)
+        self._differ.update(range(size.height) if lines is None else lines)
+        self._differ.intersection_update(range(size.height))
+
+    def changes(self, screen: Screen[Any], most_bytes: int | None = None) -> ChangedCells:
+        """Return what differs now from what was sent, about `most_bytes` of it; the rest still counts as differing.
+
+        Lines take turns: on a slow link those at the bottom wait no longer than those at the top.
+        """
+        wanted = sorted(self._differ, key=lambda y: (y < self._next, y))
+        chops = screen._compositor._render_chops(self._size.region, self._differ.__contains__)
         pieces: list[tuple[int, int, Strip]] = []
-        for y in sorted(place for place in wanted if place < size.height):
+        cost = 0
+        for y in wanted:
+            if most_bytes is not None and cost >= most_bytes:
+                break
+            self._differ.discard(y)
+            self._next = y + 1
             new = Strip.join(chops[y].values())
             old, self._sent[y] = self._sent[y], new
             piece = (0, new) if old is None else changed_piece(old, new)
             if piece is not None:
                 pieces.append((piece[0], y, piece[1]))
-        return ChangedCells(pieces)
+                cost += _MOVE_BYTES + sum(_STYLE_BYTES + len(segment.text) for segment in piece[1])
+        return ChangedCells(pieces, cost)

@@ -1,4 +1,4 @@
-"""How it looks: one dark theme, and one of the terminal's own sixteen colours for where there are no more."""
+"""How it looks: dark, light, and in the terminal's own sixteen colours for where there are no more."""
 
 from textual.theme import Theme
 
@@ -19,6 +19,7 @@ DARK = Theme(
         "muted": "#7f8896",
         "line": "#343c49",
         "cursor": "#274a5c",
+        "cursor-text": "#ffffff",
         "cursor-blurred": "#232933",
         "production": "#7a1f24",
         "production-line": "#a8383c",
@@ -26,6 +27,34 @@ DARK = Theme(
         "input-cursor-background": "#d0d4da",
         "input-cursor-foreground": "#14171c",
         "input-selection-background": "#274a5c",
+    },
+)
+
+LIGHT = Theme(
+    name="dbtui-light",
+    primary="#1f6a93",
+    secondary="#4a6f6f",
+    accent="#0b6e7d",
+    warning="#8a5a00",
+    error="#b3261e",
+    success="#2e6b1f",
+    foreground="#1d2229",
+    background="#f6f5f1",
+    surface="#eceae4",
+    panel="#e0ded6",
+    dark=False,
+    variables={
+        "muted": "#656b75",
+        "line": "#b9b6ac",
+        "cursor": "#bfdcea",
+        "cursor-text": "#101418",
+        "cursor-blurred": "#e0ded6",
+        "production": "#a3161b",
+        "production-line": "#b3261e",
+        "staging": "#7a5200",
+        "input-cursor-background": "#1d2229",
+        "input-cursor-foreground": "#f6f5f1",
+        "input-selection-background": "#bfdcea",
     },
 )
 
@@ -49,6 +78,7 @@ SIXTEEN = Theme(
         "muted": "ansi_default",
         "line": "ansi_default",
         "cursor": "ansi_default",
+        "cursor-text": "ansi_default",
         "cursor-blurred": "ansi_default",
         "production": "ansi_red",
         "production-line": "ansi_red",
@@ -59,4 +89,5 @@ SIXTEEN = Theme(
     },
 )
 
-THEMES = (DARK, SIXTEEN)
+#: By the names that the configuration uses.
+THEMES = {"dark": DARK, "light": LIGHT, "ansi": SIXTEEN}

@@ -45,6 +45,9 @@ from dbtui.tui import requests
 from dbtui.tui.app import DbtuiApp
 
 ResultT = TypeVar("ResultT")
+from dbtui.tui.feel import Feel
+from dbtui.watches import Look
+from tests.tui.fake_watches import FakeWatch, lock_chain, snapshot
 NOW = datetime.now(UTC)
 
 
@@ -200,7 +203,7 @@ class World:
     def app(self, opened: ConnectionProfile | None = None, few_colours: bool = False) -> DbtuiApp:
         """The application in this world."""
         settings = Settings(profiles=self.profiles, backup_dir="/srv/backups")
-        return DbtuiApp(self.runner, settings, opened, few_colours)
+        return DbtuiApp(self.runner, settings, opened, Feel("ansi" if few_colours else "dark"))
 
     def returns(self, name: str, target: str, make: Callable[[], ResultT]) -> JobRequest[ResultT]:
         """A reading job that returns a value."""

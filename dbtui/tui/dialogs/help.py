@@ -27,8 +27,8 @@ _TITLES = {
 }
 
 
-def _keys(action: Action) -> str:
-    return " ".join(key_name(key) for key in action.keys)
+def _keys(action: Action, situation: Situation) -> str:
+    return " ".join(key_name(key) for key in situation.keys_of(action)) or "(no key)"
 
 
 def show_help(situation: Situation) -> list[Line]:
@@ -43,7 +43,7 @@ def show_help(situation: Situation) -> list[Line]:
         lines.append(line(Span(_TITLES.get(scope, scope), Tone.STRONG)))
         for action in actions:
             reason = action.reason(situation)
-            keys = f"  {_keys(action):<16} "
+            keys = f"  {_keys(action, situation):<16} "
             if reason is None:
                 lines.append(line(Span(keys, Tone.KEY), action.help))
             else:

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name
+from dbtui.tui.actions import Action, Situation, actions_in, bindings_of
 from dbtui.tui.cells import Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.focusing import focus_now
@@ -42,7 +42,7 @@ def offers(situation: Situation) -> list[Hit]:
 
 def _offer(action: Action, situation: Situation) -> Hit:
     reason = action.reason(situation)
-    return Hit(f"action {action.action_id}", action.label, reason or action.help, key_name(action.keys[0]),
+    return Hit(f"action {action.action_id}", action.label, reason or action.help, situation.key_of(action),
                allowed=reason is None)  # fmt: skip
 
 

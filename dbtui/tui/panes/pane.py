@@ -25,6 +25,16 @@ class Pane(Container):
         """Return `base` with what this pane knows."""
         return base
 
+    def owner_of(self, scope: str) -> object:
+        """Return what has the methods `act_<name>` of a scope."""
+        return self
+
+    def shown(self, is_shown: bool) -> None:
+        """The pane has come into view, or has gone from it."""
+
+    def set_pace(self, seconds: float) -> None:
+        """Ask servers no more often than this: the link to the terminal takes no more."""
+
     def focus_content(self) -> None:
         """Put the focus where work begins."""
 

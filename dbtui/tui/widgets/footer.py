@@ -1,13 +1,17 @@
 """The footer: what the keys do on the focused row. What is not allowed now is greyed; pressing it says why."""
 
-from dbtui.tui.actions import Action, Situation, actions_in, key_name
+from dbtui.tui.actions import Action, Situation, actions_in
 from dbtui.tui.cells import Line, Span, Tone, dim, plain_text, width_of, wrap
 from dbtui.tui.widgets.drawn import Lines
 
 
 def show_footer(situation: Situation, width: int) -> Line:
     """Return the footer of a situation: as many keys as fit, the nearest first; the key of the help is always there."""
-    actions = [action for action in actions_in(situation.scopes) if action.footer and action.fits(situation)]
+    actions = [
+        action
+        for action in actions_in(situation.scopes)
+        if action.footer and action.fits(situation) and situation.key_of(action)
+    ]
     actions.sort(key=lambda action: action.footer)
     room = width - 1
     kept: set[str] = set()
@@ -24,7 +28,7 @@ def show_footer(situation: Situation, width: int) -> Line:
 
 
 def _item(action: Action, situation: Situation) -> Line:
-    key, label = key_name(action.keys[0]), f" {action.label}"
+    key, label = situation.key_of(action), f" {action.label}"
     if action.reason(situation) is None:
         return (Span(key, Tone.KEY), Span(label))
     return (dim(key), dim(label))

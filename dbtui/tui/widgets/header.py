@@ -32,6 +32,7 @@ def show_header(situation: Situation, width: int) -> Line:
 def _facts(situation: Situation, narrow: bool) -> Line:
     gap = Span(" " if narrow else "   ")
     facts: list[Span] = [gap]
+    facts += [Span(situation.link, Tone.WARNING), gap] if situation.link else []
     status, opened = situation.status, situation.opened
     if opened is not None:
         if status is not None and status.info is not None:

@@ -1,0 +1,191 @@
+"""How fast the way to the terminal is, what may be sent now, and how often it is worth asking servers again.
+
+Two things tell: writes that wait (a terminal, or a pseudo-terminal, that takes no more), and reports of the cursor's
+position that are asked for after each frame. Over SSH the second is the only one: a megabyte fits between the program
+and a slow line before any write waits. Terminals that answer nothing are measured by the first alone.
+"""
+
+import threading
+from collections import deque
+
+#: What may be under way to the terminal, in seconds: whatever is drawn is seen about so soon.
+AHEAD_SECONDS = 0.4
+#: The share of the link that live data may use; the rest is for keys.
+SHARE = 0.5
+#: The intervals that are offered when the link is slow.
+STEPS_SECONDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+#: A link this fast is not worth a thought, in bytes a second.
+FAST = 100_000.0
+#: The least and the most that is sent at once when the link is slow, in bytes.
+LEAST_PIECE, MOST_PIECE = 600, 16_384
+#: What is drawn so soon after a key answers the key, and says nothing about what live data needs, in seconds.
+ECHO_SECONDS = 0.3
+#: What the kernel keeps for a pseudo-terminal before a write waits, in bytes.
+KERNEL_BYTES = 18_000
+#: An answer that has not come by then will not come.
+ANSWER_SECONDS = 5.0
+_NOTICED_SECONDS = 0.05
+_LEAST_SAMPLE_SECONDS = 0.25
+#: How much faster a link without answers is taken to be for each second in which it was busy and no write waited.
+_HOPE = 0.03
+
+
+class Link:
+    """Measures the way to the terminal. Times are seconds of one monotonic clock; any thread may call it."""
+
+    def __init__(self, base_seconds: float = 1.0) -> None:
+        self.base_seconds = base_seconds
+        self.answers = False  # whether the terminal has ever said where its cursor is
+        self.rate: float | None = None  # bytes a second; None: fast
+        self.round_trip_seconds = 0.0
+        self._interval = base_seconds
+        self._lock = threading.Lock()
+        self._waiting = 0  # bytes that are not written yet
+        self._ahead = 0.0  # bytes that are written and, as far as is known, not yet shown
+        self._at = 0.0
+        self._blocked_bytes, self._blocked_seconds = 0, 0.0
+        self._asked: deque[tuple[float, int]] = deque()  # when an answer was asked for, and the bytes before it
+        self._since_asked = 0
+        self._answered_at = 0.0
+        self._drawn: deque[tuple[float, int]] = deque()  # without what answers keys
+        self._considered_at = 0.0
+        self._key_at = 0.0
+
+    # ------------------------------------------------------------ what happened
+
+    def key_came(self, now: float) -> None:
+        """The operator has pressed a key."""
+        self._key_at = now
+
+    def queued(self, count: int, now: float) -> None:
+        """So many bytes wait to be written."""
+        with self._lock:
+            self._waiting += count
+            if now - self._key_at > ECHO_SECONDS:
+                self._drawn.append((now, count))
+
+    def dropped(self) -> None:
+        """What waited will never be written."""
+        with self._lock:
+            self._waiting = 0
+
+    def wrote(self, count: int, began: float, ended: float) -> None:
+        """So many bytes were written between two moments."""
+        with self._lock:
+            self._waiting = max(0, self._waiting - count)
+            since = self._drain(ended)
+            self._ahead += count
+            self._since_asked += count
+            if ended - began > _NOTICED_SECONDS:
+                self._blocked_bytes += count
+                self._blocked_seconds += ended - began
+                if self._blocked_seconds >= _LEAST_SAMPLE_SECONDS:
+                    self._learn(self._blocked_bytes / self._blocked_seconds)
+                    self._ahead = KERNEL_BYTES
+                    self._blocked_bytes, self._blocked_seconds = 0, 0.0
+            elif self.rate is not None and not self.answers and self._ahead > self.rate * AHEAD_SECONDS / 2:
+                self.rate *= 1 + _HOPE * min(1.0, since)
+            self._consider(ended)
+
+    def asked(self, now: float) -> None:
+        """The terminal was asked where its cursor is."""
+        with self._lock:
+            self._asked.append((now, self._since_asked + self._waiting))
+            self._since_asked = -self._waiting
+
+    def answered(self, now: float) -> None:
+        """The terminal has answered the oldest question: all that was sent before it is shown."""
+        with self._lock:
+            self.answers = True
+            if not self._asked:
+                return
+            asked, count = self._asked.popleft()
+            took = now - asked
+            least = min(took, self.round_trip_seconds or took)
+            self.round_trip_seconds = least
+            busy = now - max(asked, self._answered_at) - least
+            self._answered_at = now
+            if busy >= _LEAST_SAMPLE_SECONDS and count > LEAST_PIECE:
+                self._learn(count / busy)
+            elif self.rate is not None and count > LEAST_PIECE and busy < AHEAD_SECONDS / 4:
+                self._learn(self.rate * 1.5)
+            self._ahead = float(sum(count for _, count in self._asked) + max(0, self._since_asked))
+            self._at = now
+
+    def _learn(self, rate: float) -> None:
+        rate = rate if self.rate is None or rate >= self.rate * 1.4 else (rate + self.rate) / 2
+        self.rate = None if rate >= FAST else max(100.0, rate)
+        if self.rate is None:
+            self._interval = self.base_seconds
+
+    def _drain(self, now: float) -> float:
+        """Take off what has been shown meanwhile, at the known rate. Returns the seconds since the last time."""
+        since, self._at = max(0.0, now - self._at), now
+        if self.rate is None:
+            self._ahead = 0.0
+        elif not (self.answers and self._asked):
+            self._ahead = max(0.0, self._ahead - self.rate * since)
+        return since
+
+    # ------------------------------------------------------------ what follows
+
+    def wait_seconds(self, now: float) -> float:
+        """Return how long to wait before more is sent; 0: send now."""
+        with self._lock:
+            self._drain(now)
+            while self._asked and now - self._asked[0][0] > ANSWER_SECONDS:
+                self._asked.popleft()
+            if self._waiting > MOST_PIECE or (self._waiting and self.rate is not None):
+                return 0.05
+            if self.answers and self._asked and now - self._asked[0][0] > AHEAD_SECONDS + self.round_trip_seconds:
+                return 0.05
+            if self.rate is None:
+                return 0.0
+            late = (self._ahead + self._waiting) / self.rate - AHEAD_SECONDS
+            return 0.0 if late <= 0 else min(0.25, max(0.02, late))
+
+    @property
+    def piece_bytes(self) -> int | None:
+        """How much may be sent at once; None: all there is."""
+        if self.rate is None:
+            return None
+        return int(min(MOST_PIECE, max(LEAST_PIECE, self.rate * AHEAD_SECONDS)))
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often servers are worth asking: what they say must get through, and keys beside it."""
+        return self._interval
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the interval is longer than it would be on a fast link."""
+        return self._interval > self.base_seconds
+
+    @property
+    def badge(self) -> str:
+        """What the header says of a slow link, else nothing."""
+        return f"link slow: every {self._interval:g} s" if self.is_slow else ""
+
+    def choose_base(self, seconds: float) -> None:
+        """Ask this often on a fast link."""
+        with self._lock:
+            self.base_seconds = seconds
+            self._interval = max(seconds, self._interval) if self.rate is not None else seconds
+
+    def consider(self, now: float) -> None:
+        """Work out the interval anew: what was sent lately, and what the link takes."""
+        with self._lock:
+            self._consider(now, at_once=True)
+
+    def _consider(self, now: float, at_once: bool = False) -> None:
+        window = max(6.0, 3 * self._interval)
+        while self._drawn and self._drawn[0][0] < now - window:
+            self._drawn.popleft()
+        if self.rate is None or (not at_once and now - self._considered_at < max(2.0, self._interval)):
+            return
+        self._considered_at = now
+        a_tick = sum(count for _, count in self._drawn) / window * self._interval
+        needed = max(self.base_seconds, a_tick / (self.rate * SHARE))
+        needed = max(needed, self._interval / 2)  # down in steps
+        steps = [step for step in STEPS_SECONDS if step > self.base_seconds]
+        self._interval = next((step for step in (self.base_seconds, *steps) if step >= needed), STEPS_SECONDS[-1])
