@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 
 from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
 from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
+from dbtui.model.sessions import Session
 
 
 class Danger(IntEnum):
@@ -23,11 +24,11 @@ class Danger(IntEnum):
     DATA = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 #: The keys of actions that have others than usual.
 Keymap = Mapping[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """Where the operator is and what is under the cursor: all that header, footer and reasons are made of."""
 
@@ -40,6 +41,8 @@ class Situation:
     profile: ConnectionProfile | None = None
     entry: BackupEntry | None = None
     table: BackupTable | None = None
+    session: Session | None = None
+    no_sessions: str = ""  # why the open target has no sessions to look at
     foldable: bool = False  # whether a branch of the tree is under the cursor
     ticked: int = 0
     copyable: str = ""
@@ -50,9 +53,6 @@ class Situation:
     job_selected_runs: bool = False
     age: str = ""
     overlay: str = ""  # the dialog that is open
-
-
-Reason = Callable[[Situation], str | None]
     link: str = ""  # what there is to say of a slow link
     keymap: Keymap = field(default_factory=dict)
 
@@ -63,6 +63,9 @@ Reason = Callable[[Situation], str | None]
     def keys_of(self, action: "Action") -> tuple[str, ...]:
         """Return the keys of an action."""
         return self.keymap.get(action.action_id, action.keys)
+
+
+Reason = Callable[[Situation], str | None]
 
 
 def _everywhere(_situation: Situation) -> bool:
@@ -133,6 +136,39 @@ def _needs_same_engine(situation: Situation) -> str | None:
     return None if writable else f"every {entry.engine} connection is read-only"
 
 
+def _needs_session(situation: Situation) -> str | None:
+    return None if situation.session else situation.no_sessions or "no session under the cursor"
+
+
+def _needs_mortal(situation: Situation) -> str | None:
+    """A session that may be cancelled or terminated, unless others are marked."""
+    if situation.opened is not None and situation.opened.read_only:
+        return f"{situation.opened.name} is read-only"
+    if situation.ticked:
+        return None
+    if situation.session is None:
+        return _needs_session(situation)
+    if situation.session.is_own:
+        return f"{situation.session.session_id} is dbtui's own session"
+    return None if situation.session.is_client else f"{situation.session.session_id} is a worker of the server itself"
+
+
+def _needs_statement(situation: Situation) -> str | None:
+    if situation.session is None:
+        return _needs_session(situation)
+    return None if situation.session.sql else "its statement is not known"
+
+
+def _needs_blocker(situation: Situation) -> str | None:
+    if situation.session is None:
+        return _needs_session(situation)
+    return None if situation.session.blocked_by else "it waits for no other session"
+
+
+def _needs_marks(situation: Situation) -> str | None:
+    return None if situation.ticked else "nothing is marked"
+
+
 def _needs_leaf(situation: Situation) -> str | None:
     return None if situation.table or situation.foldable else "this has no definition of its own"
 
@@ -174,14 +210,38 @@ def _act(action_id: str, keys: str, label: str, help_text: str, *, danger: Dange
 
 
 ACTIONS: tuple[Action, ...] = (
-    _act("connections.open", "enter", "open", "Open this connection and show its backups", footer=1,
-         reason=_needs_profile),
+    _act("connections.open", "enter", "open", "Open this connection and show its sessions; 2 shows its backups",
+         footer=1, reason=_needs_profile),
     _act("connections.backup", "b", "backup", "Back up this connection's database", footer=2, reason=_needs_profile,
          danger=Danger.REVERSIBLE),
-    _act("connections.password", "p", "password", "Type this connection's password, kept in memory only", footer=3,
+    _act("connections.password", "P", "password", "Type this connection's password, kept in memory only", footer=3,
          reason=_needs_server),
     _act("connections.detail", "i", "info", "Show all that is known of this connection, and why it is unreachable",
          footer=4, reason=_needs_profile),
+    _act("sessions.detail", "enter", "details", "Show all about this session; show the sessions of this group",
+         footer=1),
+    _act("sessions.cancel_query", "C", "cancel", "Cancel what this session, or the marked ones, run: asks first",
+         footer=2, reason=_needs_mortal, danger=Danger.SESSION),
+    _act("sessions.terminate", "K", "terminate",
+         "End this session, or the marked ones; transactions are rolled back: asks first",
+         footer=3, reason=_needs_mortal, danger=Danger.SESSION),
+    _act("sessions.filter_next", "f", "show", "Show all, active, idle in transaction, blocked, or your own sessions",
+         footer=5),
+    _act("sessions.filter_previous", "F", "show back", "The same, backwards"),
+    _act("sessions.tree", "t", "tree", "Show who blocks whom: root blockers first, who waits for them below", footer=4),
+    _act("sessions.root", "o", "root", "Go to the session at the root of what this one waits for", footer=6,
+         reason=_needs_blocker),
+    _act("sessions.explain", "x", "explain", "Show the plan of this session's statement, without running it", footer=7,
+         reason=_needs_statement),
+    _act("sessions.tick", "space", "mark", "Mark this session for C or K", footer=9, reason=_needs_session),
+    _act("sessions.untick", "u", "unmark all", "Unmark every session", reason=_needs_marks),
+    _act("sessions.group", "v", "group", "Count sessions by application, user, database, client; then list them again",
+         footer=17),
+    _act("sessions.backup", "b", "backup", "Back up this connection's database", reason=_needs_target,
+         danger=Danger.REVERSIBLE),
+    _act("live.pause", "p", "pause", "Stop asking, or go on", footer=18),
+    _act("live.faster", "plus equals_sign", "faster", "Ask more often"),
+    _act("live.slower", "minus", "slower", "Ask less often"),
     _act("history.open", "enter", "open", "Look inside this backup", footer=1, reason=_needs_readable),
     _act("history.detail", "i", "info", "Show all that is known of this backup", footer=7, reason=_needs_entry),
     _act("contents.definition", "enter", "definition", "Show the SQL that makes this table; open or shut a branch",
@@ -211,6 +271,8 @@ ACTIONS: tuple[Action, ...] = (
     _act("global.sort", "s", "sort", "Sort by the next column", reason=_needs_list, footer=15, fits=_in_a_list),
     _act("global.reverse", "S", "reverse", "Turn the order around", reason=_needs_list),
     _act("global.copy", "y", "copy", "Send what is under the cursor to the terminal's clipboard", footer=12,
+         reason=_needs_text),
+    _act("global.copy_to", "Y", "copy to", "Copy to the clipboard, to a file, or show it plainly to select it by hand",
          reason=_needs_text),
     _act("global.refresh", "R", "refresh", "Ask again", footer=14),
     _act("global.redraw", "ctrl+l", "redraw", "Draw the screen anew, when something else has written to it"),
@@ -258,7 +320,7 @@ WIDGET_SCOPES = ("dialog", "plan", "palette", "help", "table", "text")
 _KEY_NAMES = {
     "enter": "⏎", "slash": "/", "question_mark": "?", "colon": ":", "escape": "esc", "left_square_bracket": "[",
     "right_square_bracket": "]", "pagedown": "PgDn", "pageup": "PgUp", "down": "↓", "up": "↑", "left": "←",
-    "right": "→", "home": "Home", "end": "End", "f1": "F1",
+    "right": "→", "home": "Home", "end": "End", "f1": "F1", "plus": "+", "minus": "-", "equals_sign": "=",
 }  # fmt: skip
 
 

@@ -33,3 +33,14 @@ def parse_time(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def brief_age(seconds: float | None) -> str:
+    """Return an age in one unit, seconds only within the first minute: `12 s`, `4 min`, `3 h`; empty if not known."""
+    if seconds is None:
+        return ""
+    whole = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"

@@ -74,7 +74,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         yield Header((), id="header")
         yield PaneBar((), id="pane-bar")
         with Container(id="panes"):
-            yield ConnectionsPane(self.runner, self.profiles, self.passwords)
+            yield ConnectionsPane(self.runner, self.profiles, self.passwords, self.link.base_seconds)
             yield BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
             yield JobsPane(self.runner)
         yield MessageLine((), id="message")
@@ -130,11 +130,17 @@ class Frame(FrugalApp, inherit_bindings=False):
         """The backups pane."""
         return self.screen_stack[0].query_one(BackupsPane)
 
+    @property
+    def connections_pane(self) -> ConnectionsPane:
+        """The connections pane."""
+        return self.screen_stack[0].query_one(ConnectionsPane)
+
     def show_pane(self, name: str) -> None:
         """Show a pane and put the focus into it."""
         self.active = name
         for pane in self.panes:
             pane.display = pane.id == name
+            pane.shown(pane.id == name)
         self.pane.focus_content()
         self.show_frame()
 
@@ -190,6 +196,6 @@ class Frame(FrugalApp, inherit_bindings=False):
             self.say(f"{action.label}: {reason}", Tone.WARNING)
             return
         self.say("")
-        owner = self if action.scope == "global" else self.pane
+        owner = self if action.scope == "global" else self.pane.owner_of(action.scope)
         getattr(owner, f"act_{action.name}")()
         self.show_frame()

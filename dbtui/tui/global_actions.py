@@ -1,28 +1,28 @@
 """What works in every pane. Methods are named after the actions of the scope `global`."""
 
-import os
 from typing import Any
 
 from dbtui.jobs import Job
 from dbtui.tui import leaving
 from dbtui.tui.actions import action_of
-from dbtui.tui.cells import Tone, dim, line
-from dbtui.tui.clipboard import clipboard_sequence
+from dbtui.tui.cells import dim, line
+from dbtui.tui.copying import Copying
 from dbtui.tui.dialogs.dialog import Confirm, ask, ask_in_background
 from dbtui.tui.dialogs.help import Help
 from dbtui.tui.dialogs.palette import Palette
 from dbtui.tui.filtering import FilterLine
-from dbtui.tui.frame import Frame
 from dbtui.tui.messages import TargetOpened
 from dbtui.tui.widgets.jobs_strip import job_title
 from dbtui.tui.workers import request_cancel, run_in_background
 
 
-class GlobalActions(Frame):
+class GlobalActions(Copying):
     """The frame, and what its keys do."""
 
     def act_connections(self) -> None:
-        """Go to the connections."""
+        """Go to the connections; once more leaves the sessions of one."""
+        if self.active == "connections":
+            self.connections_pane.close_target()
         self.show_pane("connections")
 
     def act_backups(self) -> None:
@@ -76,19 +76,6 @@ class GlobalActions(Frame):
         elif not self.pane.back() and self.active != "connections":
             self.show_pane("connections")
 
-    def act_copy(self) -> None:
-        """Send what is under the cursor to the terminal."""
-        text = self.situation.copyable
-        try:
-            sequence = clipboard_sequence(text, os.environ)
-        except ValueError as error:
-            self.say(f"not copied: {error}", Tone.WARNING)
-            return
-        if self._driver is not None:
-            self._driver.write(sequence)
-        first = text.splitlines()[0] if text else ""
-        self.say(f"sent to the terminal's clipboard: {first}{' …' if first != text else ''}")
-
     def act_help(self) -> None:
         """Show every key that works here."""
         ask_in_background(self.pane, "help", ask, self.pane, Help(self.situation))
@@ -103,7 +90,8 @@ class GlobalActions(Frame):
             return
         kind, _, name = key.partition(" ")
         if kind == "connection":
-            self.post_message(TargetOpened(next(profile for profile in self.profiles if profile.name == name)))
+            chosen = next(profile for profile in self.profiles if profile.name == name)
+            self.post_message(TargetOpened(chosen, pane="connections"))
         else:
             self.call_later(self.action_perform, action_of(name).action_id)
 

@@ -24,11 +24,12 @@ class SituationChanged(Message):
 
 
 class TargetOpened(Message):
-    """The operator opened a connection; `backup` asks for the backup dialog at once."""
+    """The operator opened a connection, to be seen in `pane`; `backup` asks for the backup dialog at once."""
 
-    def __init__(self, profile: ConnectionProfile, backup: bool = False) -> None:
+    def __init__(self, profile: ConnectionProfile, backup: bool = False, pane: str = "backups") -> None:
         super().__init__()
         self.profile = profile
+        self.pane = pane
         self.backup = backup
 
 

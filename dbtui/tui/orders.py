@@ -60,16 +60,21 @@ class Orders(GlobalActions):
 
     def on_target_opened(self, message: TargetOpened) -> None:
         """Make it the target of everything."""
-        self.opened = message.profile
-        self.backups_pane.open_target(message.profile)
-        self.show_pane("backups")
+        if self.opened != message.profile:
+            self.opened = message.profile
+            self.backups_pane.open_target(message.profile)
+        if message.pane == "connections":
+            self.connections_pane.open_target(message.profile)
+        self.show_pane(message.pane)
         if message.backup:
             self.action_perform("backups.backup")
 
     def on_status_collected(self, message: StatusCollected) -> None:
         """Keep it for the header."""
+        before = self.statuses.get(message.status.profile)
         self.statuses[message.status.profile] = message.status
-        self.show_frame()
+        if before is None or (self.opened is not None and self.opened.name == message.status.profile):
+            self.show_frame()
 
     def on_announced(self, message: Announced) -> None:
         """Say it."""

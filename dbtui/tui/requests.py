@@ -19,22 +19,16 @@ from dbtui.model.backups import (
     TableSample,
     VerifyResult,
 )
-from dbtui.model.connections import ConnectionProfile, TargetStatus
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
 from dbtui.model.jobs import HistoryEntry, JobState
+from dbtui.model.sessions import Hit, Session, SessionsPlan, SessionsResult, SessionVerb
 from dbtui.model.text import format_bytes, format_count, format_duration
-from dbtui.routines import backups
+from dbtui.routines import backups, sessions
 from dbtui.routines.backups.stored import read_manifest
-from dbtui.routines.connections import collect_status
 from dbtui.routines.context import RoutineContext
 
 ResultT = TypeVar("ResultT")
-
-
-def status(profile: ConnectionProfile) -> JobRequest[TargetStatus]:
-    """Look at a target."""
-    return JobRequest(routine="look at", target=profile.name, changes=False, thread=f"poll {profile.name}",
-                      start=lambda context: collect_status(context, profile))  # fmt: skip
 
 
 def entries(directory: Path) -> JobRequest[tuple[BackupEntry, ...]]:
@@ -171,3 +165,38 @@ def delete(entry: BackupEntry) -> JobRequest[str]:
     return JobRequest(routine="backup delete", target=entry.profile, subject=entry.backup_id,
                       locks=(backups.backup_lock(entry),),
                       start=lambda context: backups.delete_backup(context, entry))  # fmt: skip
+
+
+def end_plan(profile: ConnectionProfile, verb: SessionVerb, session_ids: tuple[int, ...]) -> JobRequest[SessionsPlan]:
+    """Plan to cancel statements or terminate sessions."""
+    return JobRequest(
+        routine="plan to end sessions",
+        target=profile.name,
+        changes=False,
+        start=lambda context: sessions.plan_end_sessions(context, profile, verb, session_ids),
+    )
+
+
+def end_sessions(profile: ConnectionProfile, plan: SessionsPlan) -> JobRequest[SessionsResult]:
+    """Cancel statements or terminate sessions."""
+    return JobRequest(
+        routine=f"sessions {plan.verb.value}",
+        target=profile.name,
+        subject=" ".join(str(each.session_id) for each in plan.sessions),
+        start=lambda context: sessions.apply_end_sessions(context, profile, plan),
+        summary=sessions.summarise_end,
+        judge=_judge_hits,
+    )
+
+
+def _judge_hits(result: SessionsResult) -> JobState:
+    done = sum(each.hit is Hit.DONE for each in result.hits)
+    if done == len(result.hits):
+        return JobState.SUCCEEDED
+    return JobState.PARTIAL if done else JobState.FAILED
+
+
+def explain(profile: ConnectionProfile, session: Session) -> JobRequest[str]:
+    """Ask for the plan of what a session runs."""
+    return JobRequest(routine="explain", target=profile.name, changes=False,
+                      start=lambda context: sessions.explain_session(context, profile, session))  # fmt: skip

@@ -16,6 +16,7 @@ from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.panes.sessions import SessionsView
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.footer import show_footer
 from dbtui.tui.widgets.table import Table
@@ -23,7 +24,8 @@ from tests.tui.world import ENTRIES, entry
 
 #: Scopes whose keys work at the same time.
 TOGETHER = (
-    ("connections", "table", "pane", "global"),
+    ("connections", "live", "table", "pane", "global"),
+    ("sessions", "live", "table", "pane", "global"),
     ("history", "backups", "table", "pane", "global"),
     ("contents", "backups", "table", "pane", "global"),
     ("jobs", "table", "global"),
@@ -35,6 +37,8 @@ OWNERS = {
     "global": DbtuiApp,
     "pane": Pane,
     "connections": ConnectionsPane,
+    "live": ConnectionsPane,
+    "sessions": SessionsView,
     "history": BackupsPane,
     "contents": BackupsPane,
     "backups": BackupsPane,

@@ -13,7 +13,8 @@ from dbtui.tui.cells import plain_text, width_of
 from dbtui.tui.clipboard import MOST_BYTES, clipboard_sequence
 from dbtui.tui.fuzzy import score
 from dbtui.tui.widgets.header import show_header
-from tests.tui.world import World, screen_lines, screen_text, wait_to_see, wait_until
+from dbtui.watches import Look
+from tests.tui.world import NOW, World, screen_lines, screen_text, wait_to_see, wait_until
 
 SIZE = (80, 24)
 
@@ -25,16 +26,19 @@ async def test_the_first_screen(world: World) -> None:
         lines = text.splitlines()
         assert lines[0].startswith(" dbtui  connections")
         assert lines[1].split() == ["1", "Connections", "2", "Backups", "3", "Jobs"]
-        assert lines[-1].startswith(" ⏎ open  b backup  p password  i info  / filter  ? keys")
+        assert lines[-1].startswith(" ⏎ open  b backup  P password  i info  / filter  ? keys")
         assert all(len(each) <= SIZE[0] for each in lines)
 
 
-async def test_opening_a_target_shows_its_backups_and_says_production(world: World) -> None:
+async def test_opening_a_target_shows_its_sessions_then_its_backups_and_says_production(world: World) -> None:
     """The header carries name, role, version and environment everywhere."""
     app = world.app()
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "PG 15.18")
         await pilot.press("enter")
+        text = await wait_to_see(pilot, "8123", "PROD")
+        assert text.splitlines()[0].startswith(" dbtui  erp ▸ sessions")
+        await pilot.press("2")
         text = await wait_to_see(pilot, "● restored", "PROD")
         assert text.splitlines()[0].startswith(" dbtui  erp ▸ backups")
         assert "● primary" in text.splitlines()[0]
@@ -197,7 +201,7 @@ async def test_copy_is_sent_to_the_terminal(world: World, monkeypatch: pytest.Mo
         assert app._driver is not None
         monkeypatch.setattr(app._driver, "write", sent.append)
         await pilot.press("y")
-        await wait_to_see(pilot, "sent to the terminal's clipboard: /srv/backups/erp-20261122T150000Z.sql")
+        await wait_to_see(pilot, "sent to terminal: /srv/backups/erp-20261122T150000Z.sql")
         text = base64.b64decode(sent[0].removeprefix("\x1b]52;c;").removesuffix("\x07")).decode()
         assert text == "/srv/backups/erp-20261122T150000Z.sql"
 
@@ -246,8 +250,8 @@ async def test_a_late_look_does_not_replace_a_newer_one(world: World) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "connection refused")
         pane = app.panes[0]
-        old = TargetStatus(profile="erp", taken_at=datetime.now(UTC) - timedelta(hours=1), problem="old news")
-        pane.show_status(old)  # type: ignore[attr-defined]
+        old = TargetStatus(profile="erp", taken_at=NOW - timedelta(hours=1), problem="old news")
+        pane.show_looks([Look(profile="erp", status=old)])  # type: ignore[attr-defined]
         await pilot.pause()
         assert "old news" not in screen_text(app)
 
@@ -268,7 +272,7 @@ async def test_a_password_is_typed_and_used_but_never_shown(world: World) -> Non
     app = world.app()
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "connection refused")
-        await pilot.press("j", "j", "p")
+        await pilot.press("j", "j", "P")
         await wait_to_see(pilot, "Password of shop")
         await pilot.press(*"s3cret")
         assert "s3cret" not in screen_text(app)

@@ -1,12 +1,16 @@
 """Names that mean harm: markup, escape sequences, direction marks, endless ones, in every pane and dialog."""
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
+from textual.pilot import Pilot
 
 from dbtui.model.backups import BackupContents, BackupTable, TableName, TableSample
-from dbtui.model.connections import EngineName, Environment, TargetStatus
+from dbtui.model.connections import EngineName, Environment, FileStatus, TargetStatus
+from dbtui.tui.app import DbtuiApp
 from dbtui.tui.cells import Tone
+from tests.tui.fake_watches import idle, session, snapshot
 from tests.tui.world import NOW, World, entry, profile, screen_text, server, wait_to_see, wait_until
 
 HOSTILE = [
@@ -24,7 +28,11 @@ def _hostile_world(world: World, name: str) -> None:
     )  # fmt: skip
     world.profiles = profiles
     info = server(EngineName.POSTGRESQL, name, version=name, user=name, extensions=(name,), role=name)
-    world.statuses = {name: TargetStatus(profile=name, taken_at=NOW, info=info, gaps=(name,))}
+    file = FileStatus(wal_bytes=5, journal_mode=name, lock_state=name, integrity=name)
+    world.statuses = {name: TargetStatus(profile=name, taken_at=NOW, info=info, gaps=(name,), file=file)}
+    hostile = session(8123, user=name, database=name, application=name, client=name, state=name, wait=name, sql=name)
+    victim = replace(hostile, session_id=8200, blocked_by=(8123,), transaction_seconds=1.0)
+    world.sessions = {name: snapshot(name, hostile, victim, idle(8300, user=name), gaps=(name,), user=name)}
     world.entries = (
         entry("b1", database=name, profile=name, data_path=f"/srv/{name}", problem=name, flavour=name,
               server_version=name, compression=name),
@@ -53,6 +61,9 @@ async def test_every_pane_shows_it_as_text(world: World, name: str) -> None:
         await wait_to_see(pilot, "PROD")
         _is_text(app)
         await pilot.press("enter")
+        await wait_to_see(pilot, "8123", "8200")
+        await _walk_through_sessions(pilot)
+        await pilot.press("2")
         await wait_until(pilot, lambda: len(app.backups_pane.history.view.shown) == 2)
         _is_text(app)
         await pilot.press("enter")
@@ -80,6 +91,39 @@ async def test_every_pane_shows_it_as_text(world: World, name: str) -> None:
         assert app.crash == ""
 
 
+async def _walk_through_sessions(pilot: Pilot[Any]) -> None:
+    """The list, the tree, a filter, groups, details, a plan and both dialogs."""
+    app = cast(DbtuiApp, pilot.app)
+    for keys in (
+        "t",
+        "o",
+        "t",
+        "enter",
+        "escape",
+        "x",
+        "escape",
+        "f",
+        "F",
+        "v",
+        "v",
+        "v",
+        "v",
+        "enter",
+        "escape",
+        "escape",
+    ):
+        await pilot.press(keys)
+        await pilot.pause(0.05)
+        _is_text(app)
+    for key in ("C", "K"):
+        await pilot.press("g", key)
+        await wait_until(pilot, lambda: bool(app.dialogs))
+        await pilot.pause(0.2)
+        _is_text(app)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not app.dialogs)
+
+
 def _is_text(app: object) -> None:
     text = screen_text(app)  # type: ignore[arg-type]
     assert all(character.isprintable() or character == "\n" for character in text)
@@ -93,6 +137,9 @@ async def test_brackets_are_shown_as_they_are(world: World) -> None:
     async with app.run_test(size=(160, 45)) as pilot:
         await wait_to_see(pilot, "a [red]b[/red] [@click=app.quit]x[/]")
         await pilot.press("enter")
+        text = await wait_to_see(pilot, "8123")
+        assert text.splitlines()[0].startswith(f" dbtui  {name} ▸ sessions")
+        await pilot.press("2")
         text = await wait_to_see(pilot, "b1")
         assert text.splitlines()[0].startswith(f" dbtui  {name} ▸ backups")
         await pilot.press("enter")

@@ -113,7 +113,7 @@ async def test_a_missing_file_is_a_line_with_a_reason(tmp_path: Path) -> None:
         await pilot.press("1")
         await wait_to_see(pilot, "✖  app")
         await pilot.press("i")
-        text = await wait_to_see(pilot, "R asks again")
+        text = await wait_to_see(pilot, "R tries now")
         assert "gone.sqlite" in "".join(text.split())
         await pilot.press("escape")
         await pilot.press("b")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import pytest
 from textual.pilot import Pilot
 
+from dbtui.analysis.sessions import plan_end
 from dbtui.config import Settings, parse_url
 from dbtui.history import History
 from dbtui.jobs import JobRequest, JobRunner
@@ -40,14 +41,15 @@ from dbtui.model.backups import (
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment, ServerInfo, TargetStatus
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionsSnapshot, SessionVerb
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import requests
+from dbtui.tui import requests, watching
 from dbtui.tui.app import DbtuiApp
-
-ResultT = TypeVar("ResultT")
 from dbtui.tui.feel import Feel
 from dbtui.watches import Look
 from tests.tui.fake_watches import FakeWatch, lock_chain, snapshot
+
+ResultT = TypeVar("ResultT")
 NOW = datetime.now(UTC)
 
 
@@ -196,6 +198,8 @@ class World:
     sample: TableSample = SAMPLE
     statuses: dict[str, TargetStatus] = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
+    sessions: dict[str, SessionsSnapshot] = field(default_factory=dict)
+    watches: dict[str, FakeWatch] = field(default_factory=dict)
     done: list[tuple[Any, ...]] = field(default_factory=list)
     gate: Callable[[RoutineContext], None] = lambda _context: None
     error: Exception | None = None
@@ -285,6 +289,8 @@ def make_world(state: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             size_bytes=91_000_000_000,
             tables=42,
         )
+        world.sessions[each.name] = snapshot(each.name, *lock_chain())
+    world.sessions["app"] = snapshot("app", unsupported="SQLite has no server and so no sessions")
     world.statuses["shop"] = TargetStatus(profile="shop", taken_at=NOW, problem="connection refused on db3:3306")
     _patch(world, monkeypatch)
     return world
@@ -316,8 +322,8 @@ def _patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return _acting(world, real_delete(chosen), gone, "delete", chosen.backup_id)
 
+    _patch_watches(world, monkeypatch)
     fakes: dict[str, Callable[..., JobRequest[Any]]] = {
-        "status": lambda target: world.returns("look at", target.name, lambda: world.statuses[target.name]),
         "entries": lambda directory: world.returns("list", str(directory), lambda: world.entries),
         "contents": lambda chosen: world.returns("look into", chosen.backup_id, lambda: world.contents),
         "manifest": lambda chosen: world.returns("manifest", chosen.backup_id, lambda: manifest(chosen.database)),
@@ -335,6 +341,48 @@ def _patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         "delete": delete,
     }
     for name, fake in fakes.items():
+        monkeypatch.setattr(requests, name, fake)
+
+
+def _patch_watches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks come from the world, and sessions are ended there."""
+
+    def make(target: ConnectionProfile, _context: RoutineContext, publish: Callable[[Look], None],
+             seconds: float) -> FakeWatch:  # fmt: skip
+        watch = FakeWatch(target, publish, seconds, world.statuses, world.sessions)
+        world.watches[target.name] = watch
+        return watch
+
+    def end_plan(target: ConnectionProfile, verb: SessionVerb, ids: tuple[int, ...]) -> JobRequest[SessionsPlan]:
+        orders = [f"SELECT pg_{verb.value}_backend({each})" for each in ids]
+        return world.returns(
+            "plan", target.name, lambda: plan_end(world.sessions[target.name], verb, ids, orders, target)
+        )
+
+    real_end = requests.end_sessions
+
+    def end_sessions(target: ConnectionProfile, plan: SessionsPlan) -> JobRequest[SessionsResult]:
+        ids = tuple(each.session_id for each in plan.sessions)
+
+        def start(_context: RoutineContext) -> Routine[SessionsResult]:
+            yield from ()
+            world.done.append((plan.verb.value, target.name, ids))
+            left = tuple(each for each in world.sessions[target.name].sessions if each.session_id not in ids)
+            world.sessions[target.name] = replace(
+                world.sessions[target.name], sessions=left, taken_at=datetime.now(UTC)
+            )
+            hits = tuple(SessionHit(session=each, hit=Hit.DONE) for each in plan.sessions)
+            return SessionsResult(verb=plan.verb, hits=hits)
+
+        return replace(real_end(target, plan), start=start)
+
+    def explain(target: ConnectionProfile, session: Session) -> JobRequest[str]:
+        return world.returns(
+            "explain", target.name, lambda: f"Seq Scan on accounts of {session.session_id}\n  Filter: x"
+        )
+
+    monkeypatch.setattr(watching, "make_watch", make)
+    for name, fake in {"end_plan": end_plan, "end_sessions": end_sessions, "explain": explain}.items():
         monkeypatch.setattr(requests, name, fake)
 
 

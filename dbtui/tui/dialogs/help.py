@@ -15,6 +15,8 @@ from dbtui.tui.widgets.inputs import PushButton
 
 _TITLES = {
     "connections": "Connections",
+    "sessions": "Sessions",
+    "live": "What is asked again and again",
     "history": "List of backups",
     "contents": "Inside a backup",
     "backups": "Backups",

@@ -136,6 +136,11 @@ def show_tables(tables: tuple[BackupTable, ...], width: int) -> list[Line]:
     return lines
 
 
+def count_table_lines(tables: int) -> int:
+    """Return how many lines `show_tables` takes for so many tables."""
+    return min(tables, _MOST_TABLES) + (tables > _MOST_TABLES)
+
+
 def _weight_of(tables: tuple[BackupTable, ...]) -> Callable[[BackupTable], int]:
     if any(table.bytes for table in tables):
         return lambda table: table.bytes or 0

@@ -178,6 +178,7 @@ class BackupsPane(Pane):
             lines += [BLANK, *listing.show_tables(tables, panel.text_width)]
         elif entry.kind is EntryKind.COMPLETE:
             run_in_background(self, "read manifest", self._read_manifest, entry, group="manifest")
+            lines += [BLANK] * (1 + listing.count_table_lines(entry.tables or 0))  # else a scroll bar comes and goes
         panel.show_text(lines)
 
     async def _read_manifest(self, entry: BackupEntry) -> None:

@@ -1,237 +1,289 @@
-"""Pane 1: every profile, reachable or why not, what it runs and how full it is."""
+"""Pane 1: every profile, watched all the time; inside one, its sessions."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
 
-from dbtui.errors import DbtuiError
-from dbtui.jobs import JobRunner
-from dbtui.model.connections import ConnectionProfile, EngineName, Environment, TargetStatus
-from dbtui.model.text import format_bytes
-from dbtui.tui import requests
+from dbtui.jobs import Job, JobRunner
+from dbtui.model.connections import ConnectionProfile
+from dbtui.model.jobs import JobOutcome
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
-from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.password import PasswordDialog
-from dbtui.tui.dialogs.plan_lines import fact, warning
-from dbtui.tui.focusing import focus_now
-from dbtui.tui.messages import StatusCollected, TargetOpened
+from dbtui.tui.focusing import focus_now, is_shown
+from dbtui.tui.messages import SituationChanged, StatusCollected, TargetOpened
+from dbtui.tui.panes.connection_detail import EMPTY, show_connection, show_profile
+from dbtui.tui.panes.connection_rows import Row, connection_columns, connection_search, row_after
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.panes.sessions import SessionsView
 from dbtui.tui.typed_passwords import TypedPasswords
+from dbtui.tui.watching import Watches
 from dbtui.tui.widgets.drawn import TextPanel
-from dbtui.tui.widgets.header import environment_sign, version_text
-from dbtui.tui.widgets.rows import Column
 from dbtui.tui.widgets.table import Table
-from dbtui.tui.workers import outcome_of, run_in_background
+from dbtui.watches import Look
+
+#: How often a list of profiles is asked, at least: each of a hundred takes its share.
+LIST_SECONDS, SHARE_SECONDS = 5.0, 0.1
+HIDDEN_SECONDS = 30.0
+LIVE_SECONDS = 1.0
+_DRAW_SECONDS = 0.4
+_PACES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A profile and the last look at it; `asking` while another one is under way."""
+class ListView(Vertical):
+    """The list of profiles and all about the one under the cursor."""
 
-    profile: ConnectionProfile
-    status: TargetStatus | None = None
-    asking: bool = False
-
-
-def _sign(row: Row) -> Span:
-    if row.status is None:
-        return dim("○")
-    return Span("●", Tone.OK) if row.status.reachable else Span("✖", Tone.TROUBLE)
-
-
-def _server(row: Row) -> Line:
-    if row.status is None:
-        return line(dim("asking …" if row.asking else "not asked"))
-    if row.status.info is None:
-        return line(Span(row.status.problem or "unreachable", Tone.TROUBLE))
-    return line(version_text(row.status.info))
-
-
-def _sessions(row: Row) -> Span:
-    status = row.status
-    if status is None or status.sessions_used is None:
-        return dim("–" if status and status.reachable else "")
-    available = status.sessions_available
-    tone = Tone.WARNING if available and status.sessions_used >= 0.8 * available else Tone.PLAIN
-    return Span(f"{status.sessions_used}/{available}" if available else str(status.sessions_used), tone)
-
-
-def _size(row: Row) -> Span:
-    size = row.status.size_bytes if row.status else None
-    return Span("" if size is None else format_bytes(size))
-
-
-def _environment(row: Row) -> Span:
-    return environment_sign(row.profile.environment) or dim("dev")
-
-
-def _name(row: Row) -> Line:
-    return line(strong(row.profile.name), dim("  read-only" if row.profile.read_only else ""))
-
-
-COLUMNS: list[Column[Row]] = [
-    Column("", _sign, 1),
-    Column("NAME", _name, 14, grow=2, widest=32, order=lambda row: row.profile.name.lower()),
-    Column("SERVER", _server, 18, grow=4, spills=True,
-           order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
-    Column("ROLE", lambda row: Span(row.status.info.role if row.status and row.status.info else ""), 7, spare=1),
-    Column("SESSIONS", _sessions, 8, right=True, descending=True,
-           order=lambda row: row.status.sessions_used if row.status else None),
-    Column("SIZE", _size, 7, right=True, descending=True,
-           order=lambda row: row.status.size_bytes if row.status else None),
-    Column("ENV", _environment, 9, order=lambda row: row.profile.environment.value),
-]  # fmt: skip
-
-EMPTY: tuple[Line, ...] = (
-    line(" No connection is known yet. Here would be every profile and how it does."),
-    BLANK,
-    line(dim(" Set "), "DATABASE_URL", dim(", give a URL to "), "dbtui", dim(", or write into config.toml:")),
-    BLANK,
-    line("   [profiles.erp]"),
-    line('   url = "postgresql://erp@db1:5432/erp"'),
-    line('   environment = "production"'),
-)
-
-
-def _cure(profile: ConnectionProfile) -> str:
-    return "R asks again" if profile.engine is EngineName.SQLITE else "R asks again · p types a password"
-
-
-def show_status(row: Row, now: datetime) -> list[Line]:
-    """Return all that is known of a connection."""
-    profile, status = row.profile, row.status
-    lines: list[Line] = [line(strong(profile.name)), BLANK]
-    if status is not None and not status.reachable:
-        lines += [line(Span("✖ ", Tone.TROUBLE), Span(status.problem or "unreachable", Tone.TROUBLE)),
-                  line("  ", dim(_cure(profile))), BLANK]  # fmt: skip
-    lines += [fact("url", profile.url), fact("from", profile.origin or "–"),
-              fact("environment", environment_sign(profile.environment) or str(profile.environment)),
-              fact("backups in", profile.backup_dir)]  # fmt: skip
-    if profile.read_only:
-        lines.append(fact("read-only", "nothing can be restored into it"))
-    if status is not None and (info := status.info) is not None:
-        lines += [BLANK, fact("server", f"{info.flavour} {info.version}", dim(f"  {info.role}")),
-                  fact("database", info.database),
-                  fact("login", info.user, dim("  superuser" if info.is_superuser else "")),
-                  fact("tables", "–" if status.tables is None else str(status.tables))]  # fmt: skip
-        if info.extensions:
-            lines.append(fact("extensions", ", ".join(info.extensions)))
-    if status is not None:
-        lines += [fact("asked", age_text(status.taken_at, now), dim(f", took {status.seconds:.1f} s"))]
-        lines += [warning(gap) for gap in status.gaps]
-    lines += [warning(text) for text in profile.warnings]
-    return lines
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("connections")
 
 
 class ConnectionsPane(Pane):
-    """The list of profiles; beside it, where there is room, all about the one under the cursor."""
+    """The list of profiles; inside one of them its sessions. Looks come from one watch for each profile."""
 
     TITLE: ClassVar[str] = "Connections"
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of("connections")
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of("live")
 
-    def __init__(self, runner: JobRunner, profiles: tuple[ConnectionProfile, ...], passwords: TypedPasswords) -> None:
+    class LooksArrived(Message):
+        """Looks wait to be taken."""
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        profiles: tuple[ConnectionProfile, ...],
+        passwords: TypedPasswords,
+        live_seconds: float = LIVE_SECONDS,
+    ) -> None:
         super().__init__(id="connections")
         self._runner, self._passwords = runner, passwords
         self.rows: dict[str, Row] = {profile.name: Row(profile) for profile in profiles}
+        self.viewing = ""  # the profile whose sessions are shown
+        self.is_paused = False
+        self.live_seconds = self._usual_seconds = live_seconds
+        self.list_seconds = max(LIST_SECONDS, SHARE_SECONDS * len(profiles))
+        self.least_seconds = 0.0  # what a slow link allows
+        self._is_shown = False
+        self._watches: Watches | None = None
+        self._drawn_at = 0.0
+        self._is_waiting = False
 
     def compose(self) -> ComposeResult:
-        """List and detail."""
-        with Horizontal(classes="split"):
-            table: Table[Row] = Table(COLUMNS, lambda row: row.profile.name, _search, id="profiles", classes="list")
+        """Both levels; one of them is shown."""
+        with ListView(id="list-view", classes="split"):
+            table: Table[Row] = Table(connection_columns(_utc_now), lambda row: row.profile.name, connection_search,
+                                      live=True, id="profiles", classes="list")  # fmt: skip
             yield table
-            yield TextPanel(id="profile-detail", classes="detail")
+            with Horizontal(classes="detail"):
+                yield TextPanel(id="profile-detail")
+                yield TextPanel(id="profile-more")
+        yield SessionsView(self._runner)
 
     @property
     def table(self) -> Table[Row]:
         """The list."""
         return self.query_one("#profiles", Table)
 
-    def on_mount(self) -> None:
-        """Show the profiles, and look at each."""
-        self._show()
-        self.load()
+    @property
+    def sessions(self) -> SessionsView:
+        """The sessions of a target."""
+        return self.query_one(SessionsView)
 
-    def _show(self) -> None:
+    # ------------------------------------------------------------ watching
+
+    def on_mount(self) -> None:
+        """Show the profiles, and watch each."""
+        self._show_level()
         self.table.show_rows(list(self.rows.values()), EMPTY)
+        self._watches = Watches(lambda: self.post_message(self.LooksArrived()))
+        for row in self.rows.values():
+            self._watches.add(row.profile, self._runner.context, self.list_seconds)
+        self._set_pace()
+        self.set_interval(1.0, self._count_down)
+
+    def on_unmount(self) -> None:
+        """Nobody looks any more."""
+        if self._watches is not None:
+            self._watches.stop()
+
+    def _set_pace(self) -> None:
+        if self._watches is None:
+            return
+        seconds = self.list_seconds if self._is_shown else HIDDEN_SECONDS
+        live = self.viewing if self._is_shown else ""
+        self._watches.set_pace(max(seconds, self.least_seconds), live, max(self.live_seconds, self.least_seconds))
+
+    def set_pace(self, seconds: float) -> None:
+        """Look, and draw, no more often than this when the terminal's link takes no more."""
+        self.least_seconds = seconds if seconds > self._usual_seconds else 0.0
+        self._set_pace()
+
+    def shown(self, in_view: bool) -> None:
+        """Out of sight, targets are looked at now and then only."""
+        if in_view != self._is_shown:
+            self._is_shown = in_view
+            self._set_pace()
+            if in_view and self._watches is not None:
+                self._take()
+
+    def on_connections_pane_looks_arrived(self, message: LooksArrived) -> None:
+        """Draw what was seen, at most a few times a second."""
+        message.stop()
+        left = self._drawn_at + max(_DRAW_SECONDS, self.least_seconds) - monotonic()
+        if left <= 0:
+            self._take()
+        elif not self._is_waiting:
+            self._is_waiting = True
+            self.set_timer(left, self._take)
+
+    def _take(self) -> None:
+        self._is_waiting, self._drawn_at = False, monotonic()
+        looks = self._watches.take() if self._watches is not None else []
+        if looks and self.is_attached:
+            self.show_looks(looks)
+
+    def show_looks(self, looks: list[Look]) -> None:
+        """Show looks at targets; one older than what is shown is dropped."""
+        for look in looks:
+            row = self.rows.get(look.profile)
+            if row is None:
+                continue
+            self.rows[look.profile] = fresh = row_after(row, look)
+            if fresh is not row:
+                self.post_message(StatusCollected(look.status))
+                if look.profile == self.viewing:
+                    self.sessions.show_row(fresh)
+        if not self.viewing:
+            self.table.show_rows(list(self.rows.values()), EMPTY)
+
+    def _count_down(self) -> None:
+        """A second has passed: the time until the next try of a target that is down reads differently."""
+        if not self._is_shown or not any(row.is_down for row in self.rows.values()):
+            return
+        if self.viewing:
+            self.sessions.count_down()
+        else:
+            self.table.repaint_changed()
+
+    # ------------------------------------------------------------ levels
+
+    def _show_level(self) -> None:
+        self.query_one("#profile-more", TextPanel).can_focus = False
+        self.query_one("#list-view").display = not self.viewing
+        self.sessions.display = bool(self.viewing)
+
+    def open_target(self, profile: ConnectionProfile) -> None:
+        """Show the sessions of a target."""
+        self.viewing = profile.name
+        self.set_class(False, "-reading")
+        self.sessions.open_target(self.rows.get(profile.name, Row(profile)))
+        self._show_level()
+        self._set_pace()
+        self.focus_content()
+
+    def close_target(self) -> None:
+        """Show the list again."""
+        if not self.viewing:
+            return
+        self.viewing = ""
+        self.table.show_rows(list(self.rows.values()), EMPTY)
+        self._show_level()
+        self._set_pace()
+        self.focus_content()
+        self.post_message(SituationChanged())
+
+    def owner_of(self, scope: str) -> object:
+        """The sessions have their own orders."""
+        return self.sessions if scope == "sessions" else self
 
     def focus_content(self) -> None:
-        """The list."""
-        focus_now(self.table)
-
-    def load(self) -> None:
-        """Look at every target; one that is still being looked at is not asked twice."""
-        for name, row in self.rows.items():
-            if not row.asking:
-                self.rows[name] = replace(row, asking=True)
-                run_in_background(self, f"look at {name}", self._ask, row.profile)
-        self._show()
-
-    async def _ask(self, profile: ConnectionProfile) -> None:
-        outcome = await outcome_of(self._runner, requests.status(profile))
-        status = outcome.result
-        if status is None:
-            problem = str(outcome.error) if isinstance(outcome.error, DbtuiError) else f"unexpected: {outcome.error!r}"
-            status = TargetStatus(profile=profile.name, taken_at=datetime.now(UTC), problem=problem)
-        self.show_status(status)
-
-    def show_status(self, status: TargetStatus) -> None:
-        """Show a look at a target; one older than what is shown is dropped."""
-        row = self.rows.get(status.profile)
-        if row is None or (row.status is not None and row.status.taken_at > status.taken_at):
-            return
-        self.rows[status.profile] = replace(row, status=status, asking=False)
-        self._show()
-        self.post_message(StatusCollected(status))
-
-    def tick(self) -> None:
-        """Ages."""
-        super().tick()
-        self.row_changed(self.table)
-
-    def row_changed(self, table: Table[Any]) -> None:
-        """Show all about another profile."""
-        row = self.table.cursor_row
-        lines = show_status(row, datetime.now(UTC)) if row is not None else []
-        self.query_one("#profile-detail", TextPanel).show_text(lines)
-
-    def situation(self, base: Situation) -> Situation:
-        """Say which profile is under the cursor."""
-        row = self.table.cursor_row
-        taken = [row.status.taken_at for row in self.rows.values() if row.status is not None]
-        return replace(
-            base,
-            scopes=("connections", "global"),
-            crumbs=("connections",),
-            profile=row.profile if row else None,
-            copyable=row.profile.url if row else "",
-            deep=base.filtered or self.has_class("-reading"),
-            age=age_text(min(taken), datetime.now(UTC)) if taken else "",
-        )
-
-    def act_open(self) -> None:
-        """Open the target under the cursor."""
-        row = self.table.cursor_row
-        if row is not None:
-            self.post_message(TargetOpened(row.profile))
-
-    def act_detail(self) -> None:
-        """Show all about the target under the cursor; at eighty columns it takes the screen."""
-        self.set_class(True, "-reading")
-        focus_now(self.query_one("#profile-detail", TextPanel))
+        """The list that is shown."""
+        focus_now(self.sessions.table if self.viewing else self.table)
 
     def back(self) -> bool:
-        """From the detail to the list."""
+        """From the detail to the list, from the sessions to the profiles."""
+        if self.viewing:
+            if not self.sessions.back():
+                self.close_target()
+            return True
         if not self.has_class("-reading") and self.screen.focused is self.table:
             return False
         self.set_class(False, "-reading")
         focus_now(self.table)
         return True
+
+    def load(self) -> None:
+        """Look at every target now."""
+        if self._watches is not None:
+            self._watches.wake()
+
+    def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
+        """What ended a session shows at once."""
+        request = job.request
+        if self._watches is not None and request.routine.startswith("sessions ") and request.target in self.rows:
+            self._watches[request.target].wake()
+
+    def tick(self) -> None:
+        """Ages."""
+        super().tick()
+        if not self.viewing:
+            self.row_changed(self.table)
+
+    def row_changed(self, table: Table[Any]) -> None:
+        """Show all about another profile or session."""
+        if self.viewing:
+            self.sessions.show_detail()
+        elif table is self.table:
+            self._show_detail(self.table.cursor_row)
+
+    def _show_detail(self, row: Row | None) -> None:
+        panel, more = self.query_one("#profile-detail", TextPanel), self.query_one("#profile-more", TextPanel)
+        same = row is not None and panel.name_shown == row.profile.name
+        panel.name_shown = row.profile.name if row else ""
+        said = show_connection(row, _utc_now()) if row is not None else []
+        configured = show_profile(row) if row is not None else []
+        panel.show_text(said if is_shown(more) else [*said, *configured], keep=same)
+        more.show_text(configured, keep=same)
+
+    def situation(self, base: Situation) -> Situation:
+        """Say which profile or session is under the cursor."""
+        if self.viewing:
+            found = self.sessions.situation(base)
+            return replace(found, age=found.age or self._pace_text(self.live_seconds))
+        row = self.table.cursor_row
+        seen = [row.seen.taken_at for row in self.rows.values() if row.seen is not None]
+        return replace(
+            base,
+            scopes=("connections", "live", "global"),
+            crumbs=("connections",),
+            profile=row.profile if row else None,
+            copyable=row.profile.url if row else "",
+            deep=base.filtered or self.has_class("-reading"),
+            age=self._pace_text(self.list_seconds) if seen or self.is_paused else "",
+        )
+
+    def _pace_text(self, seconds: float) -> str:
+        seen = [row.seen.taken_at for row in self.rows.values() if row.seen and self.viewing in ("", row.profile.name)]
+        if self.is_paused:
+            return f"paused, {age_text(max(seen), _utc_now())}" if seen else "paused"
+        return f"every {max(seconds, self.least_seconds):g} s"
+
+    # ------------------------------------------------------------ orders
+
+    def act_open(self) -> None:
+        """Open the target under the cursor."""
+        row = self.table.cursor_row
+        if row is not None:
+            self.post_message(TargetOpened(row.profile, pane="connections"))
+
+    def act_detail(self) -> None:
+        """Show all about the target under the cursor; at eighty columns it takes the screen."""
+        self.set_class(True, "-reading")
+        focus_now(self.query_one("#profile-detail", TextPanel))
 
     def act_password(self) -> None:
         """Ask for the password of the target under the cursor, then look at it again."""
@@ -241,9 +293,9 @@ class ConnectionsPane(Pane):
 
     async def _type_password(self, profile: ConnectionProfile) -> None:
         password = await ask(self, PasswordDialog(profile))
-        if password is not None:
+        if password is not None and self._watches is not None:
             self._passwords.remember(profile, password)
-            self.load()
+            self._watches[profile.name].wake()
 
     def act_backup(self) -> None:
         """Open the target under the cursor and ask how to back it up."""
@@ -251,12 +303,32 @@ class ConnectionsPane(Pane):
         if row is not None:
             self.post_message(TargetOpened(row.profile, backup=True))
 
+    def act_pause(self) -> None:
+        """Ask nothing more, or go on."""
+        self.is_paused = not self.is_paused
+        if self._watches is not None:
+            self._watches.set_paused(self.is_paused)
+        self.announce("paused: p goes on, R asks once" if self.is_paused else "asking again")
 
-def _search(row: Row) -> str:
-    profile, status = row.profile, row.status
-    words = [profile.name, profile.url, profile.engine.value, profile.environment.value]
-    if profile.environment is Environment.PRODUCTION:
-        words.append("prod")
-    if status is not None:
-        words.append(status.problem or "reachable")
-    return " ".join(words)
+    def act_faster(self) -> None:
+        """Ask more often."""
+        self._change_pace(-1)
+
+    def act_slower(self) -> None:
+        """Ask less often."""
+        self._change_pace(1)
+
+    def _change_pace(self, step: int) -> None:
+        now = self.live_seconds if self.viewing else self.list_seconds
+        near = min(range(len(_PACES)), key=lambda place: abs(_PACES[place] - now))
+        seconds = _PACES[max(0, min(near + step, len(_PACES) - 1))]
+        if self.viewing:
+            self.live_seconds = seconds
+        else:
+            self.list_seconds = max(seconds, SHARE_SECONDS * len(self.rows))
+        self._set_pace()
+        self.announce(f"asking every {(self.live_seconds if self.viewing else self.list_seconds):g} s")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

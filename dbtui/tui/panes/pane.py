@@ -29,7 +29,7 @@ class Pane(Container):
         """Return what has the methods `act_<name>` of a scope."""
         return self
 
-    def shown(self, is_shown: bool) -> None:
+    def shown(self, in_view: bool) -> None:
         """The pane has come into view, or has gone from it."""
 
     def set_pace(self, seconds: float) -> None:

@@ -82,8 +82,8 @@ class RowView(Generic[RowT]):
     shown: list[RowT] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
 
-    def refresh(self) -> None:
-        """Work out anew what is shown."""
+    def refresh(self, holds: bool = False) -> None:
+        """Work out anew what is shown; with `holds` the rows that were there keep their order, new ones come last."""
         rows = list(self.rows)
         if self.filter:
             rows = [row for row in rows if self.matches(row)]
@@ -93,6 +93,9 @@ class RowView(Generic[RowT]):
             unknown = [row for row in rows if order(row) is None]
             known.sort(key=order, reverse=self.descending)
             rows = known + unknown
+        if holds:
+            last = len(self.places)
+            rows.sort(key=lambda row: self.places.get(self.key_of(row), last))
         self.shown = rows
         self.places = {self.key_of(row): place for place, row in enumerate(rows)}
 

@@ -4,6 +4,7 @@ The cursor stays on its row (by key) whatever is refreshed, filtered or sorted, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any, ClassVar, Generic
 
 from rich.style import Style
@@ -19,6 +20,8 @@ from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, segments, s
 from dbtui.tui.widgets.drawn import TONE_CLASSES, tone_styles
 from dbtui.tui.widgets.rows import GAP, Column, RowT, RowView, column_widths
 
+#: For so long after the cursor was moved, new data does not sort the rows of a live table.
+HOLD_SECONDS = 3.0
 _PLAIN_TONES = {tone: Style.null() for tone in Tone}
 
 
@@ -49,6 +52,7 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         search: Callable[[RowT], str],
         *,
         tickable: bool = False,
+        live: bool = False,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
@@ -57,9 +61,11 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         self.marks: frozenset[str] = frozenset()
         self.empty: tuple[Line, ...] = ()
         self.tickable = tickable
+        self.live = live  # rows change by themselves: while somebody moves about, they keep their places
         self.sorted_by: int | None = None
         self.cursor = 0
         self.cursor_shown = False  # as if it had the focus
+        self._moved_at = 0.0
         self._shared_room = -1
         self._widths: dict[int, int] = {}
         self._drawn: dict[int, tuple[Line, bool]] = {}
@@ -81,7 +87,7 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         """Show these rows; the cursor stays on its row, at its height on the screen."""
         self.view.rows = rows
         self.empty = tuple(empty)
-        self._rearrange()
+        self._rearrange(holds=self.live and monotonic() - self._moved_at < HOLD_SECONDS)
 
     def show_marks(self, marks: Iterable[str]) -> None:
         """Tick the rows with these keys."""
@@ -93,6 +99,11 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         if text != self.view.filter:
             self.view.filter = text
             self._rearrange()
+
+    def sort_by(self, place: int) -> None:
+        """Sort by this column from the beginning on."""
+        self.sorted_by = place
+        self.view.order, self.view.descending = self.columns[place].order, self.columns[place].descending
 
     def sort_next(self) -> str:
         """Sort by the next column that can be sorted by and return its name; after the last one, not at all."""
@@ -118,9 +129,9 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
             self._move(place)
         return place is not None
 
-    def _rearrange(self) -> None:
+    def _rearrange(self, holds: bool = False) -> None:
         key, height = self.cursor_key, self.cursor - self.scroll_offset.y
-        self.view.refresh()
+        self.view.refresh(holds)
         last = max(0, len(self.view.shown) - 1)
         self.cursor = self.view.places.get(key, min(self.cursor, last)) if key else 0
         self.virtual_size = Size(0, len(self.view.shown) + 1)
@@ -222,6 +233,7 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
 
     def _move(self, place: int) -> None:
         place = max(0, min(place, len(self.view.shown) - 1))
+        self._moved_at = monotonic()
         if place == self.cursor or not self.view.shown:
             return
         before, self.cursor = self.cursor, place

@@ -1,0 +1,230 @@
+"""Profiles as rows of the list: reachable or why not, how full, how busy, how old the oldest transaction is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from dbtui.analysis.connections import NO_RATES, Rates, assess_rates
+from dbtui.model.connections import ConnectionProfile, EngineName, Environment, TargetStatus
+from dbtui.model.text import format_bytes, format_count
+from dbtui.tui.ages import age_text, brief_age
+from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
+from dbtui.tui.widgets.header import environment_sign, version_text
+from dbtui.tui.widgets.rows import Column
+from dbtui.watches import Look
+
+#: From so old a transaction on, its age is a warning.
+OLD_TRANSACTION_SECONDS = 300.0
+_BUSY_FRACTION = 0.8
+_LAGGING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A profile, the last look at it, and the last good one with the rates since the one before."""
+
+    profile: ConnectionProfile
+    look: Look | None = None
+    seen: TargetStatus | None = None
+    rates: Rates = NO_RATES
+
+    @property
+    def status(self) -> TargetStatus | None:
+        """What the last look said."""
+        return self.look.status if self.look is not None else None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the last look was none."""
+        return self.look is not None and not self.look.status.reachable
+
+
+def row_after(row: Row, look: Look) -> Row:
+    """Return a row after another look; one older than what is shown changes nothing."""
+    status = look.status
+    if row.status is not None and row.status.taken_at > status.taken_at:
+        return row
+    if not status.reachable:
+        return replace(row, look=look)
+    rates = assess_rates(row.seen, status) if row.seen is not None else NO_RATES
+    return replace(row, look=look, seen=status, rates=rates)
+
+
+def show_problem(row: Row, now: datetime) -> str:
+    """Return why a target is down, when the next try comes, and when it was last seen."""
+    look = row.look
+    if look is None:
+        return ""
+    text = look.status.problem or "unreachable"
+    seconds = (look.next_try_at - now).total_seconds() if look.next_try_at is not None else None
+    if seconds is not None:
+        text += f", next try in {brief_age(seconds)}" if seconds >= 1 else ", trying now"
+    seen = look.last_seen_at or (row.seen.taken_at if row.seen else None)
+    return f"{text} (last seen {age_text(seen, now)})" if seen is not None else text
+
+
+# ------------------------------------------------------------ cells
+
+
+def _sign(row: Row) -> Span:
+    if row.status is None:
+        return dim("○")
+    if row.is_down:
+        return Span("✖", Tone.TROUBLE)
+    return Span("▲", Tone.WARNING) if _worries(row) else Span("●", Tone.OK)
+
+
+def _worries(row: Row) -> bool:
+    status = row.seen
+    if status is None:
+        return False
+    file = status.file
+    return (
+        bool(status.sessions_blocked)
+        or _is_old(status)
+        or _is_full(status)
+        or (status.lag_seconds or 0) >= _LAGGING_SECONDS
+        or (file is not None and file.integrity not in ("", "ok"))
+    )
+
+
+def _is_old(status: TargetStatus) -> bool:
+    return (status.oldest_transaction_seconds or 0) >= OLD_TRANSACTION_SECONDS
+
+
+def _is_full(status: TargetStatus) -> bool:
+    used, available = status.sessions_used, status.sessions_available
+    return bool(available) and used is not None and used >= _BUSY_FRACTION * (available or 1)
+
+
+def _up(draw: Callable[[TargetStatus], Span]) -> Callable[[Row], Span]:
+    """Draw a cell of a reachable target; the reason of one that is down runs on over it."""
+
+    def drawn(row: Row) -> Span:
+        return Span("") if row.is_down or row.seen is None else draw(row.seen)
+
+    return drawn
+
+
+def _sessions(status: TargetStatus) -> Span:
+    used, available = status.sessions_used, status.sessions_available
+    if status.file is not None:
+        return dim(status.file.journal_mode or "–")
+    if used is None:
+        return dim("–")
+    return Span(f"{used}/{available}" if available else str(used), Tone.WARNING if _is_full(status) else Tone.PLAIN)
+
+
+def _number(count: int | None, tone: Tone = Tone.PLAIN) -> Span:
+    return Span("", tone) if count is None else dim("0") if not count else Span(str(count), tone)
+
+
+def _oldest(status: TargetStatus) -> Span:
+    tone = Tone.WARNING if _is_old(status) else Tone.PLAIN
+    return Span(brief_age(status.oldest_transaction_seconds), tone)
+
+
+def show_rate(rate: float | None) -> str:
+    """Return a rate in a few cells."""
+    if rate is None:
+        return ""
+    return f"{rate:.1f}" if 0 < rate < 10 else format_count(round(rate))
+
+
+def _rate(row: Row) -> Span:
+    if row.is_down:
+        return Span("")
+    if row.rates.tps is not None:
+        return Span(show_rate(row.rates.tps))
+    return Span(show_rate(row.rates.qps) + " q" if row.rates.qps is not None else "")
+
+
+def show_fraction(fraction: float | None) -> str:
+    """Return a fraction as percents: `99.2 %`, `100 %`."""
+    if fraction is None:
+        return ""
+    return "100 %" if fraction >= 0.9995 else f"{fraction * 100:.1f} %"
+
+
+def _hit(row: Row) -> Span:
+    fraction = None if row.is_down else row.rates.cache_hit_fraction
+    return Span(show_fraction(fraction), Tone.WARNING if fraction is not None and fraction < 0.9 else Tone.PLAIN)
+
+
+def _lag(status: TargetStatus) -> Span:
+    if status.lag_seconds is None:
+        return Span("")
+    return Span(brief_age(status.lag_seconds), Tone.WARNING if status.lag_seconds >= _LAGGING_SECONDS else Tone.PLAIN)
+
+
+def _size(status: TargetStatus) -> Span:
+    return Span("" if status.size_bytes is None else format_bytes(status.size_bytes))
+
+
+def _path(status: TargetStatus) -> Span:
+    """How the server is reached: with TLS, by a pooler."""
+    words = ["TLS"] if status.is_tls else []
+    return Span(" ".join([*words, *(["pooled"] if status.is_pooled else [])]))
+
+
+def server_cell(row: Row, now: datetime) -> Line:
+    """Return version, or why there is none."""
+    if row.status is None:
+        return line(dim("asking …"))
+    if row.is_down or row.status.info is None:
+        return line(Span(show_problem(row, now), Tone.TROUBLE))
+    return line(version_text(row.status.info))
+
+
+def _environment(row: Row) -> Span:
+    return environment_sign(row.profile.environment) or (dim("dev") if not row.is_down else Span(""))
+
+
+def _name(row: Row) -> Line:
+    return line(strong(row.profile.name), dim("  read-only" if row.profile.read_only else ""))
+
+
+def _order(what: Callable[[TargetStatus], object]) -> Callable[[Row], object]:
+    return lambda row: what(row.seen) if row.seen is not None and not row.is_down else None
+
+
+def connection_columns(clock: Callable[[], datetime]) -> list[Column[Row]]:
+    """Return the columns of the list; `clock` is what counts down to the next try."""
+    return [
+        Column("", _sign, 1),
+        Column("NAME", _name, 11, grow=2, widest=26, order=lambda row: row.profile.name.lower()),
+        Column("ENV", _environment, 9, order=lambda row: row.profile.environment.value),
+        Column("SERVER", lambda row: server_cell(row, clock()), 16, spills=True,
+               order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
+        Column("ROLE", _up(lambda status: Span(status.info.role if status.info else "")), 7, spare=1),
+        Column("SESSIONS", _up(_sessions), 8, right=True, descending=True, order=_order(lambda s: s.sessions_used)),
+        Column("ACTIVE", _up(lambda status: _number(status.sessions_active)), 6, right=True, spare=7,
+               descending=True, order=_order(lambda s: s.sessions_active)),
+        Column("IDLE TX", _up(lambda status: _number(status.sessions_idle_in_transaction, Tone.WARNING)), 7,
+               right=True, spare=6, descending=True, order=_order(lambda s: s.sessions_idle_in_transaction)),
+        Column("BLOCKED", _up(lambda status: _number(status.sessions_blocked, Tone.TROUBLE)), 7, right=True,
+               spare=4, descending=True, order=_order(lambda s: s.sessions_blocked)),
+        Column("OLDEST", _up(_oldest), 6, right=True, spare=2, descending=True,
+               order=_order(lambda s: s.oldest_transaction_seconds)),
+        Column("TPS", _rate, 6, right=True, spare=3, descending=True, order=lambda row: row.rates.tps),
+        Column("LAG", _up(_lag), 6, right=True, spare=5, descending=True, order=_order(lambda s: s.lag_seconds)),
+        Column("SIZE", _up(_size), 6, right=True, spare=8, descending=True, order=_order(lambda s: s.size_bytes)),
+        Column("HIT", _hit, 6, right=True, spare=9, order=lambda row: row.rates.cache_hit_fraction),
+        Column("PATH", _up(_path), 10, spare=10),
+    ]  # fmt: skip
+
+
+def connection_search(row: Row) -> str:
+    """Return the words that a filter finds a row by."""
+    profile, status = row.profile, row.status
+    words = [profile.name, profile.url, profile.engine.value, profile.environment.value]
+    if profile.environment is Environment.PRODUCTION:
+        words.append("prod")
+    if status is not None:
+        words.append(status.problem or f"reachable {status.info.role if status.info else ''}")
+    return " ".join(words)
+
+
+def has_password(profile: ConnectionProfile) -> bool:
+    """Whether a password can be typed for it."""
+    return profile.engine is not EngineName.SQLITE

@@ -1,0 +1,187 @@
+"""Sessions as rows: of the list, of the blocking tree, of groups; and the line that counts them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dbtui.analysis.sessions import BlockingNode, GroupRow, SessionFilter, filter_sessions, walk_tree
+from dbtui.model.sessions import Session, SessionsSnapshot
+from dbtui.tui.ages import brief_age
+from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
+from dbtui.tui.widgets.rows import Column
+
+_SHORT_STATES = {"idle in transaction": "idle in tx", "idle in transaction (aborted)": "aborted tx"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session, how many wait for it, and in the tree the branch that leads to it."""
+
+    session: Session
+    key: str
+    victims: int = 0
+    branch: str = ""
+
+
+def session_key(session: Session) -> str:
+    """What tells a session from a later one of the same number."""
+    born = session.started_at.isoformat() if session.started_at else f"{session.user} {session.client}"
+    return f"{session.session_id} {born}"
+
+
+def list_rows(sessions: Sequence[Session], victims: Mapping[int, int]) -> list[SessionRow]:
+    """Return sessions as rows: those that work first, workers of the server last."""
+    rows = [SessionRow(each, session_key(each), victims.get(each.session_id, 0)) for each in sessions]
+    return sorted(rows, key=lambda row: (not row.session.is_client, not row.session.is_active, row.session.session_id))
+
+
+def tree_rows(roots: Sequence[BlockingNode]) -> list[SessionRow]:
+    """Return the blocking tree as rows, each root followed by those who wait for it."""
+    return [row for root in roots for row in _branch(root, "", "")]
+
+
+def _branch(node: BlockingNode, before: str, below: str) -> Iterator[SessionRow]:
+    yield SessionRow(node.session, session_key(node.session), node.victims, before)
+    for place, child in enumerate(node.children, 1):
+        last = place == len(node.children)
+        yield from _branch(child, f"{below}{'└ ' if last else '├ '}", f"{below}{'  ' if last else '│ '}")
+
+
+def count_victims(roots: Sequence[BlockingNode]) -> dict[int, int]:
+    """Return how many wait for each session of a tree, by its number."""
+    return {node.session.session_id: node.victims for node in walk_tree(roots)}
+
+
+# ------------------------------------------------------------ cells
+
+
+def sign(session: Session, victims: int) -> Span:
+    """Return the sign of a session: waits, makes others wait or holds a transaction idle, works, rests."""
+    if session.blocked_by:
+        return Span("✖ ", Tone.TROUBLE)
+    if victims or session.is_idle_in_transaction:
+        return Span("▲ ", Tone.WARNING)
+    return Span("● ", Tone.OK) if session.is_active else dim("○ ")
+
+
+def state_text(session: Session) -> str:
+    """Return its state in a few cells."""
+    return _SHORT_STATES.get(session.state, session.state or "–")
+
+
+def _state(row: SessionRow) -> Line:
+    return (sign(row.session, row.victims), Span(state_text(row.session)))
+
+
+def _wait(row: SessionRow) -> Span:
+    session = row.session
+    if session.blocked_by:
+        return Span(f"by {' '.join(str(each) for each in session.blocked_by[:3])}", Tone.TROUBLE)
+    if row.victims:
+        return Span(f"blocks {row.victims}", Tone.WARNING)
+    return Span(session.wait) if session.is_active else dim(session.wait)
+
+
+def sql_text(session: Session) -> str:
+    """Return its statement on one line."""
+    return " ".join(session.sql[:2000].split())
+
+
+def _sql(row: SessionRow) -> Span:
+    return Span(sql_text(row.session), Tone.PLAIN if row.session.is_active else Tone.DIM)
+
+
+def _transaction(row: SessionRow) -> Span:
+    seconds = row.session.transaction_seconds
+    tone = Tone.WARNING if seconds is not None and seconds >= 60 and row.session.is_client else Tone.PLAIN
+    return Span(brief_age(seconds), tone)
+
+
+def _query(row: SessionRow) -> Span:
+    return Span(brief_age(row.session.query_seconds))
+
+
+def _id(row: SessionRow) -> Span:
+    return dim(str(row.session.session_id)) if row.session.is_own else strong(str(row.session.session_id))
+
+
+SESSION_COLUMNS: list[Column[SessionRow]] = [
+    Column("ID", _id, 7, right=True, order=lambda row: row.session.session_id),
+    Column("USER", lambda row: Span(row.session.user), 8, grow=1, widest=14, order=lambda row: row.session.user),
+    Column("DATABASE", lambda row: Span(row.session.database), 10, spare=3, order=lambda row: row.session.database),
+    Column("APPLICATION", lambda row: Span(row.session.application), 14, spare=1, grow=1, widest=22,
+           order=lambda row: row.session.application),
+    Column("CLIENT", lambda row: dim(row.session.client), 14, spare=2, grow=1, widest=22,
+           order=lambda row: row.session.client),
+    Column("STATE", _state, 12, order=lambda row: row.session.state),
+    Column("WAIT", _wait, 11, grow=2, widest=28, order=lambda row: row.session.wait or None),
+    Column("XACT", _transaction, 6, right=True, descending=True, order=lambda row: row.session.transaction_seconds),
+    Column("QUERY", _query, 6, right=True, descending=True, order=lambda row: row.session.query_seconds),
+    Column("SQL", _sql, 12, grow=8, order=lambda row: row.session.sql or None),
+]  # fmt: skip
+#: The column that the list is sorted by at first.
+OLDEST_TRANSACTION = 7
+
+
+def _node(row: SessionRow) -> Line:
+    return (dim(row.branch), sign(row.session, row.victims), strong(str(row.session.session_id)),
+            Span(f" {row.session.user or row.session.application}"))  # fmt: skip
+
+
+def _since(row: SessionRow) -> Span:
+    session = row.session
+    seconds = session.state_seconds if not session.blocked_by else session.query_seconds or session.state_seconds
+    return Span(brief_age(seconds))
+
+
+def _role(row: SessionRow) -> Span:
+    if row.victims:
+        return Span(f"blocks {row.victims}", Tone.WARNING)
+    return Span("waits", Tone.TROUBLE) if row.session.blocked_by else Span("")
+
+
+TREE_COLUMNS: list[Column[SessionRow]] = [
+    Column("SESSION", _node, 22, grow=2, widest=38),
+    Column("", _role, 9),
+    Column("STATE", lambda row: Span(state_text(row.session)), 10),
+    Column("SINCE", _since, 6, right=True),
+    Column("WAIT", lambda row: Span(row.session.wait), 10, spare=2, grow=1, widest=26),
+    Column("APPLICATION", lambda row: Span(row.session.application), 12, spare=1, grow=1, widest=22),
+    Column("SQL", _sql, 14, grow=6),
+]
+
+
+GROUP_COLUMNS: list[Column[GroupRow]] = [
+    Column("GROUP", lambda row: strong(row.name or "–"), 20, grow=1, widest=50, order=lambda row: row.name.lower()),
+    Column("SESSIONS", lambda row: Span(str(row.count)), 8, right=True, descending=True, order=lambda row: row.count),
+    Column("ACTIVE", lambda row: Span(str(row.active or "")), 6, right=True, descending=True,
+           order=lambda row: row.active),
+    Column("BLOCKED", lambda row: Span(str(row.blocked or ""), Tone.TROUBLE), 7, right=True, descending=True,
+           order=lambda row: row.blocked),
+    Column("IDLE IN TX", lambda row: Span(str(row.idle_in_transaction or ""), Tone.WARNING), 10, right=True,
+           descending=True, order=lambda row: row.idle_in_transaction),
+    Column("OLDEST XACT", lambda row: Span(brief_age(row.oldest_seconds)), 11, right=True, descending=True,
+           order=lambda row: row.oldest_seconds),
+]  # fmt: skip
+
+
+def summary_line(snapshot: SessionsSnapshot, chosen: SessionFilter, marked: int, mode: str) -> Line:
+    """Return how many sessions each filter shows, the chosen one bright."""
+    cells: list[Span] = [Span(" ")]
+    for each in FILTERS:
+        count = len(filter_sessions(snapshot, each))
+        text = f" {each.value} {count} "
+        if each is chosen:
+            cells.append(Span(text, Tone.ACTIVE))
+        elif count and each is SessionFilter.BLOCKED:
+            cells.append(Span(text, Tone.TROUBLE))
+        else:
+            cells.append(dim(text))
+    if marked:
+        cells += [Span("  "), Span(f"■ {marked} marked", Tone.ACCENT)]
+    if mode:
+        cells += [Span("  "), strong(mode)]
+    return line(*cells)
+
+
+FILTERS = (SessionFilter.ALL, SessionFilter.ACTIVE, SessionFilter.IDLE_IN_TRANSACTION, SessionFilter.BLOCKED,
+           SessionFilter.MINE)  # fmt: skip
