@@ -90,11 +90,16 @@ class LinkDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take the terminal."""
-        assert self._file is not None, "there is a terminal"  # noqa: S101
-        self._output = Output(self._file.fileno(), self._link)
+        self._output = Output(self.descriptor, self._link)
         self._output.start()
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.ask()
+
+    @property
+    def descriptor(self) -> int:
+        """The terminal."""
+        assert self._file is not None, "there is a terminal"  # noqa: S101
+        return self._file.fileno()
 
     def ask(self) -> None:
         """Ask the terminal to say when it has drawn everything."""

@@ -1,0 +1,65 @@
+"""What is under the cursor, taken out of the UI."""
+
+import os
+
+from dbtui.tui.aside import show_plainly, write_export
+from dbtui.tui.cells import Tone
+from dbtui.tui.clipboard import ask_tmux, clipboard_sequence
+from dbtui.tui.dialogs.copy import CopyTo
+from dbtui.tui.dialogs.dialog import ask, ask_in_background
+from dbtui.tui.frame import Frame
+from dbtui.tui.output import LinkDriver
+from dbtui.tui.workers import run_in_background
+
+
+class Copying(Frame):
+    """The frame, and how text leaves it."""
+
+    def act_copy(self) -> None:
+        """Send what is under the cursor to the terminal."""
+        run_in_background(self, "copy", self._send, self.situation.copyable, group="copy")
+
+    def act_copy_to(self) -> None:
+        """Ask where it shall go."""
+        ask_in_background(self.pane, "copy dialog", self._ask_where, self.situation.copyable)
+
+    async def _ask_where(self, text: str) -> None:
+        way = await ask(self.pane, CopyTo(text, self.runner.history.state_dir))
+        if way == "clipboard":
+            await self._send(text)
+        elif way == "file":
+            self._export(text)
+        elif way == "plain":
+            await self._show_plainly(text)
+
+    async def _send(self, text: str) -> None:
+        try:
+            sequence = clipboard_sequence(text, os.environ, await ask_tmux(os.environ))
+        except ValueError as error:
+            self.say(f"not copied: {error}", Tone.WARNING)
+            return
+        if self._driver is not None:
+            self._driver.write(sequence)
+        first = text.splitlines()[0] if text else ""
+        self.say(f"sent to terminal: {first}{' …' if first != text else ''}")
+
+    def _export(self, text: str) -> None:
+        try:
+            path = write_export(text, self.runner.history.state_dir)
+        except OSError as error:
+            self.say(f"not written: {error.filename or ''}: {error.strerror or error}", Tone.TROUBLE)
+            return
+        self.say(f"written to {path}", Tone.OK)
+
+    async def _show_plainly(self, text: str) -> None:
+        """Step aside for a plain screen. Work goes on; what it would show is drawn afterwards."""
+        driver = self._driver
+        if not isinstance(driver, LinkDriver):
+            return
+        self.is_aside = True
+        try:
+            with self.suspend():
+                await show_plainly(text, driver.descriptor)
+        finally:
+            self.is_aside = False
+        self.redraw()
