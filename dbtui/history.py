@@ -8,17 +8,17 @@ import contextlib
 import errno
 import json
 import os
-import pwd
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from dbtui.model.jobs import HistoryEntry, JobOutcome, JobState
-from dbtui.model.text import format_untrusted, mask_passwords
+from dbtui.model.text import mask_passwords
+from dbtui.operators import format_operator
 
 SCHEMA_VERSION = 1
 _BUSY_SECONDS = 5.0
@@ -156,18 +156,6 @@ def _check_private(path: Path) -> None:
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise PermissionError(errno.EPERM, "it is not a private directory of this account")
-
-
-def format_operator(environ: Mapping[str, str]) -> str:
-    """Return who runs this: the login name, who became it with sudo, and the SSH client's address."""
-    try:
-        login = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        login = str(os.getuid())
-    if environ.get("SUDO_USER", login) != login:
-        login = f"{environ['SUDO_USER']} as {login}"
-    client = environ.get("SSH_CONNECTION", "").split()
-    return format_untrusted(f"{login} from {client[0]}" if client else login, 120)
 
 
 def _storable(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dbtui.history import History, format_operator
+from dbtui.history import History
 from dbtui.model.jobs import JobOutcome, JobState
 
 BEGAN = datetime(2026, 11, 22, 15, 0, 0, tzinfo=UTC)
@@ -125,13 +125,3 @@ def test_a_trap_under_the_temporary_directory_is_not_used(tmp_path: Path, monkey
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     history = History(tmp_path / "file" / "dbtui")
     assert any("cannot be used either" in warning for warning in history.warnings)
-
-
-def test_who_ran_it() -> None:
-    import pwd
-
-    login = pwd.getpwuid(os.getuid()).pw_name
-    assert format_operator({}) == login
-    assert format_operator({"SSH_CONNECTION": "10.0.0.7 51234 10.0.0.1 22"}) == f"{login} from 10.0.0.7"
-    assert format_operator({"SUDO_USER": "alice"}) == f"alice as {login}"
-    assert "\x1b" not in format_operator({"SSH_CONNECTION": "\x1b[31m"})
