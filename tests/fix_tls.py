@@ -44,8 +44,8 @@ class TlsFiles:
     """What a server and its clients need. `certificate` of the server is good for `localhost`, and no other name."""
 
     def __init__(self, directory: Path, account: Account | None, user: str) -> None:
-        self.authority = Authority(directory / "ours", "our authority")
-        self.stranger = Authority(directory / "theirs", "a stranger")
+        self.authority = Authority(directory / "ours", "authority")
+        self.stranger = Authority(directory / "theirs", "stranger")
         self.certificate, self.key = self.authority.sign("server", HOST_NAME, f"DNS:{HOST_NAME}")
         self.client_certificate, self.client_key = self.authority.sign("client", user)
         self.strange_certificate, self.strange_key = self.stranger.sign("client", user)

@@ -24,6 +24,7 @@ from dbtui.model.backups import (
     TableSample,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
+from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 from dbtui.model.events import Routine
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
@@ -170,4 +171,18 @@ class Adapter(Protocol):
 
     def collect_status(self, target: Target) -> TargetStatus:
         """Look at the target for the connections pane."""
+        ...
+
+    def collect_capabilities(self, target: Target) -> Capabilities:
+        """Ask what this login may do, and how it reaches the server. Raises ConnectError, ServerError."""
+        ...
+
+    def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
+        """Find the engine's own programs on this machine."""
+        ...
+
+    def collect_credential_files(
+        self, profile: ConnectionProfile | None, environ: Mapping[str, str]
+    ) -> tuple[CredentialFile, ...]:
+        """Look at the files that logins are read from. Raises UsageError, ConfigError."""
         ...

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.mysql import status
+from dbtui.adapters.mysql import capabilities, status
 from dbtui.adapters.mysql.backups import MysqlBackups, narrow
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
+from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 
 
 class MysqlAdapter:
@@ -31,6 +32,20 @@ class MysqlAdapter:
     def collect_status(self, target: Target) -> TargetStatus:
         """Look at the target for the connections pane."""
         return status.collect_status(narrow(target))
+
+    def collect_capabilities(self, target: Target) -> Capabilities:
+        """Ask what this login may do."""
+        return capabilities.collect_capabilities(narrow(target))
+
+    def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
+        """Find the engine's own programs."""
+        return capabilities.collect_tools(environ)
+
+    def collect_credential_files(
+        self, profile: ConnectionProfile | None, environ: Mapping[str, str]
+    ) -> tuple[CredentialFile, ...]:
+        """Look at the files that logins are read from."""
+        return capabilities.collect_credential_files(profile, environ)
 
 
 ADAPTER: Adapter = MysqlAdapter()

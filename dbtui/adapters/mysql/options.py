@@ -76,6 +76,11 @@ def collect_options(profile: ConnectionProfile, password: Secret | None, environ
     return _complete(replace(options, password=password), filed)
 
 
+def option_file_of(url: str) -> str:
+    """Return the option file that a URL names, empty when it names none. Raises UsageError."""
+    return _parse_url(url)[1].get("option_file", "")
+
+
 def _parse_url(url: str) -> tuple[MysqlOptions, dict[str, str]]:
     try:
         parts = urlsplit(url)

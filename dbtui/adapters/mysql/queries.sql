@@ -295,3 +295,7 @@ FROM information_schema.innodb_trx t JOIN performance_schema.processlist p ON p.
 -- Sessions that wait for a lock which is none of InnoDB's.
 SELECT COUNT(*) AS waiting FROM information_schema.processlist
 WHERE state LIKE 'Waiting for % lock' OR state IN ('User lock', 'Waiting for table flush');
+
+-- name: server_clock
+-- The moment itself, not that of the statement's beginning, as seconds since 1970.
+SELECT UNIX_TIMESTAMP(SYSDATE(6)) AS seconds;

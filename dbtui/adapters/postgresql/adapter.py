@@ -5,11 +5,13 @@ from typing import cast
 
 from dbtui.adapters.adapter import BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.postgresql import capabilities
 from dbtui.adapters.postgresql.backups import PostgresqlBackups
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
+from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 
 
 class PostgresqlAdapter:
@@ -32,6 +34,20 @@ class PostgresqlAdapter:
     def collect_status(self, target: Target) -> TargetStatus:
         """Look at the target for the connections pane."""
         return collect_status(cast(PostgresqlTarget, target))
+
+    def collect_capabilities(self, target: Target) -> Capabilities:
+        """Ask what this login may do."""
+        return capabilities.collect_capabilities(cast(PostgresqlTarget, target))
+
+    def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
+        """Find the engine's own programs."""
+        return capabilities.collect_tools(environ)
+
+    def collect_credential_files(
+        self, profile: ConnectionProfile | None, environ: Mapping[str, str]
+    ) -> tuple[CredentialFile, ...]:
+        """Look at the files that logins are read from."""
+        return capabilities.collect_credential_files(profile, environ)
 
 
 ADAPTER = PostgresqlAdapter()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import BYTES, register_type
+from psycopg2.extensions import BYTES, ConnectionInfo, register_type
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, though its author spelt it small
 from psycopg2.extras import NamedTupleCursor
 
@@ -167,6 +167,11 @@ class PostgresqlTarget:
         for name, value in settings.items():
             self.rows("SELECT set_config(%(name)s, %(value)s, false)", {"name": name, "value": value}, of)
         of.commit()
+
+    @property
+    def wire(self) -> ConnectionInfo:
+        """How the own connection reaches the server, as libpq tells it: TLS and parameters."""
+        return self._connection.info
 
     @property
     def where(self) -> str:

@@ -541,3 +541,13 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND n.nspname NOT LIKE 'pg\_toast%' AND (c.relkind <> 'm' OR c.relispopulated)
 ORDER BY pg_relation_size(c.oid) DESC;
+
+-- name: collect_login_rights
+-- What this login may see and do beside its own tables, and what time it is there.
+SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats,
+       pg_has_role('pg_monitor', 'USAGE') AS monitors,
+       pg_has_role('pg_signal_backend', 'USAGE') AS signals,
+       (SELECT rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS creates_databases,
+       ARRAY(SELECT datname::text FROM pg_catalog.pg_database
+             WHERE datallowconn AND NOT has_database_privilege(oid, 'CONNECT') ORDER BY 1) AS closed_databases,
+       extract(epoch FROM clock_timestamp())::float8 AS server_seconds;

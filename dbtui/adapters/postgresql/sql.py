@@ -21,6 +21,14 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_visible_name(name: str) -> str:
+    r"""Return an identifier as SQL text that is safe to print: control characters as `U&"\001B"` has them."""
+    if name.isprintable():
+        return quote_name(name)
+    signs = (each if each.isprintable() and each not in "\\" else f"\\+{ord(each):06X}" for each in name)
+    return "U&" + quote_name("".join(signs))
+
+
 def quote_table(table: TableName) -> str:
     """Return a table as SQL text: `"schema"."name"`."""
     return f"{quote_name(table.schema)}.{quote_name(table.name)}"

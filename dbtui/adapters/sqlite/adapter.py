@@ -5,10 +5,11 @@ from typing import cast
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.sqlite import connect, status
+from dbtui.adapters.sqlite import capabilities, connect, status
 from dbtui.adapters.sqlite.backups import SqliteBackups
 from dbtui.adapters.sqlite.connect import SqliteTarget
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
+from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 
 
 class SqliteAdapter:
@@ -31,6 +32,20 @@ class SqliteAdapter:
     def collect_status(self, target: Target) -> TargetStatus:
         """See status.collect_status."""
         return status.collect_status(cast(SqliteTarget, target))
+
+    def collect_capabilities(self, target: Target) -> Capabilities:
+        """Ask what this login may do."""
+        return capabilities.collect_capabilities(cast(SqliteTarget, target))
+
+    def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
+        """Find the engine's own programs."""
+        return capabilities.collect_tools(environ)
+
+    def collect_credential_files(
+        self, profile: ConnectionProfile | None, environ: Mapping[str, str]
+    ) -> tuple[CredentialFile, ...]:
+        """Look at the files that logins are read from."""
+        return capabilities.collect_credential_files(profile, environ)
 
 
 ADAPTER: Adapter = SqliteAdapter()

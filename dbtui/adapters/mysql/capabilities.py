@@ -1,0 +1,123 @@
+"""What a MySQL or MariaDB login may do, how it reaches its server, and which tools and files are on this machine."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtui.adapters.machine import collect_credential_file
+from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.option_files import login_path_file, option_file_path
+from dbtui.adapters.mysql.options import collect_options, option_file_of
+from dbtui.adapters.mysql.privileges import format_grant, has_roles, lacks, privileges_on
+from dbtui.adapters.mysql.tools import find_tool, find_tools, remark_on
+from dbtui.errors import ToolError
+from dbtui.model.connections import ConnectionProfile
+from dbtui.model.doctor import Capabilities, Capability, CredentialFile, InstalledTool
+
+TOOL_NAMES = ("mariadb-dump",)
+_RENAMED_SINCE = 100502  # MariaDB split SUPER and gave REPLICATION CLIENT other names
+_DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
+_RESTORE = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW",
+            "CREATE ROUTINE", "ALTER ROUTINE", "TRIGGER", "EVENT", "LOCK TABLES")  # fmt: skip
+
+
+def collect_capabilities(target: MysqlTarget) -> Capabilities:
+    """Ask what this login may do. Raises ServerError, ConnectError."""
+    began, monotonic = time.time(), time.monotonic()
+    server_seconds = float(target.collect_one("server_clock")["seconds"])
+    round_trip = time.monotonic() - monotonic
+    remarks, troubles = _judge_tool(target)
+    tls = target.options.tls
+    return Capabilities(
+        info=target.info,
+        where=target.options.server,
+        items=tuple(_items(target)),
+        is_local=target.options.is_local,
+        is_tls=target.is_encrypted,
+        is_tls_verified=target.is_encrypted and tls.is_verified,
+        tls_detail=f"ssl_mode={tls.mode}" if target.is_encrypted else "",
+        clock_skew_seconds=server_seconds - (began + round_trip / 2),
+        round_trip_seconds=round_trip,
+        remarks=remarks,
+        troubles=troubles,
+    )
+
+
+def _judge_tool(target: MysqlTarget) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    try:
+        tool = find_tool(target.info, target.environ)
+    except ToolError as error:
+        return (), (str(error),)
+    return tuple(remark_on(tool, target.info)), ()
+
+
+@dataclass(frozen=True)
+class _Account:
+    """The privileges of an account, as SHOW GRANTS says them."""
+
+    name: str
+    grants: tuple[str, ...]
+    is_superuser: bool
+
+    def can(self, purpose: str, words: Sequence[str], on: str, without: str, *, is_vital: bool = False) -> Capability:
+        """Return whether it holds all of these, on database `on` or, empty, everywhere."""
+        held = privileges_on(self.grants if on else [grant for grant in self.grants if " ON *.* " in grant], on)
+        absent = [] if self.is_superuser and not on else [word for word in words if lacks(held, word)]
+        return Capability(
+            name=", ".join(words) if len(words) < 3 else f"{words[0]} and {len(words) - 1} more",
+            purpose=purpose,
+            is_held=True if not absent else None if has_roles(self.grants) else False,
+            without=without + (f" ({', '.join(absent)})" if len(words) > 2 else ""),
+            grant=format_grant(absent or words, on, self.name),
+            is_vital=is_vital,
+        )
+
+
+def _items(target: MysqlTarget) -> Iterator[Capability]:
+    database = target.database
+    account = _Account(target.info.user, target.collect_grants(), target.info.is_superuser)
+    replication, ending = _names_of(target)
+    yield account.can("look", ["PROCESS"], "", "sessions of other logins, and who blocks whom, are hidden")
+    yield account.can("look", replication, "", "replication is not shown")
+    yield account.can("act", ending, "", "sessions of other logins cannot be cancelled or terminated")
+    if database:
+        yield account.can("dump", _DUMP, database, "a backup fails or leaves things out", is_vital=True)
+        yield account.can("restore", _RESTORE, f"{database}_restored", "no restore into a new database")
+
+
+def _names_of(target: MysqlTarget) -> tuple[list[str], list[str]]:
+    """What this server calls the privileges to look at replication and to end others' sessions."""
+    if target.is_mariadb and target.info.version_number >= _RENAMED_SINCE:
+        return ["BINLOG MONITOR", "SLAVE MONITOR"], ["CONNECTION ADMIN"]
+    is_old = target.is_mariadb or target.info.version_number < 80000
+    return ["REPLICATION CLIENT"], ["SUPER" if is_old else "CONNECTION_ADMIN"]
+
+
+def collect_tools(environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
+    """Find the dump tools of MariaDB and Oracle."""
+    return tuple(
+        InstalledTool(
+            name="mariadb-dump" if tool.is_mariadb else "mysqldump",
+            path=tool.path,
+            version=tool.version,
+            version_number=tool.version_number,
+            flavour=tool.flavour,
+        )
+        for tool in find_tools(environ)
+    )
+
+
+def collect_credential_files(
+    profile: ConnectionProfile | None, environ: Mapping[str, str]
+) -> tuple[CredentialFile, ...]:
+    """Look at the files that logins come from. Raises UsageError, ConfigError."""
+    files = []
+    path = option_file_path(option_file_of(profile.url) if profile else "", environ)
+    if path is not None:
+        files.append(collect_credential_file("option file", path, secret_words=("password",)))
+    if unread := login_path_file(environ):
+        files.append(collect_credential_file("login path file", unread, is_read=False))
+    if profile and (key := collect_options(profile, None, environ).tls.key):
+        files.append(collect_credential_file("private key", Path(key)))
+    return tuple(files)

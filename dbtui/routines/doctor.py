@@ -1,0 +1,75 @@
+"""The check-up: this machine and its files, then what a login may do on its server."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbtui.adapters.machine import collect_directory, collect_programs, collect_terminal, program_names
+from dbtui.analysis import doctor as judge
+from dbtui.errors import DbtuiError
+from dbtui.model.connections import ConnectionProfile, EngineName
+from dbtui.model.doctor import Capabilities, Finding, FindingLevel, InstalledTool, TerminalFacts
+from dbtui.model.events import Routine
+from dbtui.routines.context import RoutineContext
+
+_WANTED_TOOLS = ("pg_dump", "pg_restore", "mariadb-dump")
+
+
+@dataclass(frozen=True, slots=True)
+class MachineCheck:
+    """This terminal, these programs, these directories and files."""
+
+    terminal: TerminalFacts
+    tools: tuple[InstalledTool, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCheck:
+    """What a login may do."""
+
+    capabilities: Capabilities
+    findings: tuple[Finding, ...]
+
+
+def check_machine(
+    c: RoutineContext, directories: tuple[tuple[str, Path], ...], profile: ConnectionProfile | None
+) -> Routine[MachineCheck]:
+    """Look at this machine. `directories` are purposes and paths; `profile` adds the files its login comes from."""
+    yield from ()
+    terminal = collect_terminal(c.environ)
+    tools = [*collect_programs()]
+    for engine in EngineName:
+        tools += c.adapter(engine).collect_tools(c.environ)
+    wanted = tuple(name for name in (*_WANTED_TOOLS, *program_names()) if name not in _satisfied(tools))
+    findings = [
+        *judge.assess_terminal(terminal),
+        *judge.assess_tools(tools, wanted),
+        *(judge.assess_directory(collect_directory(purpose, path)) for purpose, path in directories),
+        *_check_credentials(c, profile),
+    ]
+    return MachineCheck(terminal, tuple(tools), tuple(findings))
+
+
+def _satisfied(tools: list[InstalledTool]) -> set[str]:
+    names = {tool.name for tool in tools}
+    return names | ({"mariadb-dump"} if "mysqldump" in names else set())
+
+
+def _check_credentials(c: RoutineContext, profile: ConnectionProfile | None) -> list[Finding]:
+    findings: list[Finding] = []
+    for engine in [profile.engine] if profile else list(EngineName):
+        try:
+            files = c.adapter(engine).collect_credential_files(profile, c.environ)
+        except DbtuiError as error:
+            findings.append(Finding(FindingLevel.TROUBLE, "credentials", engine.value, error.message, error.hint))
+            continue
+        findings += [judge.assess_credential_file(file) for file in files if file.exists or profile]
+    return findings
+
+
+def check_target(c: RoutineContext, profile: ConnectionProfile) -> Routine[TargetCheck]:
+    """Connect and look at what the login may do. Raises ConnectError and whatever else keeps it from looking."""
+    yield from ()
+    with c.open_target(profile) as target:
+        found = c.adapter(profile.engine).collect_capabilities(target)
+    return TargetCheck(found, tuple(judge.assess_capabilities(found, profile)))
