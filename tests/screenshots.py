@@ -50,7 +50,7 @@ async def _walk(camera: Camera) -> None:
     walker, app = camera.walker, camera.walker.app
     await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
     await camera.take("connections")
-    await camera.press("g", "enter")
+    await camera.press("g", "enter", "2")
     await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
     await camera.press("b")
     await walker.push()
@@ -85,7 +85,7 @@ async def _walk(camera: Camera) -> None:
 async def _small(camera: Camera) -> None:
     walker, app = camera.walker, camera.walker.app
     await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
-    await camera.press("g", "enter")
+    await camera.press("g", "enter", "2")
     await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
     await camera.take("backups-80x24")
 

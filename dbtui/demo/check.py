@@ -64,15 +64,31 @@ async def _see_connections(walker: Walker, settings: Settings) -> None:
 
 
 async def _open(walker: Walker, settings: Settings, profile: ConnectionProfile) -> None:
-    await walker.press("1", "g")
+    await walker.press("1")
+    if walker.app.connections_pane.viewing:
+        await walker.press("1")
+    await walker.press("g")
     for _ in range(settings.profiles.index(profile)):
         await walker.press("j")
     await walker.press("enter")
     await walker.wait_for(f"{profile.name} to open", lambda: walker.app.opened == profile)
+    await _see_sessions(walker, profile)
+    await walker.press("2")
     await walker.wait_for("the list of backups", lambda: bool(walker.app.backups_pane.history.view.rows))
     await walker.press("slash", *profile.name, "enter")
     walker.say(f"pane 2, backups of {profile.name}:")
     walker.show_screen()
+
+
+async def _see_sessions(walker: Walker, profile: ConnectionProfile) -> None:
+    sessions = walker.app.connections_pane.sessions
+    await walker.wait_for("its sessions", lambda: sessions.snapshot is not None)
+    seen = sessions.snapshot
+    if seen is None or not (seen.unsupported or any(each.is_own for each in seen.sessions)):
+        raise walker.failure(f"the sessions of {profile.name} are not seen")
+    walker.say(f"pane 1, sessions of {profile.name}: {seen.unsupported or len(seen.sessions)}")
+    walker.show_screen()
+    await walker.press("t", "t")
 
 
 async def _look_inside(walker: Walker) -> None:

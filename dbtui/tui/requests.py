@@ -184,9 +184,19 @@ def end_sessions(profile: ConnectionProfile, plan: SessionsPlan) -> JobRequest[S
         target=profile.name,
         subject=" ".join(str(each.session_id) for each in plan.sessions),
         start=lambda context: sessions.apply_end_sessions(context, profile, plan),
-        summary=sessions.summarise_end,
+        summary=_hits,
         judge=_judge_hits,
     )
+
+
+def _hits(result: SessionsResult) -> str:
+    if len(result.hits) != 1 or result.hits[0].hit is not Hit.DONE:
+        return sessions.summarise_end(result)
+    session = result.hits[0].session
+    who = " ".join(each for each in (str(session.session_id), session.user, session.application) if each)
+    where = f" from {session.client}" if session.client else ""
+    verb = "cancelled the statement of" if result.verb is SessionVerb.CANCEL else "terminated"
+    return f"{verb} {who}{where}"
 
 
 def _judge_hits(result: SessionsResult) -> JobState:
