@@ -31,8 +31,8 @@ CREATE TABLE erp.orders (id int PRIMARY KEY, org int, note text) PARTITION BY RA
 CREATE TABLE erp.orders_1 PARTITION OF erp.orders FOR VALUES FROM (0) TO (100);
 CREATE TABLE erp.orders_2 PARTITION OF erp.orders FOR VALUES FROM (100) TO (200);
 CREATE TABLE touched (n int);
-CREATE FUNCTION liar() RETURNS int IMMUTABLE LANGUAGE plpgsql
-  AS $$ BEGIN INSERT INTO touched VALUES (1); RETURN 1; END $$;
+CREATE FUNCTION writer() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO touched VALUES (1); RETURN 1; END $$;
+CREATE FUNCTION liar() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN writer(); END $$;
 """
 
 
@@ -156,14 +156,33 @@ def test_names_are_looked_up_as_the_session_s_login_would(
     any_server: PostgreSQL, target: PostgresqlTarget, database: str
 ) -> None:
     login = add_login(any_server)
+    any_server.execute(f"GRANT USAGE ON SCHEMA erp TO {login}", database=database)
+    any_server.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA erp TO {login}", database=database)
     sql = "SELECT * FROM orders WHERE id = 5"
     with pytest.raises(ServerError, match="may have a search_path or temporary tables of its own"):
         SESSIONS.explain(target, running(sql, database, login))
     any_server.execute(f'ALTER ROLE {login} IN DATABASE "{database}" SET search_path = erp, public')
     assert "orders_1" in SESSIONS.explain(target, running(sql, database, login))
     any_server.execute(f'ALTER ROLE {login} IN DATABASE "{database}" SET search_path = "$user", public')
-    any_server.execute(f"CREATE SCHEMA {login} CREATE TABLE orders (id int)", database=database)
+    any_server.execute(f"CREATE SCHEMA AUTHORIZATION {login} CREATE TABLE orders (id int)", database=database)
     assert "Seq Scan on orders" in SESSIONS.explain(target, running(sql, database, login))
+
+
+def test_a_superuser_plans_with_the_rights_and_policies_of_the_session_s_login(
+    any_server: PostgreSQL, target: PostgresqlTarget, database: str
+) -> None:
+    login = add_login(any_server)
+    any_server.execute("CREATE POLICY own ON touched USING (n = 42)", database=database)
+    any_server.execute("ALTER TABLE touched ENABLE ROW LEVEL SECURITY", database=database)
+    with pytest.raises(ServerError, match="permission denied for table touched"):
+        SESSIONS.explain(target, running("TABLE touched", database, login))
+    any_server.execute(f"GRANT SELECT ON touched TO {login}", database=database)
+    for sql in ("TABLE touched", "SELECT * FROM touched LIMIT $1"):
+        assert "(n = 42)" in SESSIONS.explain(target, running(sql, database, login))
+        with opened(any_server.url(database)) as inside:
+            assert "(n = 42)" in SESSIONS.explain(inside, running(sql, database, login))
+            assert inside.rows("SELECT current_user AS me")[0].me == "postgres"
+    assert "(n = 42)" not in SESSIONS.explain(target, running("TABLE touched", database))
 
 
 def test_a_privilege_that_lacks_is_told(any_server: PostgreSQL, database: str) -> None:

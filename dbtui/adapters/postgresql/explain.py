@@ -18,7 +18,8 @@ def explain(target: PostgresqlTarget, session: Session) -> str:
     """Return the plan of what the session runs, or ran last; nothing of it is run.
 
     It is planned in the session's database, with the search_path that its login begins with, within five seconds and
-    in a read-only transaction. Raises RefusedError for what has no plan, ServerError.
+    in a read-only transaction; a superuser plans with the login's rights. Raises ServerError, and RefusedError for what
+    has no plan.
     """
     text, has_parameters = _check(session)
     name = "explain_with_parameters" if has_parameters else "explain_statement"

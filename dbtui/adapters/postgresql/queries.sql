@@ -239,7 +239,8 @@ JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid WHERE a.pid = :process_id;
 
 -- name: explain_statement
 -- The plan of a text that somebody else wrote. A cursor takes one statement and no more, however the text is made; the
--- transaction is read-only because planning may run functions. Names are looked up as the session's login would.
+-- transaction is read-only because planning may run functions, and a superuser steps down to the session's login, with
+-- whose rights and row policies it runs. Names are looked up as that login would.
 SET TRANSACTION READ ONLY;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL statement_timeout = '5s';
@@ -247,6 +248,8 @@ SET LOCAL lock_timeout = '1s';
 SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
 SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
                                          quote_ident(:login)), true);
+SELECT set_config('role', r.rolname, true) FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
+WHERE r.rolname = :login AND me.rolname = current_user AND me.rolsuper;
 DO $plan$
 DECLARE
   line text;
@@ -269,6 +272,8 @@ SET LOCAL plan_cache_mode = force_generic_plan;
 SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
 SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
                                          quote_ident(:login)), true);
+SELECT set_config('role', r.rolname, true) FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
+WHERE r.rolname = :login AND me.rolname = current_user AND me.rolsuper;
 DO $plan$
 DECLARE
   line text;
@@ -300,6 +305,8 @@ SET LOCAL lock_timeout = '1s';
 SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
 SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
                                          quote_ident(:login)), true);
+SELECT set_config('role', r.rolname, true) FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
+WHERE r.rolname = :login AND me.rolname = current_user AND me.rolsuper;
 DO $plan$
 DECLARE
   line text;
