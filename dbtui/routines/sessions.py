@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dbtui.adapters.adapter import SessionAdapter, Target
-from dbtui.analysis.session_words import describe_result
+from dbtui.analysis.session_words import describe_result, judge_result
 from dbtui.analysis.sessions import choose_sessions, plan_end
 from dbtui.errors import ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
@@ -117,3 +117,5 @@ def _sessions_of(c: RoutineContext, profile: ConnectionProfile) -> SessionAdapte
 
 #: What an order really did, in one line for history and people.
 summarise_end = describe_result
+#: Succeeded when every session was hit, partial when some were, failed when none was.
+judge_end = judge_result

@@ -88,7 +88,8 @@ def test_a_table_for_people(place: Place) -> None:
     assert f"{place.chain.ids[0]}" in line
     assert "UPDATE links SET n = 'secret1' WHERE i = 0" in line
     groups = place.run("erp", "--group", "database").stdout
-    assert any(line.split()[:2] == [place.chain.database, "4"] for line in groups.splitlines()), groups
+    (counted,) = [line.split()[1] for line in groups.splitlines() if line.startswith(place.chain.database)]
+    assert counted in ("4", "5")  # with or without our own
 
 
 def test_the_tree_shows_the_root_and_those_who_wait(place: Place) -> None:

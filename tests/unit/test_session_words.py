@@ -1,0 +1,48 @@
+"""Sessions in words; what stands in statements as a text is never kept."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbtui.analysis.session_words import describe_sessions, mask_texts, name_session
+from dbtui.model.sessions import Session
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE ROLE x PASSWORD 'hunter2'",
+        "ALTER USER x IDENTIFIED BY 'hunter2'",
+        'ALTER USER x IDENTIFIED BY "hunter2"',
+        'SET PASSWORD = PASSWORD("hunter2")',
+        "SELECT 'a''hunter2'",
+        "SELECT 'it\\'s hunter2'",
+        "SELECT 'C:\\', 'hunter2'",
+        "SELECT 'cut off hunter2",
+        "DO $$ hunter2 $$",
+        "DO $body$ hunter2 $$ hunter2 $body$",
+        "DO $x$ cut off hunter2",
+    ],
+)
+def test_texts_are_masked(sql: str) -> None:
+    assert "hunter2" not in mask_texts(sql)
+
+
+def test_the_rest_is_kept() -> None:
+    assert mask_texts("UPDATE \"T\" SET n = 'x', m = $1 WHERE i = 5") == "UPDATE \"T\" SET n = '…', m = $1 WHERE i = 5"
+
+
+@given(st.lists(st.sampled_from(["'", "''", "\\", "$$", "$a$", " ", "x"]), max_size=12))
+def test_anything_can_be_masked(parts: list[str]) -> None:
+    mask_texts("".join(parts))
+
+
+def test_a_session_has_a_name_in_one_line() -> None:
+    session = Session(
+        session_id=4711, user="erp", database="shop", application="web\x1b[31m", client="10.0.0.7:51022",
+        sql="UPDATE t\n  SET n = 'x'",
+    )  # fmt: skip
+    assert name_session(session) == "4711 erp on shop, web·[31m from 10.0.0.7:51022"
+    assert describe_sessions([session]) == f"{name_session(session)}: UPDATE t SET n = '…'"
+    assert describe_sessions([Session(session_id=1), Session(session_id=2, user="dba")]) == "1; 2 dba"
+    assert len(describe_sessions([session] * 100)) <= 600
