@@ -381,13 +381,18 @@ class PostgresqlTarget:
 
 
 def _choose_password(password: Secret | None, parameters: dict[str, str], environ: Mapping[str, str]) -> Secret | None:
-    """Take a password out of the parameters: what was given wins, then the URL, then PGPASSWORD; else libpq's files."""
+    """Take a password out of the parameters: what was given wins, then the URL, then PGPASSWORD; else libpq's files.
+
+    A service that is named may have one of its own, which libpq prefers to PGPASSWORD.
+    """
     in_url = parameters.pop("password", None)
     for name, keyword in (("PGPASSFILE", "passfile"), ("PGSERVICE", "service")):
         if environ.get(name):
             parameters.setdefault(keyword, environ[name])
-    if password is None and (found := in_url or environ.get("PGPASSWORD")):
-        return Secret(found)
+    if password is None and in_url:
+        return Secret(in_url)
+    if password is None and environ.get("PGPASSWORD") and "service" not in parameters:
+        return Secret(environ["PGPASSWORD"])
     return password
 
 
