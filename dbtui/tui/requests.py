@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TypeVar
 
+from dbtui.analysis.session_words import describe_sessions
 from dbtui.history import History
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import (
@@ -182,7 +183,7 @@ def end_sessions(profile: ConnectionProfile, plan: SessionsPlan) -> JobRequest[S
     return JobRequest(
         routine=f"sessions {plan.verb.value}",
         target=profile.name,
-        subject=" ".join(str(each.session_id) for each in plan.sessions),
+        subject=describe_sessions(plan.sessions),
         start=lambda context: sessions.apply_end_sessions(context, profile, plan),
         summary=_hits,
         judge=_judge_hits,
