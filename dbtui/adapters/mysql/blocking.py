@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
-from dbtui.adapters.mysql.probes import grant_performance_schema, measures_itself, probes_of, process_gap
+from dbtui.adapters.mysql.probes import gap_without_process, grant_performance_schema, measures_itself, probes_of
 from dbtui.adapters.mysql.session_text import decode_text
 from dbtui.adapters.mysql.waits import MetadataLock, find_blockers
 from dbtui.model.sessions import Session
@@ -64,7 +64,7 @@ def _with_blocking(session: Session, found: _Found, transaction: Row | None) -> 
 def _collect_row_locks(target: MysqlTarget, found: _Found) -> None:
     probes = probes_of(target)
     if target.is_mariadb or target.info.version_number < 80000:
-        rows = probes.collect("row_lock_waits", process_gap(target))
+        rows = probes.collect("row_lock_waits", gap_without_process(target))
     else:
         gap = f"who holds a row lock needs {grant_performance_schema(target)}"
         rows = probes.collect("row_lock_waits_mysql", gap)

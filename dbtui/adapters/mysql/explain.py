@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row, close_quietly
 from dbtui.adapters.mysql.names import quote_name
-from dbtui.adapters.mysql.session_text import CUT, SQL_LENGTH, decode_statement
+from dbtui.adapters.mysql.session_text import CUT, SQL_LENGTH, decode_statement, decode_text
 from dbtui.adapters.mysql.tokens import Token, UnreadableError, tokens
 from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.errors import RefusedError, ServerError
@@ -134,4 +134,4 @@ def format_plan(rows: Sequence[Row]) -> str:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else format_untrusted(decode_statement(value), _WIDTH)
+    return "-" if value is None else format_untrusted(decode_text(value), _WIDTH)

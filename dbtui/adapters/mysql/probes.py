@@ -63,7 +63,7 @@ def grant_performance_schema(target: MysqlTarget) -> str:
     return f"GRANT SELECT ON performance_schema.* TO {format_account(target.info.user)}"
 
 
-def process_gap(target: MysqlTarget) -> str:
+def gap_without_process(target: MysqlTarget) -> str:
     """Return the sentence for a login without PROCESS."""
     grant = grant_everywhere(target, "PROCESS")
     return f"sessions of other logins, transactions and locks need {grant}"

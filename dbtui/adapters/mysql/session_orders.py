@@ -1,7 +1,8 @@
 """Ending statements and sessions, only if they still are those that were looked at.
 
 A server counts its sessions upwards and gives no number twice before 2^32 of them. Number, user and host (with the
-client's port) therefore mean one session as long as the server has not been restarted since, which its uptime tells.
+client's port) therefore mean one session as long as the server has not been restarted since, which its uptime, told in
+whole seconds, shows.
 MariaDB checks all this in the statement that ends the session, and numbers its statements, so that a cancelled one is
 exactly the one that was seen. MySQL cannot check and end in one statement: it is asked first, on the same connection.
 """
@@ -95,7 +96,7 @@ def _check(session: Session, *, is_mariadb: bool) -> str:
     uptime = f"(SELECT variable_value FROM {schema}.global_status WHERE variable_name = 'Uptime')"  # noqa: S608
     return (
         f"SELECT id FROM information_schema.processlist WHERE id = {session.session_id} AND user = {user}"  # noqa: S608
-        f" AND host = {host} AND {uptime} >= @age"
+        f" AND host = {host} AND {uptime} + 1 >= @age"
     )
 
 

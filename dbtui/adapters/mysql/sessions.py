@@ -8,7 +8,13 @@ from dbtui.adapters.mysql.backups import narrow
 from dbtui.adapters.mysql.blocking import collect_blocking
 from dbtui.adapters.mysql.connect import MysqlTarget, Row, collect_own_sessions
 from dbtui.adapters.mysql.explain import explain
-from dbtui.adapters.mysql.probes import grant_performance_schema, measures_itself, probes_of, process_gap, version_of
+from dbtui.adapters.mysql.probes import (
+    gap_without_process,
+    grant_performance_schema,
+    measures_itself,
+    probes_of,
+    version_of,
+)
 from dbtui.adapters.mysql.session_orders import end_session, format_orders
 from dbtui.adapters.mysql.session_text import SQL_LENGTH, decode_statement, decode_text, format_client
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
@@ -52,7 +58,9 @@ def collect_sessions(target: MysqlTarget) -> SessionsSnapshot:
     probes = probes_of(target)
     taken_at = datetime.now(UTC)
     rows = _collect_list(target)
-    transactions = {int(row["id"]): row for row in probes.collect("open_transactions", process_gap(target)) or ()}
+    transactions = {
+        int(row["id"]): row for row in probes.collect("open_transactions", gap_without_process(target)) or ()
+    }
     own = collect_own_sessions(target.options.server)
     programs = _collect_programs(target)
     sessions = [_session(row, transactions.get(int(row["id"])), own, programs.get(int(row["id"]))) for row in rows]

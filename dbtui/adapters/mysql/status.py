@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.names import show_name
-from dbtui.adapters.mysql.probes import measures_itself, probes_of, process_gap, version_of
+from dbtui.adapters.mysql.probes import gap_without_process, measures_itself, probes_of, version_of
 from dbtui.adapters.mysql.replication import collect_replication
 from dbtui.model.connections import StatusCounters, TargetStatus
 
@@ -70,7 +70,7 @@ def _counters(counted: dict[str, int]) -> StatusCounters:
 def _with_transactions(target: MysqlTarget, status: TargetStatus) -> TargetStatus:
     """Add what needs PROCESS."""
     version = version_of(target) if not target.is_mariadb and measures_itself(target) else ()
-    rows = probes_of(target).collect("transaction_ages", process_gap(target), version)
+    rows = probes_of(target).collect("transaction_ages", gap_without_process(target), version)
     if rows is None:
         return status
     row, waiting = rows[0], int(target.collect_one("waiting_for_locks")["waiting"])

@@ -17,6 +17,7 @@ from urllib.parse import quote_from_bytes
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.queries import query
+from dbtui.adapters.sqlite.at_rest import look_at_rest, open_tracked
 from dbtui.adapters.sqlite.hostile import FORBIDDEN_FUNCTIONS
 from dbtui.adapters.sqlite.locations import path_of
 from dbtui.adapters.sqlite.translate import (
@@ -75,9 +76,7 @@ def open_file(path: Path, mode: str = "ro", *, immutable: bool = False) -> sqlit
     """
     parameters = {"mode": mode, **({"immutable": "1"} if immutable else {})}
     try:
-        connection = sqlite3.connect(
-            file_uri(path, **parameters), uri=True, timeout=0, isolation_level=None, check_same_thread=False
-        )
+        connection = open_tracked(path, file_uri(path, **parameters), is_counted=not immutable)
     except sqlite3.Error as error:
         raise explain_unopened(path) from error
     try:
@@ -156,6 +155,7 @@ class SqliteTarget:
         self.path = path
         self.cancellation = cancellation
         self.info = server_info(profile)
+        self.checked: object = None  # what the last check for damage found
         self._reader: sqlite3.Connection | None = None
 
     def reader(self) -> sqlite3.Connection:
@@ -163,6 +163,30 @@ class SqliteTarget:
         if self._reader is None:
             self._reader = self.open_reader(self.path)
         return self._reader
+
+    def look(self, ask: Callable[[sqlite3.Connection], ResultT], seconds: float = BUSY_SECONDS) -> ResultT:
+        """Return what `ask` finds in the file, leaving nothing beside it. It may be called again if a lock is met.
+
+        Raises ConnectError, ServerError (code SQLITE_BUSY when a lock lasts longer than `seconds`), Cancelled.
+        """
+        with sqlite_errors(self.path, self.cancellation):
+            found = look_at_rest(self.path, lambda: open_file(self.path, immutable=True), ask)
+        if found is not None:
+            return found
+        if self._reader is not None:
+            return self._ask(self._reader, ask, seconds)
+        opened = open_reader(self.path, self.cancellation, may_recover=not self.profile.read_only, seconds=seconds)
+        with contextlib.closing(opened):
+            return self._ask(opened, ask, seconds)
+
+    def _ask(
+        self, connection: sqlite3.Connection, ask: Callable[[sqlite3.Connection], ResultT], seconds: float
+    ) -> ResultT:
+        with (
+            sqlite_errors(self.path, self.cancellation),
+            self.cancellation.interrupting(connection.interrupt),
+        ):
+            return retry_busy(lambda: ask(connection), self.path, self.cancellation, seconds)
 
     def open_reader(self, path: Path) -> sqlite3.Connection:
         """Open a connection for looking at this file or another, for the caller to close. Raises ConnectError."""
@@ -182,7 +206,9 @@ class SqliteTarget:
             self._reader = None
 
 
-def open_reader(path: Path, cancellation: Cancellation, *, may_recover: bool = True) -> sqlite3.Connection:
+def open_reader(
+    path: Path, cancellation: Cancellation, *, may_recover: bool = True, seconds: float = BUSY_SECONDS
+) -> sqlite3.Connection:
     """Open a live database for looking and make sure that it is one.
 
     A program that died while it wrote leaves a journal that every reader of SQLite's has to play back first; without
@@ -197,7 +223,7 @@ def open_reader(path: Path, cancellation: Cancellation, *, may_recover: bool = T
     try:
         with sqlite_errors(path, cancellation), cancellation.interrupting(connection.interrupt):
             connection.execute(sql("query_only")).fetchall()
-            _read_first_page(connection, path, cancellation, may_recover=may_recover)
+            _read_first_page(connection, path, cancellation, may_recover=may_recover, seconds=seconds)
     except BaseException:
         connection.close()
         raise
@@ -205,13 +231,13 @@ def open_reader(path: Path, cancellation: Cancellation, *, may_recover: bool = T
 
 
 def _read_first_page(
-    connection: sqlite3.Connection, path: Path, cancellation: Cancellation, *, may_recover: bool
+    connection: sqlite3.Connection, path: Path, cancellation: Cancellation, *, may_recover: bool, seconds: float
 ) -> None:
     def read() -> None:
         connection.execute(sql("schema_version")).fetchall()
 
     try:
-        retry_busy(read, path, cancellation)
+        retry_busy(read, path, cancellation, seconds)
     except sqlite3.OperationalError as error:
         if not needs_recovery(error) or not may_recover or not os.access(path, os.W_OK):
             raise
@@ -250,5 +276,9 @@ def open_target(
         raise ConnectError(f"there is no directory {shown(path.parent)}", "check the path in the URL")
     target = SqliteTarget(profile, path, cancellation)
     if look_at(path) is not None:
-        target.reader()
+        target.look(_read_schema_version)
     return target
+
+
+def _read_schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute(sql("schema_version")).fetchone()[0])
