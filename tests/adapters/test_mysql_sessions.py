@@ -441,3 +441,39 @@ def test_status_names_the_limit_of_a_login(world: World) -> None:
     finally:
         target.close()
         world.server.execute(f"DROP USER `{login}`@'127.0.0.1'")
+
+
+def test_lag_of_a_real_replica_and_a_thread_that_was_stopped(new_mariadb: Callable[..., MariaDB]) -> None:
+    primary = new_mariadb(options=["--server-id=1", "--log-bin"])
+    replica = new_mariadb(options=["--server-id=2", "--read-only"])
+    primary.execute("RESET MASTER")  # its log holds its own passwords
+    primary.execute("CREATE DATABASE d")
+    replica.execute(
+        f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port}, MASTER_USER='root',"
+        f" MASTER_PASSWORD='{primary.password}'"
+    )
+    replica.execute("START SLAVE")
+    target = open_mysql(replica.url("mysql"))
+    try:
+        wait_until(lambda: collect_status(target).lag_seconds == 0)
+        found = collect_status(target)
+        assert found.info
+        assert (found.info.role, found.gaps) == ("replica", ())
+        workers = [each for each in SESSIONS.collect_sessions(target).sessions if each.user == "system user"]
+        assert workers
+        assert not any(each.is_client for each in workers)
+        replica.execute("STOP SLAVE SQL_THREAD")
+        found = collect_status(target)
+        assert found.info
+        assert (found.info.role, found.lag_seconds) == ("replica", None)
+        assert found.gaps == ("replication thread SQL is stopped",)
+    finally:
+        target.close()
+    with ExitStack() as scope:
+        target = open_mysql(primary.url("d"))
+        scope.callback(target.close)
+        found = collect_status(target)
+        assert found.info
+        assert (found.info.role, found.lag_seconds) == ("primary", None)
+        sender = next(each for each in SESSIONS.collect_sessions(target).sessions if "Binlog Dump" in each.state)
+        assert not sender.is_active
