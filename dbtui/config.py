@@ -152,11 +152,19 @@ def state_dir(environ: Mapping[str, str]) -> Path:
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
     """Read the file (`path`, else `config_path`) and DATABASE_URL. Raises ConfigError naming the file and the line."""
     chosen = path or config_path(environ)
-    if path is None and not environ.get("DBTUI_CONFIG") and not chosen.exists():
+    if path is None and not environ.get("DBTUI_CONFIG") and _is_absent(chosen):
         settings = Settings()
     else:
         settings = _parse_file(_read(chosen))
     return _with_database_url(settings, environ)
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether there is no file; one in a directory that this user may not enter is not absent."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> _Source:

@@ -104,23 +104,32 @@ def program_names() -> tuple[str, ...]:
 
 def collect_directory(purpose: str, path: Path) -> DirectoryFacts:
     """Look at a directory that is, or will be, written to."""
-    there = path
-    while not there.exists() and there != there.parent:
+    there, mode = path, _mode_of(path)
+    exists = mode is not None
+    while mode is None and there != there.parent:
         there = there.parent
+        mode = _mode_of(there)
     try:
         disk = os.statvfs(there)
         free_bytes = disk.f_bavail * disk.f_frsize
     except OSError:
         free_bytes = None
-    is_writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     return DirectoryFacts(
         purpose=purpose,
         path=str(path),
-        exists=path.is_dir(),
-        is_writable=is_writable,
-        is_open_to_others=path.is_dir() and bool(path.stat().st_mode & 0o077),
+        exists=exists,
+        is_writable=mode is not None and stat.S_ISDIR(mode) and os.access(there, os.W_OK | os.X_OK),
+        is_open_to_others=exists and mode is not None and bool(mode & 0o077),
         free_bytes=free_bytes,
     )
+
+
+def _mode_of(path: Path) -> int | None:
+    """A path's mode; None when it is not there, or in a directory that this user may not enter."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
 
 
 def collect_credential_file(

@@ -13,7 +13,7 @@ from dbtui.cli.printers import make_printer, print_document, write_data
 from dbtui.cli.signals import EndSignals
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.config import Settings, config_path, resolve_target, state_dir
-from dbtui.errors import ConfigError, ConnectError, DbtuiError
+from dbtui.errors import Cancelled, ConfigError, DbtuiError
 from dbtui.history import History
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile
@@ -109,10 +109,10 @@ def _target_request(profile: ConnectionProfile) -> JobRequest[TargetCheck]:
 def _check_target(invocation: Invocation, profile: ConnectionProfile) -> tuple[TargetCheck | None, DbtuiError | None]:
     try:
         return invocation.result_of(_target_request(profile), profile), None
-    except DbtuiError as error:
-        if isinstance(error, ConnectError | ConfigError):
-            return None, error
+    except Cancelled:
         raise
+    except DbtuiError as error:
+        return None, error
 
 
 def _exit_code(findings: Sequence[Finding], error: DbtuiError | None) -> int:

@@ -1,5 +1,6 @@
 """`dbtui doctor`: what it finds on a machine and on servers, and that its GRANTs really help."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -145,8 +146,8 @@ def test_the_grants_of_postgresql_help(postgresql_server: PostgreSQL, reader: st
     after = doctor(reader, "--json", cwd=tmp_path)
     assert after.code == 0, after.stdout
     assert "has it already: GRANT pg_monitor" in doctor(reader, "--grants", cwd=tmp_path).stdout
-    backup = run("backup", "create", reader, "--dir", tmp_path / "b", cwd=tmp_path)
-    assert backup.code == 0, backup.stderr
+    made = run("backup", "create", reader, "--dir", tmp_path / "b", cwd=tmp_path)
+    assert made.code == 0, made.stderr
 
 
 def test_the_grants_of_mariadb_help(mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path) -> None:
@@ -166,8 +167,13 @@ def test_the_grants_of_mariadb_help(mariadb_server: MariaDB, mariadb_database: s
     after = doctor(url, "--json", cwd=tmp_path)
     assert after.code == 0, after.stdout
     held = [each for each in after.document["capabilities"]["items"] if each["is_held"]]
-    assert len(held) == len(after.document["capabilities"]["items"]) == 5
+    assert len(held) == len(after.document["capabilities"]["items"]) == 6
     assert abs(after.document["capabilities"]["clock_skew_seconds"]) < 5
+    made = run("backup", "create", url, "--dir", tmp_path / "b", cwd=tmp_path)
+    assert made.code == 0, made.stderr
+    backup = next((tmp_path / "b").glob("*.sql"))
+    verified = run("backup", "verify", backup, "--restore", "--to", url, cwd=tmp_path)
+    assert verified.code == 0, verified.stderr
 
 
 def test_a_pooler_in_the_path(pgbouncer: PgBouncer, tmp_path: Path) -> None:
@@ -211,3 +217,14 @@ def test_hostile_names_stay_text(postgresql_server: PostgreSQL, tmp_path: Path) 
     postgresql_server.execute(grants[0])
     member = "SELECT pg_has_role(%s, 'pg_monitor', 'USAGE')"
     assert postgresql_server.execute(member, [name]) == [(True,)]
+
+
+def test_somebody_elses_home(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
+    """Under sudo HOME may be a directory that this user cannot enter."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    places = {name: f"{closed}/{name}" for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
+    before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    ran = run("doctor", "--json", cwd=tmp_path, before=before, **(FLAWLESS | places | {"HOME": str(closed)}))
+    assert ran.code == 7, ran.stdout + ran.stderr
+    assert "cannot be made" in findings_of(ran)["history and locks"]["sentence"]

@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbtui.adapters.machine import collect_credential_file
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.option_files import login_path_file, option_file_path
 from dbtui.adapters.mysql.options import collect_options, option_file_of
-from dbtui.adapters.mysql.privileges import format_grant, has_roles, lacks, privileges_on
+from dbtui.adapters.mysql.privileges import format_grant, format_grant_on_new, has_roles, lacks, privileges_on
 from dbtui.adapters.mysql.tools import find_tool, find_tools, remark_on
 from dbtui.errors import ToolError
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.doctor import Capabilities, Capability, CredentialFile, InstalledTool
 
 TOOL_NAMES = ("mariadb-dump",)
+_SCRATCH = "dbtui_verify"  # what databases are called that a verification makes and drops, and an underscore
 _RENAMED_SINCE = 100502  # MariaDB split SUPER and gave REPLICATION CLIENT other names
 _DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 _RESTORE = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW",
@@ -60,17 +61,16 @@ class _Account:
     grants: tuple[str, ...]
     is_superuser: bool
 
-    def can(self, purpose: str, words: Sequence[str], on: str, without: str, *, is_vital: bool = False) -> Capability:
+    def can(self, name: str, purpose: str, words: Sequence[str], without: str, on: str = "") -> Capability:
         """Return whether it holds all of these, on database `on` or, empty, everywhere."""
         held = privileges_on(self.grants if on else [grant for grant in self.grants if " ON *.* " in grant], on)
         absent = [] if self.is_superuser and not on else [word for word in words if lacks(held, word)]
         return Capability(
-            name=", ".join(words) if len(words) < 3 else f"{words[0]} and {len(words) - 1} more",
+            name=name,
             purpose=purpose,
             is_held=True if not absent else None if has_roles(self.grants) else False,
-            without=without + (f" ({', '.join(absent)})" if len(words) > 2 else ""),
+            without=without,
             grant=format_grant(absent or words, on, self.name),
-            is_vital=is_vital,
         )
 
 
@@ -78,20 +78,26 @@ def _items(target: MysqlTarget) -> Iterator[Capability]:
     database = target.database
     account = _Account(target.info.user, target.collect_grants(), target.info.is_superuser)
     replication, ending = _names_of(target)
-    yield account.can("look", ["PROCESS"], "", "sessions of other logins, and who blocks whom, are hidden")
-    yield account.can("look", replication, "", "replication is not shown")
-    yield account.can("act", ending, "", "sessions of other logins cannot be cancelled or terminated")
+    yield account.can("PROCESS", "look", ["PROCESS"], "sessions of other logins, and who blocks whom, are hidden")
+    yield account.can("replication", "look", replication, "it is not shown")
+    yield account.can(ending, "act", [ending], "sessions of other logins cannot be cancelled or terminated")
     if database:
-        yield account.can("dump", _DUMP, database, "a backup fails or leaves things out", is_vital=True)
-        yield account.can("restore", _RESTORE, f"{database}_restored", "no restore into a new database")
+        dump = account.can("backup", "dump", _DUMP, "it fails or leaves things out", database)
+        yield replace(dump, is_vital=True)
+        for name, new, without in (
+            ("restore", database, "none into a new database"),
+            ("verify --restore", _SCRATCH, "no proof by a restore into a scratch database"),
+        ):
+            restore = account.can(name, "restore", _RESTORE, without, f"{new}_new")
+            yield replace(restore, grant=format_grant_on_new(_RESTORE, new, account.name))
 
 
-def _names_of(target: MysqlTarget) -> tuple[list[str], list[str]]:
+def _names_of(target: MysqlTarget) -> tuple[list[str], str]:
     """What this server calls the privileges to look at replication and to end others' sessions."""
     if target.is_mariadb and target.info.version_number >= _RENAMED_SINCE:
-        return ["BINLOG MONITOR", "SLAVE MONITOR"], ["CONNECTION ADMIN"]
+        return ["BINLOG MONITOR", "SLAVE MONITOR"], "CONNECTION ADMIN"
     is_old = target.is_mariadb or target.info.version_number < 80000
-    return ["REPLICATION CLIENT"], ["SUPER" if is_old else "CONNECTION_ADMIN"]
+    return ["REPLICATION CLIENT"], "SUPER" if is_old else "CONNECTION_ADMIN"
 
 
 def collect_tools(environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:

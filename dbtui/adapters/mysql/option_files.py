@@ -26,7 +26,7 @@ def option_file_path(named: str, environ: Mapping[str, str]) -> Path | None:
 def login_path_file(environ: Mapping[str, str]) -> Path | None:
     """Return the file of mysql_config_editor, when there is one: it is not read here."""
     path = Path(environ.get("MYSQL_TEST_LOGIN_FILE") or Path(environ.get("HOME") or "/nonexistent") / ".mylogin.cnf")
-    return path if path.is_file() else None
+    return path if _is_there(path) else None
 
 
 def read_option_file(named: str, group: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -35,11 +35,19 @@ def read_option_file(named: str, group: str, environ: Mapping[str, str]) -> dict
     Raises ConfigError for a file that is named and not there, or cannot be read.
     """
     path = option_file_path(named, environ)
-    if path is None or (not named and not path.exists()):
+    if path is None or (not named and not _is_there(path)):
         return {}
     suffix = environ.get("MYSQL_GROUP_SUFFIX", "")
     groups = (*_GROUPS, *(f"{each}{suffix}" for each in _GROUPS if suffix), *([group] if group else []))
     return parse_option_file(_read(path, "correct read_default_file in the URL"), groups, _included)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there for this user: HOME may be somebody else's, as under sudo."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _read(path: Path, hint: str) -> str:

@@ -53,6 +53,12 @@ def format_grant(privileges: Iterable[str], database: str, account: str) -> str:
     return f"GRANT {', '.join(privileges)} ON {scope} TO {format_account(account)}"
 
 
+def format_grant_on_new(privileges: Iterable[str], database: str, account: str) -> str:
+    """Return the GRANT for databases that are called `database`, an underscore and more, as restores make them."""
+    scope = quote_name(f"{_escape_wildcards(database)}\\_%"[-64:])
+    return f"GRANT {', '.join(privileges)} ON {scope}.* TO {format_account(account)}"
+
+
 def _escape_wildcards(database: str) -> str:
     escaped = re.sub(r"([_%\\])", r"\\\1", database)
     return escaped if len(escaped) <= 64 else database

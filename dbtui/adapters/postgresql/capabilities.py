@@ -135,8 +135,9 @@ def collect_credential_files(
     passfile = Path(words.get("passfile") or environ.get("PGPASSFILE") or home / ".pgpass")
     services = Path(environ.get("PGSERVICEFILE") or home / ".pg_service.conf")
     files = [collect_credential_file("password file", passfile, is_ignored_when_open=True)]
-    if words.get("service") or environ.get("PGSERVICE") or services.exists():
-        files.append(collect_credential_file("service file", services, secret_words=("password",)))
+    service_file = collect_credential_file("service file", services, secret_words=("password",))
+    if words.get("service") or environ.get("PGSERVICE") or service_file.exists:
+        files.append(service_file)
     if key := words.get("sslkey"):
         files.append(collect_credential_file("private key", Path(key), is_ignored_when_open=True))
     return tuple(files)
