@@ -120,6 +120,20 @@ def test_who_holds_locks_is_named(mariadb_database: str) -> None:
         other.close()
 
 
+def test_the_age_of_a_transaction_whatever_the_time_zone_of_the_session(mariadb_database: str) -> None:
+    target = open_mysql(mariadb_database)
+    fill(target, ["CREATE TABLE a (id int) ENGINE=InnoDB"])
+    holder = target.connect(target.database)
+    target.rows("BEGIN", on=holder)
+    target.rows("INSERT INTO a VALUES (1)", on=holder)
+    target.rows("SET time_zone = '+05:00'")
+    number = int(holder.thread_id())  # type: ignore[no-untyped-call]
+    while not (found := [row for row in target.collect("long_transactions", seconds=0) if row["id"] == number]):
+        pass
+    assert 0 <= found[0]["seconds"] < 600
+    target.close()
+
+
 def _swallow(target: object, connection: object, sql: str) -> None:
     from dbtui.errors import Cancelled
 

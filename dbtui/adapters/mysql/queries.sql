@@ -80,11 +80,13 @@ WHERE m.object_schema = :schema AND m.lock_status = 'GRANTED' AND t.processlist_
   AND m.lock_type IN ('EXCLUSIVE', 'SHARED_NO_READ_WRITE');
 
 -- name: long_transactions
--- Old transactions make undo grow while a dump runs, and hold what DDL waits for. Needs PROCESS.
-SELECT t.trx_mysql_thread_id AS id, p.user AS user, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS seconds,
+-- Old transactions make undo grow while a dump runs, and hold what DDL waits for. Begin times are in the system's time
+-- zone, whatever that of the session is. Needs PROCESS.
+SELECT t.trx_mysql_thread_id AS id, p.user AS user,
+       TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')) AS seconds,
        p.state AS state, COALESCE(p.info, CONCAT('transaction ', t.trx_state)) AS info
 FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
-WHERE t.trx_started < NOW() - INTERVAL :seconds SECOND AND p.id <> connection_id();
+WHERE t.trx_started < CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM') - INTERVAL :seconds SECOND AND p.id <> connection_id();
 
 -- name: newest_session
 -- Session numbers only grow, so whatever begins after this has a higher one.
