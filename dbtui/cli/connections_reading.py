@@ -9,18 +9,26 @@ from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile, TargetStatus
-from dbtui.model.text import format_bytes
+from dbtui.model.text import format_bytes, format_duration
 from dbtui.routines.connections import collect_status
 
+#: Of a narrow terminal's table the columns with the highest `drop` go first.
 _COLUMNS = (
     Column("NAME", least=8),
     Column("STATE", least=16),
-    Column("SERVER", least=10, drop=2),
-    Column("ROLE", drop=3),
-    Column("SESSIONS", right=True, drop=4),
-    Column("SIZE", right=True, drop=1),
-    Column("ENVIRONMENT", drop=5),
-    Column("URL", least=16, drop=6),
+    Column("SERVER", least=10, drop=7),
+    Column("ROLE", drop=2),
+    Column("SESSIONS", right=True, drop=1),
+    Column("ACTIVE", right=True, drop=3),
+    Column("IDLE TX", right=True, drop=5),
+    Column("OLDEST", right=True, drop=4),
+    Column("LAG", right=True, drop=6),
+    Column("UP", right=True, drop=10),
+    Column("TLS", drop=11),
+    Column("POOLER", drop=12),
+    Column("SIZE", right=True, drop=9),
+    Column("ENVIRONMENT", drop=8),
+    Column("URL", least=16, drop=13),
 )
 
 
@@ -75,6 +83,17 @@ def connection_fields(profile: ConnectionProfile, status: TargetStatus) -> dict[
         "seconds": status.seconds,
         "gaps": status.gaps,
         "warnings": profile.warnings,
+        "problem_code": status.problem_code,
+        "started_at": status.started_at,
+        "sessions_active": status.sessions_active,
+        "sessions_idle_in_transaction": status.sessions_idle_in_transaction,
+        "sessions_blocked": status.sessions_blocked,
+        "oldest_transaction_seconds": status.oldest_transaction_seconds,
+        "lag_seconds": status.lag_seconds,
+        "is_pooled": status.is_pooled,
+        "is_tls": status.is_tls,
+        "counters": status.counters,
+        "file": status.file,
     }
 
 
@@ -82,13 +101,44 @@ def _cells(profile: ConnectionProfile, status: TargetStatus) -> tuple[str, ...]:
     info = status.info
     used, available = status.sessions_used, status.sessions_available
     sessions = "" if used is None else f"{used}/{available}" if available is not None else str(used)
+    up = None if status.started_at is None else (status.taken_at - status.started_at).total_seconds()
     return (
         profile.name,
-        "● reachable" if info else f"✖ {status.problem}",
+        _state(status) if info else f"✖ {status.problem}",
         f"{info.flavour} {info.version}" if info else profile.engine.value,
         info.role if info else "",
         sessions,
+        _count(status.sessions_active),
+        _count(status.sessions_idle_in_transaction),
+        _age(status.oldest_transaction_seconds),
+        _age(status.lag_seconds),
+        _age(up),
+        _yes(status.is_tls),
+        _yes(status.is_pooled),
         format_bytes(status.size_bytes) if status.size_bytes is not None else "",
         profile.environment.value + (", read-only" if profile.read_only else ""),
         profile.url,
     )
+
+
+def _state(status: TargetStatus) -> str:
+    """A server is reachable; a file also says who holds it and whether it is whole."""
+    parts = ["● reachable"]
+    if status.sessions_blocked:
+        parts.append(f"{status.sessions_blocked} blocked")
+    if status.file is not None:
+        parts += [] if status.file.lock_state in ("", "unlocked") else [status.file.lock_state]
+        parts += [] if status.file.integrity in ("", "ok") else [f"damaged: {status.file.integrity}"]
+    return ", ".join(parts)
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else format_duration(seconds)
+
+
+def _yes(is_so: bool | None) -> str:
+    return "" if is_so is None else "yes" if is_so else "no"

@@ -1,6 +1,7 @@
 """Servers in memory for the tests of watches: they answer, refuse, get lost, or never answer at all."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,9 +126,10 @@ class Looks:
 
     def next(self, is_wanted: Callable[[Look], bool] = lambda _look: True) -> Look:
         """The next look that is wanted."""
+        deadline = time.monotonic() + SECONDS
         while True:
             try:
-                look = self.queue.get(timeout=SECONDS)
+                look = self.queue.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
                 raise AssertionError("no such look was published") from None
             if is_wanted(look):
