@@ -20,7 +20,7 @@ from dbtui.errors import Cancelled, DbtuiError
 
 COMMANDS = {
     "backup": ("dbtui.cli.backups:backup", "Make, look into, check, restore and delete backups."),
-    "connections": ("dbtui.cli.connections:connections", "Every profile: reachable?, version, role, sessions, size."),
+    "connections": ("dbtui.cli.connections:connections", "Every profile: reachable?, version, role, sessions, lag, size."),
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "doctor": ("dbtui.cli.doctor:doctor", "Terminal, tools, files and settings here; what a login may do there."),
     "history": ("dbtui.cli.history:history", "What ran here, who ran it and how it ended."),
@@ -34,6 +34,7 @@ Examples:
   dbtui                                    open the terminal UI
   dbtui postgresql://erp@db1:5432/erp      open it on one target
   dbtui backup create erp --compress zstd  back up without it
+  dbtui sessions erp --tree                who blocks whom there
 
 TARGET is a profile's name or a database URL (postgresql://, mysql://, mariadb://, sqlite:///); without one
 DATABASE_URL is used. Profiles are in $DBTUI_CONFIG, else $XDG_CONFIG_HOME/dbtui/config.toml.
