@@ -22,7 +22,14 @@ APP_LINES = 200
 FORBIDDEN_FUNCTION_PREFIXES = ("get_", "do_", "handle", "process_", "kill")
 FORBIDDEN_WORDS = {"manager", "helper", "helpers", "util", "utils", "common", "misc"}
 # Hooks of click and Textual that are overridden, and so must be spelt their way.
-FOREIGN_HOOKS = {"get_command", "get_content_height", "get_content_width", "_handle_exception"}
+FOREIGN_HOOKS = {
+    "get_command",
+    "get_content_height",
+    "get_content_width",
+    "get_driver_class",
+    "process_message",
+    "_handle_exception",
+}
 
 HEAVY_MODULES = ("textual", "rich", "sqlalchemy", "psycopg2", "pymysql", "zstandard", "dbtui.tui", "dbtui.demo")
 

@@ -20,7 +20,7 @@ from dbtui.errors import Cancelled, DbtuiError
 
 COMMANDS = {
     "backup": ("dbtui.cli.backups:backup", "Make, look into, check, restore and delete backups."),
-    "connections": ("dbtui.cli.connections:connections", "Every profile: reachable?, version, role, sessions, lag, size."),
+    "connections": ("dbtui.cli.connections:connections", "Every profile: reachable?, version, role, sessions, lag."),
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "doctor": ("dbtui.cli.doctor:doctor", "Terminal, tools, files and settings here; what a login may do there."),
     "history": ("dbtui.cli.history:history", "What ran here, who ran it and how it ended."),

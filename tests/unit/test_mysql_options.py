@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dbtui.adapters.mysql.options import MysqlOptions, collect_options, format_tool_options
 from dbtui.adapters.mysql.option_files import parse_option_file
+from dbtui.adapters.mysql.options import MysqlOptions, collect_options, format_tool_options
 from dbtui.adapters.mysql.tls_options import TlsOptions
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
