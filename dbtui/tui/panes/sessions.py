@@ -168,7 +168,7 @@ class SessionsView(Vertical):
             return "blocking tree"
         if self.mode:
             return f"by {self.mode}"
-        return f"{self.group[0].value} {self.group[1] or '–'}" if self.group else ""
+        return ""
 
     def _problem_line(self) -> Line:
         if self.row is None or not self.row.is_down:
@@ -222,9 +222,8 @@ class SessionsView(Vertical):
     def situation(self, base: Situation) -> Situation:
         """Say which session is under the cursor."""
         row, profile, snapshot = self.session_row, self.profile, self.snapshot
-        crumbs = ((profile.name,) if profile else ()) + ("sessions",)
-        if self.filter is not SessionFilter.ALL:
-            crumbs += (self.filter.value,)
+        what = "sessions" if self.filter is SessionFilter.ALL else self.filter.value
+        crumbs = (profile.name if profile else "", what, *((self.group[1] or "–",) if self.group else ()))
         return replace(
             base, scopes=("sessions", "live", "global"), crumbs=crumbs, profile=profile,
             session=row.session if row else None, ticked=len(self.marked_sessions), deep=True,
