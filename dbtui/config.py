@@ -317,6 +317,9 @@ _PLAIN_TYPES = {
     "bool | str": "true, false or text in quotes",
     "int": "a number",
     "float": "a number",
+    "str | null": "text in quotes",
+    "float | null": "a number",
+    "bool | null": "true or false",
     "array": "a list",
     "object": "a table",
 }

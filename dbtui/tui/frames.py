@@ -7,13 +7,16 @@ cells stay as they were. Over SSH that is most of the traffic; here it is left o
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.control import Control
 from rich.segment import Segment
+from rich.style import Style
 from textual._compositor import CompositorUpdate
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
+
+from dbtui.tui.sgr import Pen
 
 
 class ChangedCells(CompositorUpdate):
@@ -25,7 +28,8 @@ class ChangedCells(CompositorUpdate):
 
     def render_segments(self, console: Console) -> str:
         """Return the pieces as terminal sequences."""
-        return "".join(Control.move_to(x, y).segment.text + strip.render(console) for x, y, strip in self.pieces)
+        pen = Pen(console._color_system)
+        return "".join(f"\x1b[{y + 1};{x + 1}H{pen.write(strip)}" for x, y, strip in self.pieces) + pen.end()
 
 
 def _plain(left: Segment, right: Segment) -> bool:
@@ -65,8 +69,41 @@ def changed_piece(old: Strip, new: Strip) -> tuple[int, Strip] | None:
     return (first, new.simplify().crop(first, last)) if first < last else (0, new)
 
 
+def changed_pieces(old: Strip, new: Strip) -> list[tuple[int, Strip]]:
+    """Return the pieces of `new` that differ from `old`, and their places; cells between them stay as they are."""
+    whole = changed_piece(old, new)
+    if whole is None:
+        return []
+    before, after = _cells(old), _cells(new)
+    if before is None or after is None or len(before) != len(after):
+        return [whole]
+    differ = [place for place, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    runs: list[list[int]] = []
+    for place in differ:
+        if runs and place - runs[-1][1] <= _WORTH_A_MOVE:
+            runs[-1][1] = place + 1
+        else:
+            runs.append([place, place + 1])
+    simple = new.simplify()
+    return [(first, simple.crop(first, last)) for first, last in runs]
+
+
+def _cells(strip: Strip) -> list[tuple[str, Style | None]] | None:
+    """Return each cell of a line, None when a character is not just one cell wide."""
+    cells: list[tuple[str, Style | None]] = []
+    for text, style, _ in strip:
+        if not text.isascii() and any(character not in _NARROW and cell_len(character) != 1 for character in text):
+            return None
+        cells.extend((character, style) for character in text)
+    return cells
+
+
 #: What moving the cursor and changing the style cost, in bytes.
 _MOVE_BYTES, _STYLE_BYTES = 8, 22
+#: So many cells that stay as they are cost more than moving over them.
+_WORTH_A_MOVE = 8
+#: What nearly all of what is drawn consists of, and no cell of it is wide.
+_NARROW = frozenset("·…–—●○▲✖■▸│─╭╮╰╯├└┌┐┘▁▏▇█░▌↑↓←→⏎")
 
 
 class Frames:
@@ -111,8 +148,7 @@ class Frames:
             self._next = y + 1
             new = Strip.join(chops[y].values())
             old, self._sent[y] = self._sent[y], new
-            piece = (0, new) if old is None else changed_piece(old, new)
-            if piece is not None:
-                pieces.append((piece[0], y, piece[1]))
-                cost += _MOVE_BYTES + sum(_STYLE_BYTES + len(segment.text) for segment in piece[1])
+            for x, piece in [(0, new)] if old is None else changed_pieces(old, new):
+                pieces.append((x, y, piece))
+                cost += _MOVE_BYTES + sum(_STYLE_BYTES + len(segment.text) for segment in piece)
         return ChangedCells(pieces, cost)

@@ -76,7 +76,10 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
         """Live data is worth another interval now."""
 
     def _look_again(self, wait: float) -> None:
+        """Look again soon; the rest of what answers a key still answers it."""
         self._due = True
+        if self.link.is_echo(now := time.monotonic()):
+            self.link.key_came(now + wait)
         asyncio.get_running_loop().call_later(wait, self._display_rest)
 
     def _display_rest(self) -> None:

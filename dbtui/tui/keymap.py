@@ -4,6 +4,7 @@ Textual itself takes any keymap: an unknown name is ignored, and a key that two 
 """
 
 import difflib
+import string
 from collections.abc import Iterable, Mapping, Sequence
 
 from textual.keys import Keys, _character_to_key
@@ -35,7 +36,11 @@ _OF_WIDGETS: Mapping[str, frozenset[str]] = {
 _VITAL = frozenset(("global.quit", "global.help", "global.back", "dialog.close", "palette.close", "help.close"))
 _SPOKEN = {"esc": "escape", "return": "enter", "pgup": "pageup", "pgdn": "pagedown", "del": "delete", "ins": "insert"}
 _SAME = {"ctrl+m": "enter", "ctrl+j": "enter", "ctrl+i": "tab", "ctrl+h": "backspace"}
-_NAMED = frozenset(key.value for key in Keys if len(key.value) > 1) | {"space", "tab", "shift+tab", "backspace"}
+_NAMED = (
+    frozenset(key.value for key in Keys if len(key.value) > 1)
+    | {"space", "tab", "shift+tab", "backspace"}
+    | {_character_to_key(sign) for sign in string.punctuation}
+)
 #: What an action without keys is given: no terminal sends it.
 NO_KEY = "no_key"
 

@@ -16,17 +16,19 @@ SHARE = 0.5
 STEPS_SECONDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 #: A link this fast is not worth a thought, in bytes a second.
 FAST = 100_000.0
+#: A link slower than this deserves a longer interval even if the data would fit, in bytes a second.
+SLOW = 25_000.0
 #: The least and the most that is sent at once when the link is slow, in bytes.
 LEAST_PIECE, MOST_PIECE = 600, 16_384
 #: What is drawn so soon after a key answers the key, and says nothing about what live data needs, in seconds.
 ECHO_SECONDS = 0.3
-#: What the kernel keeps for a pseudo-terminal before a write waits, in bytes.
-KERNEL_BYTES = 18_000
 #: An answer that has not come by then will not come.
 ANSWER_SECONDS = 5.0
 _NOTICED_SECONDS = 0.05
 _LEAST_SAMPLE_SECONDS = 0.25
-#: How much faster a link without answers is taken to be for each second in which it was busy and no write waited.
+_IDLE_SECONDS = 2.0
+#: How much faster a link without answers is taken to be for each second in which it was busy and no write waited: at
+#: first.
 _HOPE = 0.03
 
 
@@ -43,13 +45,16 @@ class Link:
         self._waiting = 0  # bytes that are not written yet
         self._ahead = 0.0  # bytes that are written and, as far as is known, not yet shown
         self._at = 0.0
-        self._blocked_bytes, self._blocked_seconds = 0, 0.0
+        self._busy_at, self._busy_bytes = 0.0, 0  # since when bytes have been under way, and how many
+        self._wrote_at = 0.0
+        self._writing_at: float | None = None  # since when a write has not come back
         self._asked: deque[tuple[float, int]] = deque()  # when an answer was asked for, and the bytes before it
         self._since_asked = 0
         self._answered_at = 0.0
         self._drawn: deque[tuple[float, int]] = deque()  # without what answers keys
         self._considered_at = 0.0
         self._key_at = 0.0
+        self._hope = _HOPE
 
     # ------------------------------------------------------------ what happened
 
@@ -57,11 +62,15 @@ class Link:
         """The operator has pressed a key."""
         self._key_at = now
 
+    def is_echo(self, now: float) -> bool:
+        """Whether what is drawn now answers a key."""
+        return now - self._key_at <= ECHO_SECONDS
+
     def queued(self, count: int, now: float) -> None:
         """So many bytes wait to be written."""
         with self._lock:
             self._waiting += count
-            if now - self._key_at > ECHO_SECONDS:
+            if not self.is_echo(now):
                 self._drawn.append((now, count))
 
     def dropped(self) -> None:
@@ -69,22 +78,31 @@ class Link:
         with self._lock:
             self._waiting = 0
 
+    def writes(self, now: float) -> None:
+        """A write begins."""
+        self._writing_at = now
+
     def wrote(self, count: int, began: float, ended: float) -> None:
         """So many bytes were written between two moments."""
         with self._lock:
             self._waiting = max(0, self._waiting - count)
+            self._drain(began)
+            if began - self._wrote_at > _IDLE_SECONDS if self.rate is None else not self._ahead:
+                self._busy_at, self._busy_bytes = began, 0
+            self._wrote_at = ended
+            self._writing_at = None
             since = self._drain(ended)
             self._ahead += count
+            self._busy_bytes += count
             self._since_asked += count
-            if ended - began > _NOTICED_SECONDS:
-                self._blocked_bytes += count
-                self._blocked_seconds += ended - began
-                if self._blocked_seconds >= _LEAST_SAMPLE_SECONDS:
-                    self._learn(self._blocked_bytes / self._blocked_seconds)
-                    self._ahead = KERNEL_BYTES
-                    self._blocked_bytes, self._blocked_seconds = 0, 0.0
+            if ended - began > _NOTICED_SECONDS and ended - self._busy_at > _LEAST_SAMPLE_SECONDS:
+                # A write that waited goes on when the kernel has got rid of what came before it.
+                self._learn(self._busy_bytes / (ended - self._busy_at))
+                self._busy_at, self._busy_bytes, self._ahead = ended, 0, float(count)
+                self._hope = _HOPE
             elif self.rate is not None and not self.answers and self._ahead > self.rate * AHEAD_SECONDS / 2:
-                self.rate *= 1 + _HOPE * min(1.0, since)
+                self.rate *= 1 + self._hope * min(1.0, since)
+                self._hope = min(0.5, self._hope * (1 + 0.1 * min(1.0, since)))
             self._consider(ended)
 
     def asked(self, now: float) -> None:
@@ -107,7 +125,7 @@ class Link:
             self._answered_at = now
             if busy >= _LEAST_SAMPLE_SECONDS and count > LEAST_PIECE:
                 self._learn(count / busy)
-            elif self.rate is not None and count > LEAST_PIECE and busy < AHEAD_SECONDS / 4:
+            elif self.rate is not None and count / self.rate > 2 * max(busy, _LEAST_SAMPLE_SECONDS / 2):
                 self._learn(self.rate * 1.5)
             self._ahead = float(sum(count for _, count in self._asked) + max(0, self._since_asked))
             self._at = now
@@ -135,6 +153,8 @@ class Link:
             self._drain(now)
             while self._asked and now - self._asked[0][0] > ANSWER_SECONDS:
                 self._asked.popleft()
+            if self._writing_at is not None and now - self._writing_at > _NOTICED_SECONDS:
+                return 0.05
             if self._waiting > MOST_PIECE or (self._waiting and self.rate is not None):
                 return 0.05
             if self.answers and self._asked and now - self._asked[0][0] > AHEAD_SECONDS + self.round_trip_seconds:
@@ -181,11 +201,16 @@ class Link:
         window = max(6.0, 3 * self._interval)
         while self._drawn and self._drawn[0][0] < now - window:
             self._drawn.popleft()
-        if self.rate is None or (not at_once and now - self._considered_at < max(2.0, self._interval)):
+        if self.rate is None:
+            self._interval = self.base_seconds
+            return
+        if not at_once and now - self._considered_at < max(2.0, self._interval):
             return
         self._considered_at = now
         a_tick = sum(count for _, count in self._drawn) / window * self._interval
         needed = max(self.base_seconds, a_tick / (self.rate * SHARE))
         needed = max(needed, self._interval / 2)  # down in steps
-        steps = [step for step in STEPS_SECONDS if step > self.base_seconds]
-        self._interval = next((step for step in (self.base_seconds, *steps) if step >= needed), STEPS_SECONDS[-1])
+        steps = [step for step in STEPS_SECONDS if step > self.base_seconds] or [self.base_seconds]
+        if self.rate >= SLOW:
+            steps.insert(0, self.base_seconds)
+        self._interval = next((step for step in steps if step >= needed), steps[-1])

@@ -71,6 +71,7 @@ class Output(threading.Thread):
     def _write(self, piece: bytes) -> None:
         while piece:
             began = time.monotonic()
+            self._link.writes(began)
             try:
                 count = os.write(self._descriptor, piece)
             except OSError:
@@ -92,6 +93,7 @@ class LinkDriver(LinuxDriver):
         """Take the terminal."""
         self._output = Output(self.descriptor, self._link)
         self._output.start()
+        self._link.key_came(time.monotonic())  # the first screen answers the command
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.ask()
 

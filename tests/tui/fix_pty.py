@@ -13,40 +13,69 @@ import ptyprocess
 import pyte
 import pytest
 
+ASK = b"\x1b[6n"
 ROOT = Path(__file__).parents[2]
 
 
 class Terminal:
-    """Runs a program and plays its terminal. It answers nothing, like the plainest of terminals."""
+    """Runs a program and plays its terminal. It answers nothing, like the plainest of terminals.
 
-    def __init__(self, argv: Sequence[str], environ: dict[str, str], columns: int = 80, rows: int = 24) -> None:
+    With `answers` it says where its cursor is when it is asked.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], environ: dict[str, str], columns: int = 80, rows: int = 24, answers: bool = False
+    ) -> None:
         self.process = ptyprocess.PtyProcess.spawn(list(argv), env=environ, dimensions=(rows, columns), cwd=str(ROOT))
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.output = b""
+        self.answers = answers
+        self._asked = 0
 
     @property
     def text(self) -> str:
         """What the screen shows."""
         return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def read(self, seconds: float = 0.05) -> int:
-        """Take what the program writes for so long; returns how many bytes."""
+    def read(self, seconds: float = 0.05, most: int = 65536) -> int:
+        """Take what the program writes for so long, or `most` bytes of it; returns how many bytes."""
         ends, count = time.monotonic() + seconds, 0
-        while (left := ends - time.monotonic()) > 0:
+        while count < most and (left := ends - time.monotonic()) > 0:
             if not select.select([self.process.fd], [], [], left)[0]:
                 break
             try:
-                data = os.read(self.process.fd, 65536)
+                data = os.read(self.process.fd, most - count)
             except OSError:
                 break  # the program has closed it
             if not data:
                 break
             count += len(data)
-            self.output += data
-            # pyte knows no private modes with `<` or `>`, and would print their letters.
-            self.stream.feed(data.replace(b"\x1b[<u", b"").replace(b"\x1b[>25u", b""))
+            self._take(data)
         return count
+
+    def _take(self, data: bytes) -> None:
+        self.output += data
+        # pyte knows no private modes with `<` or `>`, and would print their letters.
+        self.stream.feed(data.replace(b"\x1b[<u", b"").replace(b"\x1b[>25u", b""))
+        if self.answers:
+            questions = self.output.count(ASK)
+            for _ in range(questions - self._asked):
+                self.process.write(b"\x1b[1;1R")
+            self._asked = questions
+
+    def read_slowly(self, bytes_per_second: float, seconds: float, look: Callable[[], object] = lambda: None) -> None:
+        """Take what comes no faster than this; `look` is called after each piece."""
+        began = time.monotonic()
+        taken, slot = 0, 0.05
+        while (now := time.monotonic()) < began + seconds:
+            room = int(bytes_per_second * (now - began)) - taken
+            room = min(room, int(bytes_per_second * slot * 2))
+            if room > 0:
+                taken = max(taken, int(bytes_per_second * (now - began)) - room)
+                taken += self.read(0.001, room)
+                look()
+            time.sleep(slot)
 
     def press(self, keys: str) -> None:
         """Type keys."""
@@ -99,11 +128,11 @@ def start_ui(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Starts the UI on the scripted world in a pseudo-terminal; whatever is left of it is ended afterwards."""
     terminals: list[Terminal] = []
 
-    def start(*words: str, columns: int = 80, rows: int = 24, **environ: str) -> Terminal:
+    def start(*words: str, columns: int = 80, rows: int = 24, answers: bool = False, **environ: str) -> Terminal:
         known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         known |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", **environ}
         argv = [sys.executable, "-m", "tests.tui.scripted_ui", str(tmp_path), *words]
-        terminals.append(Terminal(argv, known, columns, rows))
+        terminals.append(Terminal(argv, known, columns, rows, answers))
         return terminals[-1]
 
     yield start

@@ -3,7 +3,8 @@
 Arguments: a state directory, then words: `opened` begins at the first target, `slow` makes every step of a job take a
 second, `stuck` makes a job ignore being cancelled, `undoing` makes
 one take two seconds to drop what it made, `crash` makes the first look at the targets fail, `noisy` writes to
-descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP.
+descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
+look, `rich` is the option of that name.
 """
 
 import os
@@ -19,9 +20,10 @@ import pytest
 from dbtui.config import Settings
 from dbtui.routines.backups.loading import FreshDatabase
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import app, leaving
+from dbtui.tui import app, leaving, watching
 from dbtui.tui.panes.connections import ConnectionsPane
-from tests.tui.world import make_world
+from tests.tui.live_sessions import LOG, LiveWatch
+from tests.tui.world import World, make_world
 
 
 def main() -> int:
@@ -36,6 +38,8 @@ def main() -> int:
             world.gate = lambda _context: time.sleep(60)
         if "undoing" in words:
             world.gate = _undo_slowly
+        if changing := [word for word in words if word.startswith("live=")]:
+            _watch_live(world, patch, state, int(changing[0].removeprefix("live=")))
         if "noisy" in words:
             threading.Thread(target=_be_noisy, daemon=True).start()
         if "ignore-hup" in words:
@@ -43,7 +47,15 @@ def main() -> int:
         if "crash" in words:
             patch.setattr(ConnectionsPane, "load", _fail)
         settings = Settings(profiles=world.profiles, backup_dir="/srv/backups")
-        return app.run_ui(settings, world.profiles[0] if "opened" in words else None)
+        opened = world.profiles[0] if "opened" in words else None
+        return app.run_ui(settings, opened, True if "rich" in words else None)
+
+
+def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: int) -> None:
+    def make(target: Any, _context: RoutineContext, publish: Any, seconds: float) -> LiveWatch:
+        return LiveWatch(target, publish, seconds, world.statuses, {}, log=state / LOG, changing=changing)
+
+    patch.setattr(watching, "make_watch", make)
 
 
 def _undo_slowly(context: RoutineContext) -> None:

@@ -11,10 +11,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from dbtui.tui.frames import ChangedCells, changed_piece
+from dbtui.tui.frames import ChangedCells, changed_piece, changed_pieces
 
 WIDTH = 24
-STYLES = [Style(), Style(color="red"), Style(bold=True, bgcolor="blue")]
+STYLES = [Style(), Style(color="red"), Style(bold=True, bgcolor="blue"), Style(reverse=True, underline=True),
+          Style(bold=True, dim=True), Style(dim=True, color="#102030"), Style(strike=True)]  # fmt: skip
 TEXTS = st.text(alphabet="ab █▇─●名前é", max_size=8)
 LINES = st.lists(st.tuples(TEXTS, st.sampled_from(STYLES)), max_size=5)
 CONSOLE = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor")
@@ -25,7 +26,10 @@ def _strip(parts: list[tuple[str, Style]]) -> Strip:
 
 
 def _cells(screen: pyte.Screen) -> list[Any]:
-    return [(cell.data, cell.fg, cell.bg, cell.bold) for cell in (screen.buffer[0][x] for x in range(WIDTH))]
+    return [
+        (cell.data, cell.fg, cell.bg, cell.bold, cell.reverse, cell.underscore, cell.strikethrough)
+        for cell in (screen.buffer[0][x] for x in range(WIDTH))
+    ]
 
 
 def _terminal() -> tuple[pyte.Screen, pyte.Stream]:
@@ -42,9 +46,8 @@ def test_a_piece_makes_the_new_line_of_the_old_one(
     old, new = _strip(before), _strip(after)
     screen, stream = _terminal()
     stream.feed(ChangedCells([(0, 0, old)]).render_segments(CONSOLE))
-    piece = changed_piece(old, new)
-    if piece is not None:
-        stream.feed(ChangedCells([(piece[0], 0, piece[1])]).render_segments(CONSOLE))
+    pieces = changed_pieces(old, new)
+    stream.feed(ChangedCells([(x, 0, piece) for x, piece in pieces]).render_segments(CONSOLE))
     wanted, wanted_stream = _terminal()
     wanted_stream.feed(ChangedCells([(0, 0, new)]).render_segments(CONSOLE))
     assert _cells(screen) == _cells(wanted)
@@ -54,6 +57,21 @@ def test_equal_lines_send_nothing() -> None:
     """However their segments are cut."""
     style = Style(color="red")
     assert changed_piece(_strip([("ab", style), ("cd", style)]), _strip([("abcd", style)])) is None
+
+
+def test_what_stays_between_two_changes_is_not_sent() -> None:
+    """An age at the beginning, a number at the end."""
+    old, new = _strip([("12 min  name  kept    7", Style())]), _strip([("13 min  name  kept    8", Style())])
+    assert [(x, piece.text) for x, piece in changed_pieces(old, new)] == [(1, "3"), (22, "8")]
+
+
+def test_a_colour_is_sent_once() -> None:
+    """Not with each word, and not again when bold begins or ends."""
+    red, bold = Style(color="red"), Style(color="red", bold=True)
+    drawn = ChangedCells([(0, 0, _strip([("a ", red), ("b", red)])), (0, 1, _strip([("c", bold), ("d", red)]))])
+    sent = drawn.render_segments(CONSOLE)
+    assert sent.count("31") == 2
+    assert "\x1b[1mc\x1b[22md" in sent
 
 
 def test_one_cell_sends_one_cell() -> None:

@@ -1,0 +1,107 @@
+"""What the UI may cost, in a real pseudo-terminal at 160x45 and 80x24: bytes exactly, time with room for neighbours."""
+
+import os
+import sqlite3
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.tui.fix_pty import ROOT, Terminal
+
+Start = Callable[..., Terminal]
+SIZES = [(160, 45), (80, 24)]
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Iterator[Callable[[int, int], Terminal]]:
+    """Starts `dbtui FILE` itself, with nothing replaced."""
+    path = tmp_path / "app.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE readings (id INTEGER PRIMARY KEY, value REAL NOT NULL)")
+    terminals: list[Terminal] = []
+
+    def start(columns: int, rows: int) -> Terminal:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8",
+                   "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}  # fmt: skip
+        argv = [sys.executable, "-m", "dbtui", f"sqlite:///{path}"]
+        terminals.append(Terminal(argv, environ, columns, rows, answers=True))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.press("q")
+        terminal.end_seconds(10)
+        terminal.process.wait()
+        terminal.process.close()
+
+
+def _bytes_of(ui: Terminal, keys: str) -> int:
+    ui.press(keys)
+    sent = 0
+    while count := ui.read(0.6):
+        sent += count
+    return sent
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_memory_and_silence(on_sqlite: Callable[[int, int], Terminal], columns: int, rows: int) -> None:
+    """Below 60 MB after the start on a SQLite file, and no byte while nothing changes."""
+    ui = on_sqlite(columns, rows)
+    ui.wait_to_see("SQLite")
+    ui.wait_to_see("backs up")
+    ui.wait_until_idle()
+    assert psutil.Process(ui.process.pid).memory_info().rss < 60 * MEGABYTE
+    began, sent = time.monotonic(), 0
+    while time.monotonic() - began < 4:
+        sent += ui.read(0.5)
+    assert sent == 0
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_keys_and_dialogs(start_ui: Start, columns: int, rows: int) -> None:
+    """A step of the cursor at most 2 kB and a few milliseconds, a dialog at most 45 kB, and as much to take it away."""
+    ui = start_ui("opened", columns=columns, rows=rows, COLORTERM="truecolor")
+    ui.wait_to_see("not proven")
+    ui.wait_until_idle()
+    taken: list[float] = []
+    bytes_sent: list[int] = []
+    for key in "jjjjkkkk" * 3:
+        began = time.monotonic()
+        ui.press(key)
+        sent = 0
+        while not sent:
+            sent = ui.read(2.0, 1)
+        taken.append(time.monotonic() - began)
+        while count := ui.read(0.08):
+            sent += count
+        bytes_sent.append(sent)
+    assert statistics.median(bytes_sent) <= 2000, bytes_sent
+    assert max(bytes_sent) <= 3000, bytes_sent  # beside the list, all about another backup
+    assert statistics.median(taken) < 0.030  # 8 ms where nothing else runs: tests/benchmarks/bench_terminal.py
+    ui.wait_until_idle()
+    for keys in ("?", "\x1b", "r", "\x1b", ":", "\x1b", "Y", "\x1b"):
+        assert 0 < _bytes_of(ui, keys) <= 45_000, keys
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_live_sessions(start_ui: Start, columns: int, rows: int) -> None:
+    """Forty sessions each second, eight of which are busy: at most 5 kB and two percent of a processor."""
+    ui = start_ui("live=8", columns=columns, rows=rows, COLORTERM="truecolor")
+    ui.wait_to_see("erp-test")
+    ui.press("\r")
+    ui.wait_to_see("look 0")
+    ui.wait_until_idle(0.3)
+    process = psutil.Process(ui.process.pid)
+    before, began, sent = sum(process.cpu_times()[:2]), time.monotonic(), 0
+    while time.monotonic() - began < 10:
+        sent += ui.read(0.25)
+    seconds = time.monotonic() - began
+    assert 0 < sent / seconds <= 5000
+    assert (sum(process.cpu_times()[:2]) - before) / seconds < 0.04  # two percent where nothing else runs

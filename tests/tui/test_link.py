@@ -1,0 +1,178 @@
+"""A slow link: the screen is never far behind, the interval stretches, the header says so, and keys get through."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dbtui.tui.link import Link
+from tests.tui.fix_pty import Terminal
+from tests.tui.live_sessions import LOG
+
+Start = Callable[..., Terminal]
+
+
+class Staleness:
+    """How far the oldest row of the screen is behind the looks at the server."""
+
+    def __init__(self, ui: Terminal, log: Path) -> None:
+        self.ui, self.log = ui, log
+        self.worst = 0.0
+        self.samples: list[float] = []
+
+    def looks(self) -> dict[int, float]:
+        """When each look was made."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return {int(number): float(moment) for number, moment in (line.split() for line in lines[:-1] or lines)}
+
+    def shown(self) -> list[int]:
+        """The looks that rows of the screen come from."""
+        return [int(number) for number in re.findall(r"look (\d{5})", self.ui.text)]
+
+    def take(self) -> float:
+        """Note how old it is: since when there has been something newer than the oldest row."""
+        shown = self.shown()
+        newer = self.looks().get(min(shown) + 1) if shown else None
+        stale = max(0.0, time.monotonic() - newer) if newer else 0.0
+        self.samples.append(stale)
+        self.worst = max(self.worst, stale)
+        return stale
+
+
+def _open_sessions(ui: Terminal, rate: float) -> None:
+    def until(text: str) -> None:
+        ends = time.monotonic() + 30
+        while text not in ui.text:
+            assert time.monotonic() < ends, ui.text
+            ui.read_slowly(rate, 0.2)
+
+    until("erp-test")
+    ui.press("\r")
+    until("look 0")
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["silent", "answering"])
+@pytest.mark.parametrize("rate", [10_000, 20_000])
+def test_the_screen_is_never_two_seconds_stale(start_ui: Start, tmp_path: Path, rate: int, answers: bool) -> None:
+    """Forty rows change with each look: more than the link takes each second."""
+    ui = start_ui("live=40", columns=160, rows=45, answers=answers, COLORTERM="truecolor")
+    _open_sessions(ui, rate)
+    stale = Staleness(ui, tmp_path / LOG)
+    ui.read_slowly(rate, 6.0)
+    ui.read_slowly(rate, 16.0, stale.take)
+    assert stale.samples
+    assert stale.worst < 2.0, stale.samples
+    assert re.search(r"link slow: every \d+ s", ui.text), ui.text
+    looks = list(stale.looks().values())
+    assert looks[-1] - looks[-2] > 1.5
+    ui.press("q")
+    assert ui.end_seconds(5) < 2.5
+
+
+def test_a_slow_link_stretches_the_interval_and_says_so(start_ui: Start, tmp_path: Path) -> None:
+    """At two kilobytes a second servers are asked less often than at ten, and there is room for keys."""
+    ui = start_ui("live=40", answers=True)
+    _open_sessions(ui, 2000)
+    stale = Staleness(ui, tmp_path / LOG)
+    ui.read_slowly(2000, 16.0)
+    assert re.search(r"link slow: every \d+ s", ui.text), ui.text
+    looks = list(stale.looks().values())
+    assert looks[-1] - looks[-2] > 1.5
+    before, began = ui.text, time.monotonic()
+    ui.press("?")
+    while "Close" not in ui.text and time.monotonic() - began < 5:
+        ui.read_slowly(2000, 0.1)
+    assert "Close" in ui.text, before
+    assert time.monotonic() - began < 5
+
+
+def test_a_fast_link_is_not_called_slow(start_ui: Start) -> None:
+    """The interval is a second, two over SSH; nothing is said."""
+    ui = start_ui("live=40", columns=160, rows=45)
+    ui.wait_to_see("erp-test")
+    ui.press("\r")
+    ui.wait_to_see("look 00003")
+    assert "link slow" not in ui.text
+
+
+# ------------------------------------------------------------ without a terminal
+
+
+def _busy(link: Link, rate: float, begin: float, seconds: float, tick: float = 1.0, count: int = 6000) -> float:
+    """Live data of so many bytes a tick, on a pseudo-terminal that takes `rate`; returns the time.
+
+    As Linux does, a write that finds it full goes on when it is empty.
+    """
+    now, full = begin, 0.0
+    while now < begin + seconds:
+        link.queued(count, now)
+        for _ in range(count // 500):
+            full += 500
+            waits = full / rate if full > 16_000 else 0.0
+            link.writes(now)
+            link.wrote(500, now, now + waits)
+            full, now = max(0.0, full - waits * rate), now + waits
+        link.consider(now)
+        rest = max(tick, link.interval_seconds)
+        full, now = max(0.0, full - rest * rate), now + rest
+    return now
+
+
+def test_the_rate_is_learned_from_writes_that_wait() -> None:
+    """Six kilobytes a tick do not fit into three a second: the interval grows, and shrinks again when there is less."""
+    link = Link()
+    now = _busy(link, 3000, 100.0, 60)
+    assert link.rate is not None
+    assert 2000 < link.rate < 5000
+    assert link.interval_seconds >= 4
+    assert link.badge == f"link slow: every {link.interval_seconds:g} s"
+    _busy(link, 3000, now, 120, count=500)
+    assert link.interval_seconds == 2.0
+    link.wrote(1, 500.0, 500.0)
+    link.rate = None
+    link.consider(501.0)
+    assert (link.interval_seconds, link.badge) == (1.0, "")
+
+
+def test_what_answers_keys_does_not_stretch_the_interval() -> None:
+    """Scrolling for half a minute is no reason to ask servers less often."""
+    link = Link()
+    now = 100.0
+    link.rate = 5000
+    for _ in range(300):
+        now += 0.1
+        link.key_came(now)
+        link.queued(1500, now)
+        link.writes(now)
+        link.wrote(1500, now, now)
+        link.consider(now)
+    assert link.interval_seconds == 2.0
+
+
+def test_an_answer_that_does_not_come_holds_the_next_frame_for_a_while() -> None:
+    """The line may stall; after five seconds it is tried again."""
+    link = Link()
+    link.asked(10.0)
+    link.answered(10.1)
+    assert link.round_trip_seconds == pytest.approx(0.1)
+    link.queued(2000, 11.0)
+    link.wrote(2000, 11.0, 11.0)
+    link.asked(11.0)
+    assert link.wait_seconds(11.1) == 0
+    assert link.wait_seconds(12.0) > 0
+    assert link.wait_seconds(17.0) == 0
+
+
+def test_answers_tell_the_rate() -> None:
+    """Twenty kilobytes that are shown after two seconds: about ten a second."""
+    link = Link()
+    link.asked(0.0)
+    link.answered(0.1)
+    link.queued(20_000, 1.0)
+    link.wrote(20_000, 1.0, 1.0)
+    link.asked(1.0)
+    link.answered(3.1)
+    assert link.rate == pytest.approx(10_000, rel=0.05)
+    assert link.piece_bytes == pytest.approx(4000, rel=0.05)
