@@ -42,7 +42,7 @@ def database(postgresql_server: PostgreSQL) -> Iterator[str]:
 @contextmanager
 def under_load(server: PostgreSQL, database: str) -> Iterator[None]:
     """pgbench with two clients, slowly."""
-    words = [server.binaries / "pgbench", "-n", "-c", "2", "-R", "20", "-T", "600", server.url(database)]
+    words = [str(server.binaries / "pgbench"), "-n", "-c", "2", "-R", "20", "-T", "600", server.url(database)]
     running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
