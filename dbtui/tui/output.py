@@ -39,7 +39,7 @@ class Output(threading.Thread):
         with self._some:
             self._waiting += data
             self._link.queued(len(data), time.monotonic())
-            self._some.notify()
+            self._some.notify_all()
 
     def drop(self) -> None:
         """Forget what waits, here and in the kernel: the UI ends, and nobody will look at it."""
@@ -53,7 +53,7 @@ class Output(threading.Thread):
         """Write what waits, but not for longer than END_SECONDS, and end."""
         with self._some:
             self._ends = True
-            self._some.notify()
+            self._some.notify_all()
         self.join(END_SECONDS)
 
     def run(self) -> None:

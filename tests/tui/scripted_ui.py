@@ -2,7 +2,7 @@
 
 Arguments: a state directory, then words: `opened` begins at the first target, `slow` makes every step of a job take a
 second, `stuck` makes a job ignore being cancelled, `undoing` makes
-one take two seconds to drop what it made, `crash` makes the first look at the targets fail, `noisy` writes to
+one take two seconds to drop what it made, `crash` makes the showing of the first look fail, `noisy` writes to
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
 look, `rich` is the option of that name.
 """
@@ -45,7 +45,7 @@ def main() -> int:
         if "ignore-hup" in words:
             patch.setattr(signal, "signal", _deaf(signal.signal))
         if "crash" in words:
-            patch.setattr(ConnectionsPane, "load", _fail)
+            patch.setattr(ConnectionsPane, "show_looks", _fail)
         settings = Settings(profiles=world.profiles, backup_dir="/srv/backups")
         opened = world.profiles[0] if "opened" in words else None
         return app.run_ui(settings, opened, True if "rich" in words else None)
@@ -82,7 +82,7 @@ def _deaf(real: Any) -> Any:
     return install
 
 
-def _fail(_pane: ConnectionsPane) -> None:
+def _fail(_pane: ConnectionsPane, _looks: object) -> None:
     password = "hunter2-is-not-shown"
     raise RuntimeError(f"broken on purpose{password[:0]}")
 
