@@ -63,7 +63,7 @@ async def test_columns_give_way_at_eighty(world: World) -> None:
     async with world.app().run_test(size=SMALL) as pilot:
         text = await wait_to_see(pilot, "PG 15.18")
         header = next(line for line in text.splitlines() if "SERVER" in line)
-        assert header.split() == ["NAME", "ENV", "SERVER", "ROLE", "SESSIONS", "OLDEST", "TPS"]
+        assert header.split() == ["NAME", "SERVER", "ROLE", "SESSIONS", "OLDEST", "TPS", "ENV"]
         assert all(len(line) <= SMALL[0] for line in text.splitlines())
 
 
@@ -90,7 +90,7 @@ async def test_a_target_that_is_down_says_why_and_when_it_is_tried_again(world: 
 
 
 async def test_sqlite_has_its_own_truths(world: World) -> None:
-    """Journal mode in the list; WAL, lock and integrity in the detail."""
+    """Journal mode, WAL, lock and integrity."""
     file = FileStatus(wal_bytes=4_200_000, journal_mode="wal", lock_state="being written", integrity="row 5 missing")
     world.statuses["app"] = replace(world.statuses["app"], file=file, sessions_used=None, sessions_available=None)
     async with world.app().run_test(size=LARGE) as pilot:

@@ -50,12 +50,14 @@ def row_after(row: Row, look: Look) -> Row:
     return replace(row, look=look, seen=status, rates=rates)
 
 
-def show_problem(row: Row, now: datetime) -> str:
-    """Return why a target is down, when the next try comes, and when it was last seen."""
+def show_problem(row: Row, now: datetime, brief: bool = False) -> str:
+    """Return why a target is down, when the next try comes, and when it was last seen; `brief` leaves out the cure."""
     look = row.look
     if look is None:
         return ""
     text = look.status.problem or "unreachable"
+    if brief:
+        text = text.partition("; ")[0]
     seconds = (look.next_try_at - now).total_seconds() if look.next_try_at is not None else None
     if seconds is not None:
         text += f", next try in {brief_age(seconds)}" if seconds >= 1 else ", trying now"
@@ -108,8 +110,6 @@ def _up(draw: Callable[[TargetStatus], Span]) -> Callable[[Row], Span]:
 
 def _sessions(status: TargetStatus) -> Span:
     used, available = status.sessions_used, status.sessions_available
-    if status.file is not None:
-        return dim(status.file.journal_mode or "–")
     if used is None:
         return dim("–")
     return Span(f"{used}/{available}" if available else str(used), Tone.WARNING if _is_full(status) else Tone.PLAIN)
@@ -162,7 +162,10 @@ def _size(status: TargetStatus) -> Span:
 
 
 def _path(status: TargetStatus) -> Span:
-    """How the server is reached: with TLS, by a pooler."""
+    """How the server is reached: with TLS, by a pooler; of a file, how large its write-ahead log is."""
+    if status.file is not None:
+        wal = status.file.wal_bytes
+        return Span("" if wal is None else f"WAL {format_bytes(wal)}")
     words = ["TLS"] if status.is_tls else []
     return Span(" ".join([*words, *(["pooled"] if status.is_pooled else [])]))
 
@@ -172,7 +175,7 @@ def server_cell(row: Row, now: datetime) -> Line:
     if row.status is None:
         return line(dim("asking …"))
     if row.is_down or row.status.info is None:
-        return line(Span(show_problem(row, now), Tone.TROUBLE))
+        return line(Span(show_problem(row, now, brief=True), Tone.TROUBLE))
     return line(version_text(row.status.info))
 
 
@@ -193,7 +196,6 @@ def connection_columns(clock: Callable[[], datetime]) -> list[Column[Row]]:
     return [
         Column("", _sign, 1),
         Column("NAME", _name, 11, grow=2, widest=26, order=lambda row: row.profile.name.lower()),
-        Column("ENV", _environment, 9, order=lambda row: row.profile.environment.value),
         Column("SERVER", lambda row: server_cell(row, clock()), 16, spills=True,
                order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
         Column("ROLE", _up(lambda status: Span(status.info.role if status.info else "")), 7, spare=1),
@@ -210,6 +212,7 @@ def connection_columns(clock: Callable[[], datetime]) -> list[Column[Row]]:
         Column("LAG", _up(_lag), 6, right=True, spare=5, descending=True, order=_order(lambda s: s.lag_seconds)),
         Column("SIZE", _up(_size), 6, right=True, spare=8, descending=True, order=_order(lambda s: s.size_bytes)),
         Column("HIT", _hit, 6, right=True, spare=9, order=lambda row: row.rates.cache_hit_fraction),
+        Column("ENV", _environment, 9, order=lambda row: row.profile.environment.value),
         Column("PATH", _up(_path), 10, spare=10),
     ]  # fmt: skip
 

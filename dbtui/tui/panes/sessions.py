@@ -173,7 +173,8 @@ class SessionsView(Vertical):
     def _problem_line(self) -> Line:
         if self.row is None or not self.row.is_down:
             return BLANK
-        return line(Span(" ✖ ", Tone.TROUBLE), Span(show_problem(self.row, datetime.now(UTC)), Tone.TROUBLE))
+        problem = show_problem(self.row, datetime.now(UTC), brief=True)
+        return line(Span(" ✖ ", Tone.TROUBLE), Span(problem, Tone.TROUBLE))
 
     def _nothing(self) -> list[Line]:
         snapshot = self.snapshot

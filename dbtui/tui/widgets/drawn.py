@@ -22,6 +22,25 @@ def tone_styles(widget: Widget) -> dict[Tone, Style]:
     return {tone: widget.get_component_rich_style(f"tone--{tone.value}", partial=True) for tone in Tone}
 
 
+class Drawn(ScrollView):
+    """A surface of many lines: how it looks is worked out once for all of them, and anew when its style changes."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
+    _looks: tuple[Style, dict[Tone, Style]] | None = None
+
+    def notify_style_update(self) -> None:
+        """Work it out anew."""
+        self._looks = None
+        super().notify_style_update()
+
+    @property
+    def looks(self) -> tuple[Style, dict[Tone, Style]]:
+        """Its own style, and that of each tone on it."""
+        if self._looks is None:
+            self._looks = (self.rich_style, tone_styles(self))
+        return self._looks
+
+
 def draw_strip(widget: Widget, drawn: Line, width: int, base: Style) -> Strip:
     """Return one line of `widget` as the compositor wants it."""
     return Strip(segments(fit(drawn, width), base, tone_styles(widget)), width)
@@ -60,11 +79,10 @@ class Lines(Widget):
         return draw_strip(self, drawn, self.size.width, self.rich_style)
 
 
-class TextPanel(ScrollView, can_focus=True):
+class TextPanel(Drawn, can_focus=True):
     """Lines that scroll. With `wraps` long lines are broken at blanks, else they scroll sideways."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("text")
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     wraps: Reactive[bool] = Reactive(True, init=False)
 
     def __init__(self, *, wraps: bool = True, **arguments: Any) -> None:
@@ -122,10 +140,10 @@ class TextPanel(ScrollView, can_focus=True):
         left, top = self.scroll_offset
         drawn = self._lines[top + y] if top + y < len(self._lines) else BLANK
         width = self.size.width
+        base, tones = self.looks
         if not left:
-            return draw_strip(self, drawn, width, self.rich_style)
-        whole = Strip(segments(drawn, self.rich_style, tone_styles(self)))
-        return whole.crop_extend(left, left + width, self.rich_style)
+            return Strip(segments(fit(drawn, width), base, tones), width)
+        return Strip(segments(drawn, base, tones)).crop_extend(left, left + width, base)
 
     def action_down(self) -> None:
         """Scroll a line down."""

@@ -12,12 +12,11 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, segments, strong, width_of
-from dbtui.tui.widgets.drawn import TONE_CLASSES, tone_styles
+from dbtui.tui.widgets.drawn import TONE_CLASSES, Drawn
 from dbtui.tui.widgets.rows import GAP, Column, RowT, RowView, column_widths
 
 #: For so long after the cursor was moved, new data does not sort the rows of a live table.
@@ -25,7 +24,7 @@ HOLD_SECONDS = 3.0
 _PLAIN_TONES = {tone: Style.null() for tone in Tone}
 
 
-class Table(ScrollView, Generic[RowT], can_focus=True):
+class Table(Drawn, Generic[RowT], can_focus=True):
     """Rows under a header line. `marks` holds the keys of ticked rows; `empty` is drawn when there is no row."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -215,7 +214,7 @@ class Table(ScrollView, Generic[RowT], can_focus=True):
         """Draw one line of what is in view."""
         drawn, under_cursor = self._drawn[y] = self._line(y)
         width = self.size.width
-        base, tones = self.rich_style, tone_styles(self)
+        base, tones = self.looks
         if y == 0:
             base += self.get_component_rich_style("table--header", partial=True)
         elif under_cursor and (self.has_focus or self.cursor_shown):
