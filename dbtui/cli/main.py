@@ -16,7 +16,8 @@ import click
 
 import dbtui
 from dbtui.cli import exit_codes
-from dbtui.errors import Cancelled, DbtuiError
+from dbtui.cli.options import rich_option
+from dbtui.errors import Cancelled, DbtuiError, UsageError
 
 COMMANDS = {
     "backup": ("dbtui.cli.backups:backup", "Make, look into, check, restore and delete backups."),
@@ -91,14 +92,18 @@ class TargetOrCommand(click.Group):
     epilog=EPILOG,
 )
 @click.version_option(dbtui.__version__, prog_name="dbtui", message="%(prog)s %(version)s")
+@rich_option
 @click.pass_context
-def cli(context: click.Context) -> Any:
+def cli(context: click.Context, rich: bool | None) -> Any:
     """A terminal UI and commands for database administrators: PostgreSQL, MySQL/MariaDB and SQLite.
 
     Without a command it opens the terminal UI on TARGET.
     """
     if context.invoked_subcommand is None:
-        return context.invoke(_load(_OPEN))
+        return context.invoke(_load(_OPEN), rich=rich)
+    if rich is not None and context.invoked_subcommand in COMMANDS:
+        raise UsageError(f"--rich and --frugal are for the terminal UI, not for {context.invoked_subcommand}")
+    context.obj = rich
     return None
 
 

@@ -58,6 +58,12 @@ to_option = click.option(
     help="Server to use (default: the backup's profile).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+rich_option = click.option(
+    "--rich/--frugal",
+    "rich",
+    default=None,
+    help="Mouse, animation and a refresh each second over SSH too; or none of them anywhere.",
+)
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks; errors and warnings remain.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 jobs_option = click.option(

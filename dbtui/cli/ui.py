@@ -5,18 +5,14 @@ import sys
 
 import click
 
-from dbtui.cli.options import target_argument
+from dbtui.cli.options import rich_option, target_argument
 
 
 @click.command("dbtui", help="Open the terminal UI on TARGET (default: DATABASE_URL). Example: dbtui erp")
 @target_argument
-@click.option(
-    "--rich/--frugal",
-    "rich",
-    default=None,
-    help="Mouse, animation and a refresh each second over SSH too; or none of them anywhere.",
-)
-def open_target(target: str | None, rich: bool | None = None) -> int:
+@rich_option
+@click.pass_context
+def open_target(context: click.Context, target: str | None, rich: bool | None = None) -> int:
     """Check that there is a terminal, find the target, and hand over."""
     from dbtui.config import DATABASE_URL, load_settings, resolve_target
     from dbtui.errors import UsageError
@@ -30,7 +26,7 @@ def open_target(target: str | None, rich: bool | None = None) -> int:
     check_terminal()
     from dbtui.tui.app import run_ui
 
-    return run_ui(settings, opened, rich)
+    return run_ui(settings, opened, context.obj if rich is None else rich)
 
 
 def _with_command_hint(error: Exception, word: str) -> Exception:
