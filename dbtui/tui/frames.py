@@ -11,12 +11,47 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import CompositorUpdate
-from textual.geometry import Size
+from textual._compositor import Compositor, CompositorUpdate
+from textual.geometry import Region, Size
 from textual.screen import Screen
 from textual.strip import Strip
 
 from dbtui.tui.sgr import Pen
+
+
+class NotedLines(CompositorUpdate):
+    """Lines that may differ, not drawn yet; None: any."""
+
+    def __init__(self, lines: frozenset[int] | None) -> None:
+        self.lines = lines
+
+    def render_segments(self, console: Console) -> str:
+        """Return nothing: `Frames` draws."""
+        return ""
+
+
+class NotingCompositor(Compositor):
+    """Notes what is to be drawn. Textual's own draws it at once, and `Frames` would draw it a second time."""
+
+    def render_full_update(self, simplify: bool = False) -> Any:
+        """Note every line."""
+        self._dirty_regions.clear()
+        return NotedLines(None)
+
+    def render_partial_update(self) -> Any:
+        """Note the lines of the regions that were refreshed."""
+        regions, rows = list(self._dirty_regions), self.size.height
+        self._dirty_regions.clear()
+        lines = frozenset(y for region in regions for y in region.line_range if 0 <= y < rows)
+        return NotedLines(lines) if lines else None
+
+
+class NotingScreen(Screen[None]):
+    """The screen that everything is drawn on."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._compositor = NotingCompositor()
 
 
 class ChangedCells(CompositorUpdate):
@@ -138,7 +173,11 @@ class Frames:
         Lines take turns: on a slow link those at the bottom wait no longer than those at the top.
         """
         wanted = sorted(self._differ, key=lambda y: (y < self._next, y))
-        chops = screen._compositor._render_chops(self._size.region, self._differ.__contains__)
+        if not wanted:
+            return ChangedCells(())
+        first, last = min(wanted), max(wanted)
+        around = Region(0, first, self._size.width, last - first + 1)
+        chops = screen._compositor._render_chops(around, self._differ.__contains__)
         pieces: list[tuple[int, int, Strip]] = []
         cost = 0
         for y in wanted:

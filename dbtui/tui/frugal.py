@@ -9,11 +9,11 @@ import time
 from typing import Any
 
 from textual import events
-from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual._compositor import CompositorUpdate
 from textual.driver import Driver
 from textual.screen import Screen
 
-from dbtui.tui.frames import ChangedCells, Frames
+from dbtui.tui.frames import ChangedCells, Frames, NotedLines, NotingScreen
 from dbtui.tui.key_order import OrderedKeysApp
 from dbtui.tui.link import Link
 from dbtui.tui.output import LinkDriver
@@ -38,6 +38,10 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
         """Return the driver that measures."""
         return LinkDriver
 
+    def get_default_screen(self) -> NotingScreen:
+        """Return the screen that notes what is to be drawn."""
+        return NotingScreen(id="_default")
+
     async def on_event(self, event: events.Event) -> None:
         """Let the link know of keys."""
         if isinstance(event, events.Key):
@@ -46,8 +50,7 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         if isinstance(renderable, CompositorUpdate) and not self._batch_count:
-            lines = {span[0] for span in renderable.spans} if isinstance(renderable, ChopsUpdate) else None
-            self.frames.note(screen, lines)
+            self.frames.note(screen, renderable.lines if isinstance(renderable, NotedLines) else None)
             renderable = self._changes(screen)
         super()._display(screen, renderable)
         if isinstance(renderable, ChangedCells) and isinstance(self._driver, LinkDriver):
@@ -85,7 +88,7 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
     def _display_rest(self) -> None:
         self._due = False
         if self.is_running and self.screen_stack and self.frames.is_behind:
-            self._display(self.screen, ChangedCells(()))
+            self._display(self.screen, NotedLines(frozenset()))
 
     def redraw(self) -> None:
         """Send everything again: something else may have written to the terminal."""

@@ -15,10 +15,10 @@ LOG = "looks.log"
 SESSIONS = 40
 
 
-def busy_sessions(profile: str, number: int, changing: int) -> SessionsSnapshot:
-    """Look number `number` at forty sessions, so many of which change from look to look."""
+def busy_sessions(profile: str, number: int, changing: int, count: int) -> SessionsSnapshot:
+    """Look number `number` at so many sessions, some of which change from look to look."""
     sessions = []
-    for place in range(SESSIONS):
+    for place in range(count):
         moment = number if place < changing else 0
         noise = hashlib.sha256(f"{moment} {place}".encode()).hexdigest()
         sql = f"/* look {moment:05} */ SELECT '{noise}'"
@@ -33,6 +33,7 @@ class LiveWatch(FakeWatch):
     log: Path = Path(LOG)
     changing: int = SESSIONS
     number: int = 0
+    count: int = SESSIONS
     woken: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -52,7 +53,7 @@ class LiveWatch(FakeWatch):
         found = None
         if self._wants_sessions:
             self.number += 1
-            found = busy_sessions(name, self.number, self.changing)
+            found = busy_sessions(name, self.number, self.changing, self.count)
             with self.log.open("a") as log:
                 log.write(f"{self.number} {time.monotonic()}\n")
         self.publish(Look(profile=name, status=self.statuses[name], sessions=found, last_seen_at=datetime.now(UTC)))

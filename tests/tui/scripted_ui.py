@@ -4,7 +4,7 @@ Arguments: a state directory, then words: `opened` begins at the first target, `
 second, `stuck` makes a job ignore being cancelled, `undoing` makes
 one take two seconds to drop what it made, `crash` makes the showing of the first look fail, `noisy` writes to
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
-look, `rich` is the option of that name.
+look, `sessions=N` has so many of them, `theme=NAME` and `rich` are what the configuration and the option say.
 """
 
 import os
@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from dbtui.config import Settings
+from dbtui.config import Settings, UiSettings
 from dbtui.routines.backups.loading import FreshDatabase
 from dbtui.routines.context import RoutineContext
 from dbtui.tui import app, leaving, watching
 from dbtui.tui.panes.connections import ConnectionsPane
-from tests.tui.live_sessions import LOG, LiveWatch
+from tests.tui.live_sessions import LOG, SESSIONS, LiveWatch
 from tests.tui.world import World, make_world
 
 
@@ -38,22 +38,26 @@ def main() -> int:
             world.gate = lambda _context: time.sleep(60)
         if "undoing" in words:
             world.gate = _undo_slowly
-        if changing := [word for word in words if word.startswith("live=")]:
-            _watch_live(world, patch, state, int(changing[0].removeprefix("live=")))
+        values = dict(word.split("=") for word in words if "=" in word)
+        if "live" in values:
+            _watch_live(world, patch, state, int(values["live"]), int(values.get("sessions", SESSIONS)))
         if "noisy" in words:
             threading.Thread(target=_be_noisy, daemon=True).start()
         if "ignore-hup" in words:
             patch.setattr(signal, "signal", _deaf(signal.signal))
         if "crash" in words:
             patch.setattr(ConnectionsPane, "show_looks", _fail)
-        settings = Settings(profiles=world.profiles, backup_dir="/srv/backups")
+        settings = Settings(
+            profiles=world.profiles, backup_dir="/srv/backups", ui=UiSettings(theme=values.get("theme"))
+        )
         opened = world.profiles[0] if "opened" in words else None
         return app.run_ui(settings, opened, True if "rich" in words else None)
 
 
-def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: int) -> None:
+def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: int, count: int) -> None:
     def make(target: Any, _context: RoutineContext, publish: Any, seconds: float) -> LiveWatch:
-        return LiveWatch(target, publish, seconds, world.statuses, {}, log=state / LOG, changing=changing)
+        return LiveWatch(target, publish, seconds, world.statuses, {}, log=state / LOG, changing=changing,
+                         count=count)  # fmt: skip
 
     patch.setattr(watching, "make_watch", make)
 
