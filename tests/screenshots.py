@@ -7,15 +7,20 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import resvg_py
 
 from dbtui.config import load_settings
 from dbtui.demo.backups import make_backups
 from dbtui.demo.walker import Walker
-from dbtui.demo.world import enter_environment, open_world
+from dbtui.demo.world import World, enter_environment, open_world
+from dbtui.errors import ToolError
 from dbtui.tui import leaving
 from dbtui.tui.app import DbtuiApp
 
@@ -48,9 +53,8 @@ class Camera:
 
 async def _walk(camera: Camera) -> None:
     walker, app = camera.walker, camera.walker.app
-    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
-    await camera.take("connections")
-    await camera.press("g", "enter", "2")
+    await _see_sessions(camera)
+    await camera.press("1", "g", "enter", "2")
     await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
     await camera.press("b")
     await walker.push()
@@ -82,10 +86,32 @@ async def _walk(camera: Camera) -> None:
     await camera.press("escape", "2", "g")
 
 
+async def _see_sessions(camera: Camera) -> None:
+    """The connections, the sessions of the first, who blocks whom there, and the question before one is ended."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await walker.wait_for("rates", lambda: any(row.rates.tps is not None for row in app.connections_pane.rows.values()))
+    await camera.take("connections")
+    await camera.press("g", "enter")
+    await walker.wait_to_see("blocks 3")
+    await camera.press("g")
+    await camera.take("sessions")
+    await camera.press("t", "G")
+    await camera.take("blocking-tree")
+    await camera.press("o", "K")
+    await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
+    await camera.take("terminate")
+    await camera.press("escape", "t", "1")
+
+
 async def _small(camera: Camera) -> None:
     walker, app = camera.walker, camera.walker.app
     await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
-    await camera.press("g", "enter", "2")
+    await camera.press("g", "enter")
+    await walker.wait_to_see("blocks 3")
+    await camera.press("g")
+    await camera.take("sessions-80x24")
+    await camera.press("2")
     await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
     await camera.take("backups-80x24")
 
@@ -94,6 +120,40 @@ async def _photograph(size: tuple[int, int], walk: Callable[[Camera], Awaitable[
     app = DbtuiApp(leaving.make_runner(os.environ), load_settings(os.environ))
     async with app.run_test(size=size) as pilot:
         await walk(Camera(Walker(app, pilot, _say)))
+
+
+@contextmanager
+def _busy_sessions(world: World) -> Iterator[None]:
+    """Sessions to look at: one holds a row of the demo's orders, three wait for it, some rest."""
+    if world.postgresql is None:
+        raise ToolError("the pictures need PostgreSQL", "install it, or the extra `demo`")
+    url = world.postgresql.url("erp")
+    with ExitStack() as stack:
+
+        def connect(application: str) -> Any:
+            return stack.enter_context(closing(psycopg2.connect(url, application_name=application)))
+
+        holder, *others = [connect(name) for name in ("billing-batch", "erp-api", "erp-api", "erp-report")]
+        _ = [connect(name) for name in ("erp-api", "erp-api", "psql")]
+        updates = [f"UPDATE orders SET status = status WHERE id = {number}" for number in (1, 2, 3)]
+        _run(holder, updates[0])
+        for connection, update in zip(others, updates[1:], strict=False):
+            _run(connection, update)
+        waiting = [threading.Thread(target=_run, args=(connection, update), daemon=True)
+                   for connection, update in zip(others, updates, strict=True)]  # fmt: skip
+        for thread in waiting:
+            thread.start()
+        yield
+        for connection in (holder, *others):
+            pid = connection.info.backend_pid
+            world.postgresql.execute("SELECT pg_terminate_backend(%s)", [pid], database="erp")
+        for thread in waiting:
+            thread.join()
+
+
+def _run(connection: Any, sql: str) -> None:
+    with suppress(psycopg2.Error), connection.cursor() as cursor:
+        cursor.execute(sql)
 
 
 def _say(text: str) -> None:
@@ -106,8 +166,9 @@ def main() -> int:
     with open_world(_say) as world:
         enter_environment(world)
         make_backups(world, _say)
-        asyncio.run(_photograph(LARGE, _walk))
-        asyncio.run(_photograph(SMALL, _small))
+        with _busy_sessions(world):
+            asyncio.run(_photograph(LARGE, _walk))
+            asyncio.run(_photograph(SMALL, _small))
     return 0
 
 

@@ -24,28 +24,22 @@ def show_session(row: SessionRow, snapshot: SessionsSnapshot, tree: Sequence[Blo
     """Return the lines about the session of `row`."""
     session = row.session
     by_id = {each.session_id: each for each in snapshot.sessions}
-    lines = [
-        line(
-            sign(session, row.victims),
-            strong(str(session.session_id)),
-            f"  {session.user}",
-            dim("  dbtui's own" if session.is_own else "" if session.is_client else "  worker of the server"),
-        )
-    ]
+    kind = "  dbtui's own" if session.is_own else "" if session.is_client else "  worker of the server"
     since = f"  for {brief_age(session.state_seconds)}" if session.state_seconds is not None else ""
     path = {None: "", True: "  TLS", False: "  no TLS"}[session.is_tls]
-    lines += [
+    where = "".join(f"  {word} {name}" for word, name in (("from", session.client), ("in", session.database)) if name)
+    lines = [
+        line(sign(session, row.victims), strong(str(session.session_id)), f"  {session.user}", dim(kind)),
+        fact("application", session.application or "–", dim(where), dim(path)),
         fact("state", session.state or "–", dim(since)),
         fact("waits for", Span(session.wait) if session.wait else dim("nothing")),
         fact("ages", *_ages(session)),
-        fact("application", session.application or "–"),
-        fact("client", session.client or "–", dim(path)),
-        fact("database", session.database or "–"),
-    ]  # fmt: skip
+        *_blocking(session, by_id, tree),
+        BLANK,
+        *show_sql(session.sql, "Statement" if session.is_active else "Last statement"),
+    ]
     if session.started_at is not None:
-        lines.append(fact("connected", format_time(session.started_at)))
-    lines += _blocking(session, by_id, tree)
-    lines += [BLANK, *show_sql(session.sql, "Statement" if session.is_active else "Last statement")]
+        lines += [BLANK, fact("connected", format_time(session.started_at))]
     return lines
 
 

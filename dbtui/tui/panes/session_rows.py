@@ -101,18 +101,23 @@ def _query(row: SessionRow) -> Span:
 
 
 def _id(row: SessionRow) -> Span:
-    return dim(str(row.session.session_id)) if row.session.is_own else strong(str(row.session.session_id))
+    number = str(row.session.session_id)
+    return dim(number) if row.session.is_own or not row.session.is_client else strong(number)
+
+
+def _user(row: SessionRow) -> Span:
+    return Span(row.session.user) if row.session.user else dim(row.session.application)
 
 
 SESSION_COLUMNS: list[Column[SessionRow]] = [
     Column("ID", _id, 7, right=True, order=lambda row: row.session.session_id),
-    Column("USER", lambda row: Span(row.session.user), 8, grow=1, widest=14, order=lambda row: row.session.user),
+    Column("USER", _user, 8, grow=1, widest=14, order=lambda row: row.session.user),
     Column("DATABASE", lambda row: Span(row.session.database), 10, spare=3, order=lambda row: row.session.database),
     Column("APPLICATION", lambda row: Span(row.session.application), 14, spare=1, grow=1, widest=22,
            order=lambda row: row.session.application),
     Column("CLIENT", lambda row: dim(row.session.client), 14, spare=2, grow=1, widest=22,
            order=lambda row: row.session.client),
-    Column("STATE", _state, 12, order=lambda row: row.session.state),
+    Column("STATE", _state, 12, grow=1, widest=24, order=lambda row: row.session.state),
     Column("WAIT", _wait, 11, grow=2, widest=28, order=lambda row: row.session.wait or None),
     Column("XACT", _transaction, 6, right=True, descending=True, order=lambda row: row.session.transaction_seconds),
     Column("QUERY", _query, 6, right=True, descending=True, order=lambda row: row.session.query_seconds),

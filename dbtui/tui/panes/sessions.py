@@ -27,13 +27,14 @@ from dbtui.model.sessions import Session, SessionsSnapshot, SessionVerb
 from dbtui.tui import requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
-from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line
+from dbtui.tui.cells import BLANK, Line, Span, Tone, cut, dim, line
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.end_sessions import EndSessionsDialog
 from dbtui.tui.dialogs.planned import error_lines
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import Announced, JobWanted, SituationChanged, TargetOpened
 from dbtui.tui.panes import session_rows as rows
+from dbtui.tui.panes.connection_detail import show_connection
 from dbtui.tui.panes.connection_rows import Row, show_problem
 from dbtui.tui.panes.session_detail import show_gaps, show_plan, show_session, show_tree
 from dbtui.tui.panes.session_rows import SessionRow
@@ -137,13 +138,16 @@ class SessionsView(Vertical):
             self.query_one("#sessions-summary", Lines).show_lines([self._problem_line() or BLANK])
             return
         self._show_rows(snapshot)
-        summary = rows.summary_line(snapshot, self.filter, len(self.marked_sessions), self._mode_text())
+        summary = (
+            BLANK
+            if snapshot.unsupported
+            else rows.summary_line(snapshot, self.filter, len(self.marked_sessions), self._mode_text())
+        )
         self.query_one("#sessions-summary", Lines).show_lines([self._problem_line() or summary])
         for table in (self.query_one("#sessions", Table), self.query_one("#tree", Table)):
             table.show_marks(self.marked)
-        self.query_one("#blocking", TextPanel).show_text(
-            show_tree(rows.tree_rows(self.blocking)), wraps=False, keep=True
-        )
+        beside = self.query_one("#blocking", TextPanel)
+        beside.show_text([cut(each, beside.text_width) for each in show_tree(rows.tree_rows(self.blocking))], keep=True)
 
     def _show_rows(self, snapshot: SessionsSnapshot) -> None:
         chosen = self._chosen(snapshot)
@@ -182,7 +186,9 @@ class SessionsView(Vertical):
             down = self.row is not None and self.row.is_down
             return [line(dim(" Its sessions would be here. R tries now." if down else " Asking for its sessions …"))]
         if snapshot.unsupported:
-            return [line(f" {snapshot.unsupported}."), line(dim(" 2 shows its backups, esc goes back."))]
+            about = show_connection(self.row, datetime.now(UTC)) if self.row is not None else []
+            return [line(f" {snapshot.unsupported}."), BLANK, *(line(" ", *each) for each in about), BLANK,
+                    line(dim(" 2 shows its backups, esc goes back."))]  # fmt: skip
         return [line(f" No session is {self.filter.value}. f shows others."), *show_gaps(snapshot)]
 
     def _show_mode(self) -> None:
