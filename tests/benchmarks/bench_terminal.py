@@ -27,6 +27,8 @@ from tests.tui.fix_pty import ROOT, Terminal
 
 PEER = ("pg_activity", "psycopg2-binary")
 COLUMNS, ROWS = 160, 45
+#: Statements that last long enough to be seen.
+SLOW = "\\set tenths random(5, 40)\nSELECT pg_sleep(:tenths / 10.0), count(*) FROM pgbench_accounts WHERE aid < 100;\n"
 DOWN, UP = "\x1b[B", "\x1b[A"
 LIMIT_START, LIMIT_BYTES, LIMIT_CPU, LIMIT_KEY_MS, LIMIT_KEY_BYTES, LIMIT_MB = 1.5, 5000, 2.0, 8.0, 2000, 60
 
@@ -176,10 +178,13 @@ def main(arguments: list[str] | None = None) -> int:
         pgbench = [str(server.binaries / "pgbench"), "-h", HOST, "-p", str(server.port), "-U", server.superuser]
         environ = {**os.environ, "PGPASSWORD": server.password}
         subprocess.run([*pgbench, "-i", "-q", "erp"], env=environ, check=True, capture_output=True)
-        load = subprocess.Popen([*pgbench, "-c", "6", "-R", "30", "-T", "3600", "erp"], env=environ,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        stack.callback(load.wait)
-        stack.callback(load.terminate)
+        script = directory / "slow.sql"
+        script.write_text(SLOW)
+        for words in (["-c", "6", "-R", "30"], ["-c", "8", "-f", str(script)]):
+            load = subprocess.Popen([*pgbench, *words, "-T", "3600", "erp"], env=environ,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+            stack.callback(load.wait)
+            stack.callback(load.terminate)
         both = programs(server, directory)
         for program in both:
             measure(program, 1, 1)  # what is read first is read from the disk
