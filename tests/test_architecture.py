@@ -27,7 +27,6 @@ FOREIGN_HOOKS = {
     "get_content_height",
     "get_content_width",
     "get_default_screen",
-    "get_default_screen",
     "get_driver_class",
     "process_message",
     "_handle_exception",

@@ -33,8 +33,12 @@ class NotedLines(CompositorUpdate):
 class NotingCompositor(Compositor):
     """Notes what is to be drawn. Textual's own draws it at once, and `Frames` would draw it a second time."""
 
+    draws_at_once = False  # for a picture of the screen
+
     def render_full_update(self, simplify: bool = False) -> Any:
         """Note every line."""
+        if self.draws_at_once:
+            return super().render_full_update(simplify)
         self._dirty_regions.clear()
         return NotedLines(None)
 

@@ -13,7 +13,7 @@ from textual._compositor import CompositorUpdate
 from textual.driver import Driver
 from textual.screen import Screen
 
-from dbtui.tui.frames import ChangedCells, Frames, NotedLines, NotingScreen
+from dbtui.tui.frames import ChangedCells, Frames, NotedLines, NotingCompositor, NotingScreen
 from dbtui.tui.key_order import OrderedKeysApp
 from dbtui.tui.link import Link
 from dbtui.tui.output import LinkDriver
@@ -89,6 +89,17 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
         self._due = False
         if self.is_running and self.screen_stack and self.frames.is_behind:
             self._display(self.screen, NotedLines(frozenset()))
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """Return an SVG of the screen."""
+        compositor = self.screen._compositor
+        if isinstance(compositor, NotingCompositor):
+            compositor.draws_at_once = True
+        try:
+            return super().export_screenshot(title=title, simplify=simplify)
+        finally:
+            if isinstance(compositor, NotingCompositor):
+                compositor.draws_at_once = False
 
     def redraw(self) -> None:
         """Send everything again: something else may have written to the terminal."""

@@ -29,9 +29,14 @@ def session_key(session: Session) -> str:
 
 
 def list_rows(sessions: Sequence[Session], victims: Mapping[int, int]) -> list[SessionRow]:
-    """Return sessions as rows: those that work first, workers of the server last."""
+    """Return sessions as rows: those that work first, then dbtui's own, workers of the server last."""
     rows = [SessionRow(each, session_key(each), victims.get(each.session_id, 0)) for each in sessions]
-    return sorted(rows, key=lambda row: (not row.session.is_client, not row.session.is_active, row.session.session_id))
+
+    def rank(row: SessionRow) -> tuple[bool, bool, bool, int]:
+        session = row.session
+        return (not session.is_client, session.is_own, not session.is_active, session.session_id)
+
+    return sorted(rows, key=rank)
 
 
 def tree_rows(roots: Sequence[BlockingNode]) -> list[SessionRow]:
@@ -96,6 +101,10 @@ def _transaction(row: SessionRow) -> Span:
     return Span(brief_age(seconds), tone)
 
 
+def _transaction_order(row: SessionRow) -> float | None:
+    return None if row.session.is_own else row.session.transaction_seconds
+
+
 def _query(row: SessionRow) -> Span:
     return Span(brief_age(row.session.query_seconds))
 
@@ -119,7 +128,7 @@ SESSION_COLUMNS: list[Column[SessionRow]] = [
            order=lambda row: row.session.client),
     Column("STATE", _state, 12, grow=1, widest=24, order=lambda row: row.session.state),
     Column("WAIT", _wait, 11, grow=2, widest=28, order=lambda row: row.session.wait or None),
-    Column("XACT", _transaction, 6, right=True, descending=True, order=lambda row: row.session.transaction_seconds),
+    Column("XACT", _transaction, 6, right=True, descending=True, order=_transaction_order),
     Column("QUERY", _query, 6, right=True, descending=True, order=lambda row: row.session.query_seconds),
     Column("SQL", _sql, 12, grow=8, order=lambda row: row.session.sql or None),
 ]  # fmt: skip
