@@ -136,7 +136,7 @@ async def test_pause_and_interval(world: World) -> None:
     async with app.run_test(size=SMALL) as pilot:
         await wait_to_see(pilot, "every 5 s")
         await pilot.press("p")
-        await wait_to_see(pilot, "paused, just now", "p goes on")
+        await wait_to_see(pilot, "paused, ", "p goes on")
         assert all(watch.paused for watch in world.watches.values())
         await pilot.press("R")
         assert "wake" in world.watches["erp"].calls

@@ -61,7 +61,7 @@ async def test_filters_are_counted_in_the_line_above(world: World) -> None:
         view = await _open(pilot, app)
         assert "all 7  active 4  idle in transaction 1  blocked 3  mine 2" in screen_text(app)
         for name, ids in (("active", [8200, 8231, 8240, 8400]), ("idle in transaction", [8123]),
-                          ("blocked", [8200, 8231, 8240]), ("mine", [8400, 8300])):  # fmt: skip
+                          ("blocked", [8200, 8231, 8240]), ("mine", [8300, 8400])):  # fmt: skip
             await pilot.press("f")
             assert _ids(view) == ids
             assert f" erp ▸ {name} " in screen_lines(app)[0]

@@ -133,7 +133,7 @@ class ConnectionsPane(Pane):
     def on_connections_pane_looks_arrived(self, message: LooksArrived) -> None:
         """Draw what was seen, at most a few times a second."""
         message.stop()
-        left = self._drawn_at + max(_DRAW_SECONDS, self.least_seconds) - monotonic()
+        left = self._drawn_at + max(_DRAW_SECONDS, self.least_seconds / 2) - monotonic()
         if left <= 0:
             self._take()
         elif not self._is_waiting:
