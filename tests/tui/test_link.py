@@ -63,7 +63,7 @@ def test_the_screen_is_never_two_seconds_stale(start_ui: Start, tmp_path: Path, 
     ui.read_slowly(rate, 6.0)
     ui.read_slowly(rate, 16.0, stale.take)
     assert stale.samples
-    assert stale.worst < 2.0, stale.samples
+    assert stale.worst < 2.0, [round(sample, 2) for sample in stale.samples if sample]
     assert re.search(r"link slow: every \d+ s", ui.text), ui.text
     looks = list(stale.looks().values())
     assert looks[-1] - looks[-2] > 1.5
