@@ -1,12 +1,12 @@
 """PostgreSQL, as the rest of dbtui sees it."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import cast
 
 from dbtui.adapters.adapter import BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql import capabilities
-from dbtui.adapters.postgresql.backups import PostgresqlBackups
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
@@ -18,8 +18,14 @@ class PostgresqlAdapter:
     """The engine PostgreSQL."""
 
     engine = EngineName.POSTGRESQL
-    backups: BackupAdapter = PostgresqlBackups()
     sessions: SessionAdapter | None = SESSIONS
+
+    @cached_property
+    def backups(self) -> BackupAdapter:
+        """Its backups, imported when they are first wanted: looking at a server does without."""
+        from dbtui.adapters.postgresql.backups import PostgresqlBackups
+
+        return PostgresqlBackups()
 
     def open_target(
         self,

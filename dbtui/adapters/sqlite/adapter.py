@@ -1,12 +1,12 @@
 """The SQLite adapter, as adapters.registry looks for it."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import cast
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import capabilities, connect, status
-from dbtui.adapters.sqlite.backups import SqliteBackups
 from dbtui.adapters.sqlite.connect import SqliteTarget
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
@@ -16,8 +16,14 @@ class SqliteAdapter:
     """SQLite. See adapters.adapter.Adapter."""
 
     engine = EngineName.SQLITE
-    backups: BackupAdapter = SqliteBackups()
     sessions: SessionAdapter | None = None
+
+    @cached_property
+    def backups(self) -> BackupAdapter:
+        """Its backups, imported when they are first wanted: looking at a server does without."""
+        from dbtui.adapters.sqlite.backups import SqliteBackups
+
+        return SqliteBackups()
 
     def open_target(
         self,
