@@ -117,8 +117,9 @@ def test_a_file_and_a_plain_screen(start_ui: Start) -> None:
     ui.press("Y")
     ui.wait_to_see("Copy to where?")
     ui.press("f")
-    ui.wait_to_see("written to ")
-    path = ui.text.partition("written to ")[2].split()[0]
+    ui.wait_to_see("written to")
+    ui.wait_to_see(".txt")
+    path = ui.text.partition("written to")[2].split()[0]  # which a long path puts on a line of its own
     ui.press("Y")
     ui.wait_to_see("Copy to where?")
     ui.press("p")
