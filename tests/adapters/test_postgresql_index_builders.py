@@ -1,6 +1,7 @@
 """Indexes of a plain dump are built side by side: the same database comes out, and every failure is told."""
 
 import threading
+import time
 from pathlib import Path
 
 import psycopg2
@@ -137,6 +138,40 @@ def test_builds_that_wait_for_each_other_are_made_one_by_one(postgresql_server: 
         for _ in builders.drain():
             pass
         assert ask(postgresql_server, database, "SELECT string_agg(name, '' ORDER BY name) FROM done") == "ab"
+
+
+def _wait_for_the_end(builders: IndexBuilders) -> None:
+    """Until every build has ended, though nobody has asked how."""
+    ends = time.monotonic() + 20
+    while builders._open_builds:
+        assert time.monotonic() < ends
+
+
+def test_a_build_that_failed_before_anybody_waited_is_told(postgresql_server: PostgreSQL) -> None:
+    with (
+        empty_database(postgresql_server) as database,
+        opened(postgresql_server.url()) as target,
+        IndexBuilders(target, database, 2) as builders,
+    ):
+        builders.add(Build(b"CREATE INDEX i ON missing (a)", "TABLE public.i", _explain))
+        _wait_for_the_end(builders)
+        assert builders.is_busy
+        with pytest.raises(ServerError, match="missing"):
+            list(builders.drain())
+
+
+def test_a_build_that_deadlocks_alone_is_told(postgresql_server: PostgreSQL) -> None:
+    with (
+        empty_database(postgresql_server) as database,
+        opened(postgresql_server.url()) as target,
+        IndexBuilders(target, database, 2) as builders,
+    ):
+        sql = "DO $$ BEGIN RAISE 'missing luck' USING ERRCODE = 'deadlock_detected'; END $$"
+        builders.add(Build(sql.encode(), "TABLE public.i", _explain))
+        _wait_for_the_end(builders)
+        assert builders.is_busy
+        with pytest.raises(DbtuiError, match="missing luck"):
+            list(builders.drain())
 
 
 def test_leaving_ends_what_is_being_built(postgresql_server: PostgreSQL) -> None:

@@ -52,6 +52,7 @@ class IndexBuilders:
         self._changed = threading.Condition()
         self._open_builds: list[Build] = []
         self._deadlocked: list[Build] = []
+        self._is_drained = True
         self._failure: DbtuiError | None = None
         self._connections = _connect(target, database, max(_LEAST_BUILDERS, min(jobs, MOST_BUILDERS)))
         self._threads = [
@@ -68,8 +69,8 @@ class IndexBuilders:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything was added since the last `drain`."""
-        return bool(self._open_builds)
+        """Whether anything was added that no `drain` has vouched for, ended or not."""
+        return not self._is_drained
 
     def adopt_settings(self, of: Connection) -> None:
         """Let every builder see names, encodings and tablespaces as this session does. Call when nothing is open."""
@@ -81,6 +82,7 @@ class IndexBuilders:
 
     def add(self, build: Build) -> None:
         """Give a build to whichever connection is free next."""
+        self._is_drained = False
         with self._changed:
             self._open_builds.append(build)
         self._waiting.put(build)
@@ -102,17 +104,27 @@ class IndexBuilders:
         for build in again:  # alone, two builds cannot wait for each other
             yield build.shown
             self._build(self._connections[0], build)
+        self._is_drained = True
 
     def _run(self, connection: Connection) -> None:
         while (build := self._waiting.get()) is not None:
             if self._failure is None:
                 try:
-                    self._build(connection, build)
+                    self._build_or_defer(connection, build)
                 except DbtuiError as error:
                     self._failure = self._failure or error
             with self._changed:
                 self._open_builds.remove(build)
                 self._changed.notify_all()
+
+    def _build_or_defer(self, connection: Connection, build: Build) -> None:
+        try:
+            self._build(connection, build)
+        except DbtuiError as error:
+            if getattr(error.__cause__, "pgcode", None) != codes.DEADLOCK_DETECTED:
+                raise
+            connection.rollback()
+            self._deadlocked.append(build)
 
     def _build(self, connection: Connection, build: Build) -> None:
         try:
@@ -122,10 +134,7 @@ class IndexBuilders:
                 cursor.execute(build.sql)
             connection.commit()
         except psycopg2.Error as error:
-            if error.pgcode != codes.DEADLOCK_DETECTED:
-                raise build.explain(error) from error
-            connection.rollback()
-            self._deadlocked.append(build)
+            raise build.explain(error) from error
 
     def close(self) -> None:
         """Interrupt what is still being built and close the connections."""
