@@ -10,6 +10,7 @@ from dbtui.model.sessions import Session
 
 #: What the server can plan: the manual, EXPLAIN. Everything else is done, not planned.
 _PLANNED = frozenset({b"select", b"insert", b"update", b"delete", b"merge", b"values", b"with", b"table"})
+_PLANS_PARAMETERS_SINCE = 160000  # EXPLAIN (GENERIC_PLAN)
 _SEVERAL_STATEMENTS = "42P11"
 _UNKNOWN_NAMES = ("42P01", "42883", "3F000")
 
@@ -22,12 +23,14 @@ def explain(target: PostgresqlTarget, session: Session) -> str:
     has no plan.
     """
     text, has_parameters = _check(session)
-    name = "explain_with_parameters" if has_parameters else "explain_statement"
+    is_prepared = has_parameters and target.info.version_number < _PLANS_PARAMETERS_SINCE
+    name = "explain_with_parameters" if is_prepared else "explain_statement"
+    binds = {"statement": text, "has_parameters": has_parameters, "login": session.user}
     paths = target.collect("collect_search_path", database=session.database, login=session.user)
     path = paths[0].search_path if paths else None
     try:
         with _standing_in(target, session.database) as connection:
-            rows = target.collect(name, connection, statement=text, search_path=path, login=session.user)
+            rows = target.collect(name, connection, search_path=path, **binds)
     except ServerError as error:
         if error.code == _SEVERAL_STATEMENTS:
             raise RefusedError("several statements in one text have no plan", "explain them one by one") from error
