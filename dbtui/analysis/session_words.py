@@ -64,6 +64,17 @@ def describe_result(result: SessionsResult) -> str:
     return f"{PAST[result.verb]} {done} of {len(result.hits)}: {hits}"
 
 
+def announce_result(result: SessionsResult) -> str:
+    """Return what an order really did, in one line for who gave it; of a single session that was hit, who it was."""
+    if len(result.hits) != 1 or result.hits[0].hit is not Hit.DONE:
+        return describe_result(result)
+    session = result.hits[0].session
+    who = " ".join(each for each in (str(session.session_id), session.user, session.application) if each)
+    where = f" from {session.client}" if session.client else ""
+    verb = "cancelled the statement of" if result.verb is SessionVerb.CANCEL else "terminated"
+    return format_untrusted(f"{verb} {who}{where}")
+
+
 def judge_result(result: SessionsResult) -> JobState:
     """Succeeded when every session was hit, partial when some were."""
     done = sum(each.hit is Hit.DONE for each in result.hits)

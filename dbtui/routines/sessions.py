@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from dbtui.adapters.adapter import SessionAdapter, Target
-from dbtui.analysis.session_words import describe_result, judge_result
 from dbtui.analysis.sessions import choose_sessions, plan_end
 from dbtui.errors import ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
@@ -113,9 +112,3 @@ def _sessions_of(c: RoutineContext, profile: ConnectionProfile) -> SessionAdapte
     if sessions is None:
         raise UsageError(unsupported_sessions(profile, c.now()).unsupported, "name a PostgreSQL or MySQL target")
     return sessions
-
-
-#: What an order really did, in one line for history and people.
-summarise_end = describe_result
-#: Succeeded when every session was hit, partial when some were, failed when none was.
-judge_end = judge_result

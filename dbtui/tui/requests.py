@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypeVar
 
-from dbtui.analysis.session_words import describe_sessions
+from dbtui.analysis.session_words import announce_result, describe_sessions, judge_result
 from dbtui.history import History
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import (
@@ -23,7 +23,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
 from dbtui.model.jobs import HistoryEntry, JobState
-from dbtui.model.sessions import Hit, Session, SessionsPlan, SessionsResult, SessionVerb
+from dbtui.model.sessions import Session, SessionsPlan, SessionsResult, SessionVerb
 from dbtui.model.text import format_bytes, format_count, format_duration
 from dbtui.routines import backups, sessions
 from dbtui.routines.backups.stored import read_manifest
@@ -185,26 +185,9 @@ def end_sessions(profile: ConnectionProfile, plan: SessionsPlan) -> JobRequest[S
         target=profile.name,
         subject=describe_sessions(plan.sessions),
         start=lambda context: sessions.apply_end_sessions(context, profile, plan),
-        summary=_hits,
-        judge=_judge_hits,
+        summary=announce_result,
+        judge=judge_result,
     )
-
-
-def _hits(result: SessionsResult) -> str:
-    if len(result.hits) != 1 or result.hits[0].hit is not Hit.DONE:
-        return sessions.summarise_end(result)
-    session = result.hits[0].session
-    who = " ".join(each for each in (str(session.session_id), session.user, session.application) if each)
-    where = f" from {session.client}" if session.client else ""
-    verb = "cancelled the statement of" if result.verb is SessionVerb.CANCEL else "terminated"
-    return f"{verb} {who}{where}"
-
-
-def _judge_hits(result: SessionsResult) -> JobState:
-    done = sum(each.hit is Hit.DONE for each in result.hits)
-    if done == len(result.hits):
-        return JobState.SUCCEEDED
-    return JobState.PARTIAL if done else JobState.FAILED
 
 
 def explain(profile: ConnectionProfile, session: Session) -> JobRequest[str]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from dbtui.adapters.adapter import Adapter, SessionAdapter, Target
+from dbtui.analysis.session_words import describe_result, judge_result
 from dbtui.errors import Cancelled, ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import CommandRan, Event, Progressed, Routine
@@ -17,9 +18,7 @@ from dbtui.routines.sessions import (
     apply_end_sessions,
     collect_sessions,
     explain_session,
-    judge_end,
     plan_end_sessions,
-    summarise_end,
 )
 from tests.routines.fake_engine import Clock, FakeContext, FakeEngine, drive
 
@@ -123,21 +122,21 @@ def test_each_session_is_ended_in_turn(c: Context) -> None:
     assert c.sessions.ended == [3, 1]
     assert [event.text for event in events if isinstance(event, CommandRan)] == ["terminate 3", "terminate 1"]
     assert [(event.done, event.total) for event in events if isinstance(event, Progressed)] == [(1, 2), (2, 2)]
-    assert summarise_end(result) == "terminated 2 of 2: 3 terminated; 1 terminated"
-    assert judge_end(result) is JobState.SUCCEEDED
+    assert describe_result(result) == "terminated 2 of 2: 3 terminated; 1 terminated"
+    assert judge_result(result) is JobState.SUCCEEDED
     assert c.fake.open_targets == 0
 
 
 def test_what_was_not_hit_is_said_and_judged(c: Context) -> None:
     c.sessions.hits = {1: Hit.GONE, 3: ServerError("must be a superuser", code="42501")}
     _, result = events_of(apply_end_sessions(c, PROFILE, planned(c, 1, 2, 3)))
-    assert summarise_end(result) == (
+    assert describe_result(result) == (
         "terminated 1 of 3: 1 gone; 2 terminated; 3 refused (must be a superuser)"
     )  # fmt: skip
-    assert judge_end(result) is JobState.PARTIAL
+    assert judge_result(result) is JobState.PARTIAL
     c.sessions.hits = {1: Hit.REPLACED}
     _, result = events_of(apply_end_sessions(c, PROFILE, planned(c, 1)))
-    assert (summarise_end(result), judge_end(result)) == ("1 replaced", JobState.FAILED)
+    assert (describe_result(result), judge_result(result)) == ("1 replaced", JobState.FAILED)
 
 
 def test_a_lost_connection_leaves_no_doubt_about_the_others(c: Context) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbtui.analysis.session_words import describe_sessions, mask_texts, name_session
-from dbtui.model.sessions import Session
+from dbtui.analysis.session_words import announce_result, describe_sessions, mask_texts, name_session
+from dbtui.model.sessions import Hit, Session, SessionHit, SessionsResult, SessionVerb
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,20 @@ def test_a_session_has_a_name_in_one_line() -> None:
     assert describe_sessions([session]) == f"{name_session(session)}: UPDATE t SET n = '…'"
     assert describe_sessions([Session(session_id=1), Session(session_id=2, user="dba")]) == "1; 2 dba"
     assert len(describe_sessions([session] * 100)) <= 600
+
+
+@pytest.mark.parametrize(
+    ("verb", "hits", "said"),
+    [
+        (SessionVerb.CANCEL, [Hit.DONE], "cancelled the statement of 1 erp web from local"),
+        (SessionVerb.TERMINATE, [Hit.DONE], "terminated 1 erp web from local"),
+        (SessionVerb.TERMINATE, [Hit.GONE], "1 gone"),
+        (SessionVerb.TERMINATE, [Hit.DONE, Hit.GONE], "terminated 1 of 2: 1 terminated; 2 gone"),
+    ],
+)
+def test_who_gave_an_order_is_told_whom_it_hit(verb: SessionVerb, hits: list[Hit], said: str) -> None:
+    found = tuple(
+        SessionHit(session=Session(session_id=number, user="erp", application="web", client="local"), hit=hit)
+        for number, hit in enumerate(hits, 1)
+    )
+    assert announce_result(SessionsResult(verb=verb, hits=found)) == said
