@@ -6,7 +6,7 @@ import time
 
 import psycopg2
 
-from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
 from dbtui.errors import ConnectError, DbtuiError
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
 
@@ -22,11 +22,8 @@ def analyze(target: PostgresqlTarget, database: str, jobs: int) -> Routine[None]
     began = time.monotonic()
     yield StepStarted("analyze", database)
     yield CommandRan("ANALYZE")
-    watch = target.connect(database, autocommit=True)
-    try:
+    with target.working(database, autocommit=True) as watch:
         tables = [row.table_name for row in target.collect("collect_analyzed_tables", watch)]
-    finally:
-        watch.close()
     work = _Work(tables)
     threads = [
         threading.Thread(target=work.run, args=(target, database), name="analyzing", daemon=True)
@@ -60,23 +57,24 @@ class _Work:
     def run(self, target: PostgresqlTarget, database: str) -> None:
         """Analyze tables until none is left or one failed; a thread that gets no connection leaves them to others."""
         try:
-            connection = target.connect(database, autocommit=True)
+            with target.working(database, autocommit=True) as connection:
+                self._analyze_waiting(target, connection)
         except ConnectError as error:
             self.refusals.append(error)
-            return
         except DbtuiError as error:
-            self.failure = self.failure or error
-            return
-        try:
-            try:
-                while self.failure is None and not target.cancellation.requested:
-                    target.rows(f"ANALYZE {self._waiting.get_nowait()}", None, connection)
-                    self.done += 1
-            except queue.Empty:
-                return
-            finally:
-                connection.close()
-        except DbtuiError as error:
-            self.failure = self.failure or error
+            self._fail(error)
         except psycopg2.Error as error:
-            self.failure = self.failure or DbtuiError(f"gathering statistics failed: {error}")
+            self._fail(DbtuiError(f"gathering statistics failed: {error}"))
+
+    def _analyze_waiting(self, target: PostgresqlTarget, connection: Connection) -> None:
+        try:
+            while self.failure is None and not target.cancellation.requested:
+                target.rows(f"ANALYZE {self._waiting.get_nowait()}", None, connection)
+                self.done += 1
+        except queue.Empty:
+            return
+        except ConnectError as error:  # lost, not refused: the table that it was at is not analyzed
+            self._fail(error)
+
+    def _fail(self, error: DbtuiError) -> None:
+        self.failure = self.failure or error
