@@ -5,6 +5,7 @@ KILL.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +14,7 @@ import pytest
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
+from dbtui.adapters.mysql.probes import replication_privilege, termination_privilege
 from dbtui.adapters.mysql.replication import assess_sources, replica_words
 from dbtui.adapters.mysql.session_orders import end_session, format_orders
 from dbtui.adapters.mysql.sessions import collect_sessions
@@ -188,6 +190,28 @@ def test_terminate_without_the_privilege() -> None:
     hit = end_session(RecordedMysql(record), SessionVerb.TERMINATE, SEEN, datetime.now(UTC))
     assert hit.hit is Hit.REFUSED
     assert "GRANT CONNECTION_ADMIN ON *.* TO 'dba'@'%'" in hit.detail
+
+
+@pytest.mark.parametrize(
+    ("flavour", "version_number", "replication", "termination"),
+    [
+        ("MySQL", 50744, "REPLICATION CLIENT", "SUPER"),
+        ("MySQL", 80000, "REPLICATION CLIENT", "CONNECTION_ADMIN"),
+        ("MySQL", 90100, "REPLICATION CLIENT", "CONNECTION_ADMIN"),
+        ("MariaDB", 100432, "REPLICATION CLIENT", "SUPER"),
+        ("MariaDB", 100501, "REPLICATION CLIENT", "SUPER"),
+        ("MariaDB", 100502, "REPLICATION SLAVE ADMIN", "CONNECTION ADMIN"),
+        ("MariaDB", 100508, "REPLICATION SLAVE ADMIN", "CONNECTION ADMIN"),
+        ("MariaDB", 100509, "SLAVE MONITOR", "CONNECTION ADMIN"),
+        ("MariaDB", 110402, "SLAVE MONITOR", "CONNECTION ADMIN"),
+    ],
+)
+def test_privileges_under_the_names_of_each_server(
+    flavour: str, version_number: int, replication: str, termination: str
+) -> None:
+    target = RecordedMysql({}, version_number)
+    target.info = replace(target.info, flavour=flavour)
+    assert (replication_privilege(target), termination_privilege(target)) == (replication, termination)
 
 
 OLD = {"Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes", "Seconds_Behind_Master": 7}

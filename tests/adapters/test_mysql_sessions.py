@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pymysql
 import pytest
 
+from dbtui.adapters.mysql.capabilities import collect_capabilities
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.adapters.mysql.status import collect_status
@@ -243,10 +244,13 @@ def test_a_login_without_process_sees_its_own_and_the_grant(world: World) -> Non
 
         hit = SESSIONS.end_session(low, TERMINATE, world.session(other), datetime.now(UTC))
         assert hit.hit is Hit.GONE, "this login cannot see it"
-        world.server.execute(f"GRANT PROCESS ON *.* TO `{login}`@'127.0.0.1'")
+        world.server.execute(f"GRANT PROCESS, SLAVE MONITOR ON *.* TO `{login}`@'127.0.0.1'")
         low.close()
         low = open_mysql(world.server.url(world.database, user=login, password="pw"))
         assert world.look(low).gaps == ()
+        assert not any("replica" in gap for gap in collect_status(low).gaps)
+        held = {each.name: each.is_held for each in collect_capabilities(low).items}
+        assert (held["PROCESS"], held["replication"], held["CONNECTION ADMIN"]) == (True, True, False)
         for verb in SessionVerb:
             hit = SESSIONS.end_session(low, verb, world.session(other), datetime.now(UTC))
             assert hit.hit is Hit.REFUSED

@@ -10,6 +10,7 @@ from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.option_files import login_path_file, option_file_path
 from dbtui.adapters.mysql.options import collect_options, option_file_of
 from dbtui.adapters.mysql.privileges import format_grant, format_grant_on_new, has_roles, lacks, privileges_on
+from dbtui.adapters.mysql.probes import replication_privilege, termination_privilege
 from dbtui.adapters.mysql.tools import find_tool, find_tools, remark_on
 from dbtui.errors import ToolError
 from dbtui.model.connections import ConnectionProfile
@@ -17,7 +18,6 @@ from dbtui.model.doctor import Capabilities, Capability, CredentialFile, Install
 
 TOOL_NAMES = ("mariadb-dump",)
 _SCRATCH = "dbtui_verify"  # what databases are called that a verification makes and drops, and an underscore
-_RENAMED_SINCE = 100502  # MariaDB split SUPER and gave REPLICATION CLIENT other names
 _DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 _RESTORE = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW",
             "CREATE ROUTINE", "ALTER ROUTINE", "TRIGGER", "EVENT", "LOCK TABLES")  # fmt: skip
@@ -77,9 +77,9 @@ class _Account:
 def _items(target: MysqlTarget) -> Iterator[Capability]:
     database = target.database
     account = _Account(target.info.user, target.collect_grants(), target.info.is_superuser)
-    replication, ending = _names_of(target)
+    ending = termination_privilege(target)
     yield account.can("PROCESS", "look", ["PROCESS"], "sessions of other logins, and who blocks whom, are hidden")
-    yield account.can("replication", "look", replication, "it is not shown")
+    yield account.can("replication", "look", [replication_privilege(target)], "it is not shown")
     yield account.can(ending, "act", [ending], "sessions of other logins cannot be cancelled or terminated")
     if database:
         dump = account.can("backup", "dump", _DUMP, "it fails or leaves things out", database)
@@ -90,14 +90,6 @@ def _items(target: MysqlTarget) -> Iterator[Capability]:
         ):
             restore = account.can(name, "restore", _RESTORE, without, f"{new}_new")
             yield replace(restore, grant=format_grant_on_new(_RESTORE, new, account.name))
-
-
-def _names_of(target: MysqlTarget) -> tuple[list[str], str]:
-    """What this server calls the privileges to look at replication and to end others' sessions."""
-    if target.is_mariadb and target.info.version_number >= _RENAMED_SINCE:
-        return ["BINLOG MONITOR", "SLAVE MONITOR"], "CONNECTION ADMIN"
-    is_old = target.is_mariadb or target.info.version_number < 80000
-    return ["REPLICATION CLIENT"], "SUPER" if is_old else "CONNECTION_ADMIN"
 
 
 def collect_tools(environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:

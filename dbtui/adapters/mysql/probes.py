@@ -70,14 +70,18 @@ def gap_without_process(target: MysqlTarget) -> str:
 
 
 def replication_privilege(target: MysqlTarget) -> str:
-    """Return what SHOW REPLICA STATUS asks for; MariaDB renamed it in 10.5.8 (its manual, GRANT)."""
-    if target.is_mariadb and target.info.version_number >= 100508:
-        return "SLAVE MONITOR"
-    return "REPLICATION CLIENT"
+    """Return what SHOW REPLICA STATUS asks for.
+
+    MariaDB moved it twice, in 10.5.2 and 10.5.9 (its manual, GRANT, "REPLICA MONITOR"; SHOW GRANTS says SLAVE MONITOR).
+    """
+    number = target.info.version_number
+    if not target.is_mariadb or number < 100502:
+        return "REPLICATION CLIENT"
+    return "SLAVE MONITOR" if number >= 100509 else "REPLICATION SLAVE ADMIN"
 
 
 def termination_privilege(target: MysqlTarget) -> str:
-    """Return what ending another login's session asks for (the servers' manuals, KILL)."""
+    """Return what ending another login's session asks for: SUPER, or the part of it (manuals, KILL, GRANT)."""
     if target.is_mariadb:
         return "CONNECTION ADMIN" if target.info.version_number >= 100502 else "SUPER"
     return "CONNECTION_ADMIN" if target.info.version_number >= 80000 else "SUPER"
