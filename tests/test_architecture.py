@@ -240,11 +240,16 @@ def test_no_module_imports_itself_by_a_detour() -> None:
     assert not circles
 
 
-def heavy_modules_after(code: str) -> set[str]:
-    """What a fresh interpreter has imported, of what a short command must not pay for."""
+def modules_after(code: str) -> set[str]:
+    """What a fresh interpreter has imported when it has run `code`."""
     report = f"{code}\nimport sys; print('modules:', *sorted(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", report], cwd=ROOT, capture_output=True, text=True, check=True)
-    modules = set(ran.stdout.rpartition("modules:")[2].split())
+    return set(ran.stdout.rpartition("modules:")[2].split())
+
+
+def heavy_modules_after(code: str) -> set[str]:
+    """The same, of what a short command must not pay for."""
+    modules = modules_after(code)
     assert "dbtui.cli.main" in modules
     return modules & set(HEAVY_MODULES)
 
@@ -265,3 +270,13 @@ except SystemExit as end:
     assert not end.code, end.code
 """
     assert heavy_modules_after(code) == set()
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql", "sqlite"])
+def test_looking_at_a_server_drags_in_nothing_of_backups(engine: str) -> None:
+    folder = f"dbtui.adapters.{engine}"
+    parts = ("backups", "check", "contents", "databases", "dump", "load")
+    of_backups = {f"{folder}.{part}" for part in parts} | {"dbtui.adapters.streams", "dbtui.adapters.unpacking"}
+    code = f"from {folder}.adapter import ADAPTER"
+    assert modules_after(code) & of_backups == set()
+    assert modules_after(f"{code}; ADAPTER.backups") >= of_backups

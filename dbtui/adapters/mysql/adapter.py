@@ -1,12 +1,12 @@
 """The MySQL adapter: one object with the engine's name, its connections and its backups."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import capabilities, status
-from dbtui.adapters.mysql.backups import MysqlBackups, narrow
-from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.connect import MysqlTarget, narrow
 from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
@@ -16,8 +16,14 @@ class MysqlAdapter:
     """MySQL and MariaDB."""
 
     engine = EngineName.MYSQL
-    backups: BackupAdapter = MysqlBackups()
     sessions: SessionAdapter | None = SESSIONS
+
+    @cached_property
+    def backups(self) -> BackupAdapter:
+        """Its backups, imported when they are first wanted: looking at a server does without."""
+        from dbtui.adapters.mysql.backups import MysqlBackups
+
+        return MysqlBackups()
 
     def open_target(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, swap
-from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.connect import narrow
 from dbtui.model.backups import (
     BackupContents,
     BackupTable,
@@ -23,13 +23,6 @@ from dbtui.model.backups import (
 from dbtui.model.connections import EngineName
 from dbtui.model.events import Routine
 from dbtui.model.names import derive_name
-
-
-def narrow(target: Target) -> MysqlTarget:
-    """Return the target as what it is; one of another engine is a mistake of the program."""
-    if not isinstance(target, MysqlTarget):
-        raise TypeError(f"{type(target).__name__} is no MySQL target")
-    return target
 
 
 class MysqlBackups:

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from dbtui.adapters.adapter import Target
-from dbtui.adapters.mysql.backups import narrow
 from dbtui.adapters.mysql.blocking import collect_blocking
-from dbtui.adapters.mysql.connect import MysqlTarget, Row, collect_own_sessions
+from dbtui.adapters.mysql.connect import MysqlTarget, Row, collect_own_sessions, narrow
 from dbtui.adapters.mysql.explain import explain
 from dbtui.adapters.mysql.probes import (
     gap_without_process,
