@@ -17,10 +17,10 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.libpq.conninfo import format_conninfo, parse_conninfo, parse_options
+from dbtui.adapters.libpq.failures import translate
 from dbtui.adapters.postgresql.adapter import ADAPTER
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.conninfo import format_conninfo, parse_conninfo, parse_options
-from dbtui.adapters.postgresql.failures import translate
 from dbtui.adapters.postgresql.tools import find_tool
 from dbtui.demo.servers import PgBouncer, PostgreSQL, PostgreSQLReplica
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, RefusedError, ServerError, ToolError, UsageError

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from dbtui.adapters.libpq.failures import translate
 from dbtui.adapters.postgresql import load_plain
-from dbtui.adapters.postgresql.failures import translate
 from dbtui.adapters.postgresql.index_builders import Build, IndexBuilders, builds_index
 from dbtui.demo.servers import PostgreSQL
 from dbtui.errors import DbtuiError, ServerError

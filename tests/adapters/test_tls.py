@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dbtui.adapters.libpq.conninfo import fit_conninfo, parse_conninfo
 from dbtui.adapters.mysql.dump import dump as dump_mysql
 from dbtui.adapters.mysql.facts import collect_dump_facts
 from dbtui.adapters.mysql.options import MysqlOptions, format_tool_options
 from dbtui.adapters.mysql.tls_options import TlsOptions
-from dbtui.adapters.postgresql.conninfo import fit_conninfo, parse_conninfo
 from dbtui.demo.servers import MariaDB, PostgreSQL
 from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ToolError, UsageError
 from dbtui.model.backups import DumpRequest

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dbtui.adapters.libpq.conninfo import parse_conninfo
 from dbtui.adapters.machine import collect_credential_file
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.conninfo import parse_conninfo
 from dbtui.adapters.postgresql.facts import collect_dump_facts
 from dbtui.adapters.postgresql.sql import quote_visible_name
 from dbtui.adapters.postgresql.tools import find_tools

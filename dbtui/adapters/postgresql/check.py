@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.driving import report
 from dbtui.adapters.postgresql.archive import MAGIC
 from dbtui.adapters.postgresql.archive_check import check_data
 from dbtui.adapters.postgresql.archive_index import collect_archive_index
@@ -10,7 +11,7 @@ from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
 from dbtui.adapters.streams import open_raw, storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, CompressionKind, StoredBackup
-from dbtui.model.events import Progressed, Routine, Warned
+from dbtui.model.events import Routine, Warned
 
 _HEADS = (
     (b"SQLite format 3\0", "a SQLite database"),
@@ -67,14 +68,7 @@ def recognise(backup: StoredBackup) -> str:
 
 def _check_plain(backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
     total = backup.manifest.uncompressed_bytes if backup.manifest else None
-    scan = scan_backup(backup, cancellation)
-    while True:
-        try:
-            done = next(scan)
-        except StopIteration as end:
-            index: PlainIndex = end.value
-            break
-        yield Progressed(done, total, "bytes")
+    index = yield from report(scan_backup(backup, cancellation), total)
     yield from _warn(index, Path(backup.data_path).name)
     return (*index.problems, *_lost_rows(backup, index))
 
@@ -96,13 +90,7 @@ def _check_archive(backup: StoredBackup, cancellation: Cancellation) -> Routine[
     yield from _warn(index, Path(backup.data_path).name)
     if index.problems:
         return tuple(index.problems)
-    work = check_data(backup, index, cancellation)
-    while True:
-        try:
-            done = next(work)
-        except StopIteration as end:
-            return tuple(end.value)
-        yield Progressed(done, None, "bytes")
+    return tuple((yield from report(check_data(backup, index, cancellation), None)))
 
 
 def _warn(index: PlainIndex, name: str) -> "Routine[None]":

@@ -13,7 +13,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from psycopg2.extras import NamedTupleCursor
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.postgresql.conninfo import (
+from dbtui.adapters.libpq.conninfo import (
+    choose_password,
     fit_conninfo,
     format_conninfo,
     format_passfile,
@@ -21,8 +22,8 @@ from dbtui.adapters.postgresql.conninfo import (
     parse_conninfo,
     parse_options,
 )
-from dbtui.adapters.postgresql.failures import MissingDatabaseError, translate, translate_connect
-from dbtui.adapters.postgresql.interrupts import interrupter, open_connection, peer_address
+from dbtui.adapters.libpq.failures import MissingDatabaseError, translate, translate_connect
+from dbtui.adapters.libpq.interrupts import interrupter, open_connection, peer_address
 from dbtui.adapters.postgresql.sql import statement
 from dbtui.adapters.postgresql.tools import Tool, find_tool
 from dbtui.adapters.private_files import private_file
@@ -67,7 +68,7 @@ class PostgresqlTarget:
         self._processes: list[int] = []
         self._kept: dict[str, tuple[float, list[Any]]] = {}
         self._parameters = parse_conninfo(profile.url, profile.connect_seconds)
-        self._password = _choose_password(password, self._parameters, environ)
+        self._password = choose_password(password, self._parameters, environ)
         self._settings = _take_settings(self._parameters)
         if not self._parameters.get("dbname") and profile.database:
             self._parameters["dbname"] = profile.database
@@ -378,22 +379,6 @@ class PostgresqlTarget:
             with contextlib.suppress(psycopg2.Error):  # it is gone, which is what was wanted
                 made.close()
         self._scopes.close()
-
-
-def _choose_password(password: Secret | None, parameters: dict[str, str], environ: Mapping[str, str]) -> Secret | None:
-    """Take a password out of the parameters: what was given wins, then the URL, then PGPASSWORD; else libpq's files.
-
-    A service that is named may have one of its own, which libpq prefers to PGPASSWORD.
-    """
-    in_url = parameters.pop("password", None)
-    for name, keyword in (("PGPASSFILE", "passfile"), ("PGSERVICE", "service")):
-        if environ.get(name):
-            parameters.setdefault(keyword, environ[name])
-    if password is None and in_url:
-        return Secret(in_url)
-    if password is None and environ.get("PGPASSWORD") and "service" not in parameters:
-        return Secret(environ["PGPASSWORD"])
-    return password
 
 
 def _take_settings(parameters: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbtui.adapters.driving import forward, report
 from dbtui.adapters.followers import DirectoryFollower, FileFollower
 from dbtui.adapters.packing import write_packed
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -27,7 +28,7 @@ from dbtui.model.backups import (
     DumpResult,
     TableName,
 )
-from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted, Warned
+from dbtui.model.events import CommandRan, Event, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.text import format_bytes
 
 _TICK_SECONDS = 0.2
@@ -131,19 +132,14 @@ def _dump_files(
         yield StepStarted("dump", target.info.database)
         yield CommandRan(shlex.join(argv))
         writing = _write(_Run(target, request, argv, environ, progress))
-        try:
-            while True:
-                try:
-                    raw_bytes = next(writing)
-                except StopIteration as end:
-                    written: _Written = end.value
-                    break
-                target.cancellation.check()
-                counter.check()
-                space.check()
-                yield progress.of_tables() if raw_bytes is None else progress.of_text(raw_bytes)
-        finally:
-            writing.close()
+
+        def shown(raw_bytes: int | None) -> Event:
+            target.cancellation.check()
+            counter.check()
+            space.check()
+            return progress.of_tables() if raw_bytes is None else progress.of_text(raw_bytes)
+
+        written = yield from forward(writing, shown)
     size = sum(file.size_bytes for file in written.files)
     yield StepFinished("dump", time.monotonic() - began, format_bytes(size))
     return written
@@ -152,14 +148,7 @@ def _dump_files(
 def _finish_counts(counter: RowCounter, total: int) -> Generator[Event, None, dict[TableName, int]]:
     began = time.monotonic()
     yield StepStarted("count rows")
-    remaining = counter.finish()
-    while True:
-        try:
-            done = next(remaining)
-        except StopIteration as end:
-            counts: dict[TableName, int] = end.value
-            break
-        yield Progressed(done, total, "tables")
+    counts = yield from report(counter.finish(), total, "tables")
     yield StepFinished("count rows", time.monotonic() - began, f"{sum(counts.values())} rows in {total} tables")
     return counts
 
@@ -209,7 +198,7 @@ def _write_archive(run: _Run) -> _Writing:
         run.check(tool)
     # pg_dump goes back to the head of an archive at its end, so it can be hashed only now.
     hashing = hash_file(run.path, "", run.target.cancellation)
-    file = yield from _unnumbered(hashing)
+    file = yield from forward(hashing, lambda _done: None)
     return _Written((file,), _raw_bytes(run, (file,)))
 
 
@@ -224,16 +213,6 @@ def _write_directory(run: _Run) -> _Writing:
         run.check(tool)
         files = follower.finish()
     return _Written(files, _raw_bytes(run, files))
-
-
-def _unnumbered(hashing: Generator[int, None, BackupFile]) -> Generator[None, None, BackupFile]:
-    while True:
-        try:
-            next(hashing)
-        except StopIteration as end:
-            file: BackupFile = end.value
-            return file
-        yield None
 
 
 def _raw_bytes(run: _Run, files: Sequence[BackupFile]) -> int | None:

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes as codes
 
+from dbtui.adapters.libpq.interrupts import interrupter
 from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
-from dbtui.adapters.postgresql.interrupts import interrupter
 from dbtui.errors import ConnectError, DbtuiError
 
 MOST_BUILDERS = 8

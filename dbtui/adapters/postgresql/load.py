@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dbtui.adapters.driving import report
 from dbtui.adapters.postgresql.analyze import analyze
 from dbtui.adapters.postgresql.check import recognise
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -11,7 +12,7 @@ from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
 from dbtui.adapters.postgresql.selection import select_tables
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, LoadRequest
-from dbtui.model.events import CommandRan, Progressed, Routine, Warned
+from dbtui.model.events import CommandRan, Routine, Warned
 
 
 def load(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]:
@@ -44,15 +45,8 @@ def _load_plain(target: PostgresqlTarget, request: LoadRequest) -> Routine[None]
 
 
 def _scan(target: PostgresqlTarget, request: LoadRequest) -> Routine[PlainIndex]:
-    scan = scan_backup(request.backup, target.cancellation)
     total = request.backup.manifest.uncompressed_bytes if request.backup.manifest else None
-    while True:
-        try:
-            done = next(scan)
-        except StopIteration as end:
-            index: PlainIndex = end.value
-            return index
-        yield Progressed(done, total, "bytes")
+    return report(scan_backup(request.backup, target.cancellation), total)
 
 
 def _refuse(target: PostgresqlTarget, index: PlainIndex, name: str) -> None:

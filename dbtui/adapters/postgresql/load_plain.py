@@ -14,8 +14,8 @@ import psycopg2
 from psycopg2 import errorcodes as codes
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, though its author spelt it small
 
+from dbtui.adapters.libpq.failures import translate
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.failures import translate
 from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.index_builders import Build, IndexBuilders, builds_index
 from dbtui.adapters.postgresql.load_code import LoadCode

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.driving import exhaust
 from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, Name, parse_object
@@ -296,10 +297,4 @@ def _scan(
 
 def collect_index(backup: StoredBackup, cancellation: Cancellation) -> PlainIndex:
     """The same, without progress."""
-    scan = scan_backup(backup, cancellation)
-    while True:
-        try:
-            next(scan)
-        except StopIteration as end:
-            index: PlainIndex = end.value
-            return index
+    return exhaust(scan_backup(backup, cancellation))

@@ -7,9 +7,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from dbtui.adapters.libpq.interrupts import interrupter
 from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
 from dbtui.adapters.postgresql.counts import count_table
-from dbtui.adapters.postgresql.interrupts import interrupter
 from dbtui.adapters.postgresql.tables import CatalogTable
 from dbtui.errors import DbtuiError
 from dbtui.model.backups import TableName

@@ -7,8 +7,8 @@ from typing import Any, cast
 from psycopg2.extensions import encodings
 
 from dbtui.adapters.adapter import Target
+from dbtui.adapters.libpq.conninfo import APPLICATION_NAME
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.conninfo import APPLICATION_NAME
 from dbtui.adapters.postgresql.explain import explain
 from dbtui.adapters.postgresql.session_orders import end_session, show_orders
 from dbtui.adapters.postgresql.sql import quote_name

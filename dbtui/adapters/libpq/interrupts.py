@@ -11,8 +11,8 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, connection
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.postgresql.cancel_request import CancelRequest
-from dbtui.adapters.postgresql.lost_errors import hear_lost_errors
+from dbtui.adapters.libpq.cancel_request import CancelRequest
+from dbtui.adapters.libpq.lost_errors import hear_lost_errors
 
 _REPEAT_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0

@@ -9,6 +9,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 
 from dbtui.errors import ToolError, UsageError
+from dbtui.model.connections import Secret
 from dbtui.model.text import format_untrusted
 
 APPLICATION_NAME = "dbtui"
@@ -163,3 +164,19 @@ def parse_options(options: str) -> dict[str, str] | None:
             return None
         settings[name.replace("-", "_")] = value
     return settings
+
+
+def choose_password(password: Secret | None, parameters: dict[str, str], environ: Mapping[str, str]) -> Secret | None:
+    """Take a password out of the parameters: what was given wins, then the URL, then PGPASSWORD; else libpq's files.
+
+    A service that is named may have one of its own, which libpq prefers to PGPASSWORD.
+    """
+    in_url = parameters.pop("password", None)
+    for name, keyword in (("PGPASSFILE", "passfile"), ("PGSERVICE", "service")):
+        if environ.get(name):
+            parameters.setdefault(keyword, environ[name])
+    if password is None and in_url:
+        return Secret(in_url)
+    if password is None and environ.get("PGPASSWORD") and "service" not in parameters:
+        return Secret(environ["PGPASSWORD"])
+    return password

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import psycopg2
 
-from dbtui.adapters.postgresql.conninfo import format_server
-from dbtui.adapters.postgresql.lost_errors import take_lost_error
+from dbtui.adapters.libpq.conninfo import format_server
+from dbtui.adapters.libpq.lost_errors import take_lost_error
 from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ServerError, UsageError
 from dbtui.model.text import format_untrusted
 
