@@ -1,9 +1,18 @@
-"""Judging looks at a target: rates out of two of them, and how long to wait before trying again."""
+"""Judging looks at a target: what there is to say of it, rates out of two looks, how long to wait before another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dbtui.model.connections import StatusCounters, TargetStatus
+from dbtui.model.findings import FindingLevel, TargetConcern, TargetFinding
+from dbtui.model.text import format_duration
+
+#: From these on there is something to say: the age of a transaction, the part of the sessions that is used, how far
+#: a replica is behind; and below this part of the reads found in memory.
+OLD_TRANSACTION_SECONDS = 300.0
+FULL_FRACTION = 0.8
+LAGGING_SECONDS = 10.0
+LOW_CACHE_HIT_FRACTION = 0.9
 
 #: A start that is derived from an uptime in whole seconds moves a little from look to look.
 _START_TOLERANCE_SECONDS = 5.0
@@ -25,6 +34,35 @@ class Rates:
 
 
 NO_RATES = Rates()
+
+
+def assess_status(status: TargetStatus) -> tuple[TargetFinding, ...]:
+    """Return what there is to say of a target by one look at it, what matters most first; nothing: all is well."""
+    return tuple(sorted(_findings(status), key=lambda finding: finding.level is not FindingLevel.TROUBLE))
+
+
+def _findings(status: TargetStatus) -> Iterator[TargetFinding]:
+    remark, trouble = FindingLevel.REMARK, FindingLevel.TROUBLE
+    used, available, age = status.sessions_used, status.sessions_available, status.oldest_transaction_seconds
+    if status.sessions_blocked:
+        yield TargetFinding(TargetConcern.BLOCKED, trouble, f"{status.sessions_blocked} blocked")
+    if age is not None and age >= OLD_TRANSACTION_SECONDS:
+        yield TargetFinding(TargetConcern.OLD_TRANSACTION, remark, f"oldest transaction {format_duration(age)}")
+    if available and used is not None and used >= FULL_FRACTION * available:
+        yield TargetFinding(TargetConcern.FULL, remark, f"{used} of {available} sessions used")
+    if status.lag_seconds is not None and status.lag_seconds >= LAGGING_SECONDS:
+        yield TargetFinding(TargetConcern.LAGGING, remark, f"{format_duration(status.lag_seconds)} behind")
+    if status.file is not None and status.file.integrity not in ("", "ok"):
+        yield TargetFinding(TargetConcern.DAMAGED, trouble, f"damaged: {status.file.integrity}")
+
+
+def assess_cache_hit(rates: Rates) -> TargetFinding | None:
+    """Return what there is to say of how much was read from memory between two looks."""
+    fraction = rates.cache_hit_fraction
+    if fraction is None or fraction >= LOW_CACHE_HIT_FRACTION:
+        return None
+    words = f"{fraction * 100:.1f} % of the reads hit the cache"
+    return TargetFinding(TargetConcern.LOW_CACHE_HIT, FindingLevel.REMARK, words)
 
 
 def assess_rates(previous: TargetStatus, current: TargetStatus) -> Rates:

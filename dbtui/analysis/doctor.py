@@ -10,10 +10,10 @@ from dbtui.model.doctor import (
     CredentialFile,
     DirectoryFacts,
     Finding,
-    FindingLevel,
     InstalledTool,
     TerminalFacts,
 )
+from dbtui.model.findings import FindingLevel
 from dbtui.model.text import format_bytes, format_duration, format_untrusted
 
 OK, REMARK, TROUBLE = FindingLevel.OK, FindingLevel.REMARK, FindingLevel.TROUBLE

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.findings import FindingLevel, SessionConcern, SessionFinding
 from dbtui.model.sessions import Session, SessionsPlan, SessionsSnapshot, SessionVerb
 from dbtui.model.text import format_duration, format_untrusted
 
 #: What PostgreSQL's pg_blocking_pids() says for a lock that a prepared transaction holds.
 PREPARED_TRANSACTION = 0
+#: From so old on, the transaction of a client is something to say.
+OLD_TRANSACTION_SECONDS = 60.0
 _NAMED_SESSIONS = 5
 _LONG_TRANSACTION_SECONDS = 1.0
 
@@ -107,6 +110,31 @@ def _group_row(name: str, members: Sequence[Session]) -> GroupRow:
     )
 
 
+# ---------------------------------------------------------------- findings
+
+
+def assess_session(session: Session, victims: int = 0) -> tuple[SessionFinding, ...]:
+    """Return what there is to say of a session that so many wait for, what matters most first."""
+    return tuple(
+        SessionFinding(session.session_id, kind, level, words) for kind, level, words in _findings(session, victims)
+    )
+
+
+def _findings(session: Session, victims: int) -> Iterator[tuple[SessionConcern, FindingLevel, str]]:
+    age = session.transaction_seconds
+    if session.blocked_by:
+        blockers = ", ".join(str(each) for each in session.blocked_by[:_NAMED_SESSIONS])
+        more = " …" if len(session.blocked_by) > _NAMED_SESSIONS else ""
+        yield SessionConcern.BLOCKED, FindingLevel.TROUBLE, f"blocked by {blockers}{more}"
+    if victims:
+        yield SessionConcern.BLOCKS, FindingLevel.REMARK, f"blocks {victims}"
+    if session.is_idle_in_transaction:
+        since = f" {format_duration(session.state_seconds)}" if session.state_seconds is not None else ""
+        yield SessionConcern.IDLE_IN_TRANSACTION, FindingLevel.REMARK, f"idle in transaction{since}"
+    if session.is_client and age is not None and age >= OLD_TRANSACTION_SECONDS:
+        yield SessionConcern.OLD_TRANSACTION, FindingLevel.REMARK, f"transaction {format_duration(age)} old"
+
+
 # ---------------------------------------------------------------- the blocking tree
 
 
@@ -119,7 +147,7 @@ def blocking_tree(sessions: Iterable[Session]) -> tuple[BlockingNode, ...]:
     """
     known = {each.session_id: each for each in sessions}
     waiting = _waiting_for(known)
-    victims = _count_victims(waiting)
+    victims = _count_reached(waiting)
     blocked = {victim for found in waiting.values() for victim in found}
 
     def rank(session_id: int) -> tuple[float, ...]:
@@ -148,6 +176,11 @@ def walk_tree(nodes: Sequence[BlockingNode]) -> Iterator[BlockingNode]:
         stack.extend(reversed(node.children))
 
 
+def count_victims(nodes: Sequence[BlockingNode]) -> dict[int, int]:
+    """Return how many wait for each session of a tree, by its number."""
+    return {node.session.session_id: node.victims for node in walk_tree(nodes)}
+
+
 def root_blocker(nodes: Sequence[BlockingNode], session_id: int) -> BlockingNode | None:
     """Return the root that a session stands under, itself if it is one; None when it is not in the tree."""
     return next(
@@ -166,7 +199,7 @@ def _waiting_for(known: Mapping[int, Session]) -> dict[int, list[int]]:
     return waiting
 
 
-def _count_victims(waiting: Mapping[int, Sequence[int]]) -> dict[int, int]:
+def _count_reached(waiting: Mapping[int, Sequence[int]]) -> dict[int, int]:
     """How many sessions each one reaches, as bits of a number; those waited for last are summed up first."""
     bits = {session_id: 1 << position for position, session_id in enumerate(waiting)}
     reached = dict.fromkeys(waiting, 0)

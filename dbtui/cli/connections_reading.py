@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from dbtui.analysis.connections import assess_status
 from dbtui.cli import exit_codes
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
@@ -94,6 +95,7 @@ def connection_fields(profile: ConnectionProfile, status: TargetStatus) -> dict[
         "is_tls": status.is_tls,
         "counters": status.counters,
         "file": status.file,
+        "findings": assess_status(status),
     }
 
 
@@ -122,13 +124,11 @@ def _cells(profile: ConnectionProfile, status: TargetStatus) -> tuple[str, ...]:
 
 
 def _state(status: TargetStatus) -> str:
-    """A server is reachable; a file also says who holds it and whether it is whole."""
-    parts = ["● reachable"]
-    if status.sessions_blocked:
-        parts.append(f"{status.sessions_blocked} blocked")
-    if status.file is not None:
-        parts += [] if status.file.lock_state in ("", "unlocked") else [status.file.lock_state]
-        parts += [] if status.file.integrity in ("", "ok") else [f"damaged: {status.file.integrity}"]
+    """That it is reachable, and what there is to say of it; a file also says who holds it."""
+    findings = assess_status(status)
+    parts = [f"{'▲' if findings else '●'} reachable", *(finding.words for finding in findings)]
+    if status.file is not None and status.file.lock_state not in ("", "unlocked"):
+        parts.append(status.file.lock_state)
     return ", ".join(parts)
 
 

@@ -17,7 +17,8 @@ from dbtui.errors import Cancelled, ConfigError, DbtuiError
 from dbtui.history import History
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.doctor import Finding, FindingLevel, SettingOrigin
+from dbtui.model.doctor import Finding, SettingOrigin
+from dbtui.model.findings import FindingLevel
 from dbtui.model.text import format_untrusted
 from dbtui.origins import collect_origins
 from dbtui.routines.context import RoutineContext

@@ -1,13 +1,15 @@
 """What `dbtui sessions TARGET` does: asks once, and prints a table, the blocking tree or one JSON document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dbtui.analysis.sessions import (
     BlockingNode,
     GroupRow,
     SessionFilter,
+    assess_session,
     blocking_tree,
+    count_victims,
     filter_sessions,
     group_sessions,
     walk_tree,
@@ -18,21 +20,23 @@ from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
+from dbtui.model.findings import FindingLevel, SessionFinding
 from dbtui.model.sessions import Session, SessionsSnapshot
 from dbtui.model.text import format_duration
 from dbtui.routines.sessions import collect_sessions
 
 _COLUMNS = (
     Column("ID", right=True),
-    Column("USER", least=6, drop=3),
-    Column("DATABASE", least=6, drop=5),
-    Column("APPLICATION", least=6, drop=4),
-    Column("CLIENT", least=9, drop=7),
-    Column("STATE", least=6),
-    Column("WAIT", least=6, drop=6),
+    Column("USER", least=6, drop=4),
+    Column("DATABASE", least=6, drop=6),
+    Column("APPLICATION", least=6, drop=5),
+    Column("CLIENT", least=9, drop=8),
+    Column("STATE", least=8),
+    Column("WAIT", least=6, drop=7),
     Column("TX", right=True),
-    Column("QUERY", right=True, drop=2),
+    Column("QUERY", right=True, drop=3),
     Column("BLOCKED BY", least=5, drop=1),
+    Column("BLOCKS", right=True, drop=2),
     Column("SQL", least=12),
 )
 _TREE_COLUMNS = (
@@ -41,7 +45,7 @@ _TREE_COLUMNS = (
     Column("USER", least=6, drop=2),
     Column("APPLICATION", least=6, drop=3),
     Column("CLIENT", least=9, drop=5),
-    Column("STATE", least=6),
+    Column("STATE", least=8),
     Column("WAIT", least=6, drop=4),
     Column("TX", right=True),
     Column("SQL", least=12, drop=1),
@@ -70,14 +74,14 @@ def show_sessions(*, target: str | None, wanted: str, by: str | None, tree: bool
     if snapshot.unsupported:
         raise UsageError(f"{profile.name}: {snapshot.unsupported}", "name a PostgreSQL or MySQL target")
     chosen = _sorted(filter_sessions(snapshot, SessionFilter(wanted.replace("-", " "))))
-    nodes = blocking_tree(snapshot.sessions) if tree else ()
-    groups = group_sessions(chosen, by) if by else ()
+    nodes = blocking_tree(snapshot.sessions)
+    groups = group_sessions(chosen, by) if by else None
     if as_json:
-        _print_json(snapshot, chosen, nodes if tree else None, groups if by else None)
+        _print_json(snapshot, chosen, nodes, groups, tree=tree)
         return exit_codes.DONE
     for gap in snapshot.gaps:
         invocation.printer.warn(gap)
-    lines = _lines(chosen, nodes, groups, tree=tree, grouped=bool(by))
+    lines = _lines(chosen, nodes, groups, tree=tree)
     if lines:
         write_data("\n".join(lines))
     else:
@@ -95,17 +99,21 @@ def _sorted(sessions: Iterable[Session]) -> list[Session]:
 def _print_json(
     snapshot: SessionsSnapshot,
     chosen: Sequence[Session],
-    nodes: Sequence[BlockingNode] | None,
+    nodes: Sequence[BlockingNode],
     groups: Sequence[GroupRow] | None,
+    *,
+    tree: bool,
 ) -> None:
+    victims = count_victims(nodes)
     fields: dict[str, Any] = {
         "target": snapshot.profile,
         "taken_at": snapshot.taken_at,
         "user": snapshot.user,
         "sessions": chosen,
         "gaps": snapshot.gaps,
+        "findings": [finding for each in chosen for finding in _assess(each, victims)],
     }
-    if nodes is not None:
+    if tree:
         fields["tree"] = [_node_fields(node, root) for root in nodes for node in walk_tree([root])]
     if groups is not None:
         fields["groups"] = groups
@@ -126,31 +134,45 @@ def _node_fields(node: BlockingNode, root: BlockingNode) -> dict[str, Any]:
 def _lines(
     chosen: Sequence[Session],
     nodes: Sequence[BlockingNode],
-    groups: Sequence[GroupRow],
+    groups: Sequence[GroupRow] | None,
     *,
     tree: bool,
-    grouped: bool,
 ) -> list[str]:
-    columns: Sequence[Column] = _TREE_COLUMNS if tree else _GROUP_COLUMNS if grouped else _COLUMNS
     if tree:
+        columns: Sequence[Column] = _TREE_COLUMNS
         rows = [_tree_cells(node) for node in walk_tree(nodes)]
+    elif groups is not None:
+        columns, rows = _GROUP_COLUMNS, [_group_cells(row) for row in groups]
     else:
-        rows = [_group_cells(row) for row in groups] if grouped else [_cells(each) for each in chosen]
+        victims = count_victims(nodes)
+        columns, rows = _COLUMNS, [_cells(each, victims.get(each.session_id, 0)) for each in chosen]
     return format_table(columns, rows, terminal_width()) if rows else []
 
 
-def _cells(session: Session) -> tuple[str, ...]:
+def _assess(session: Session, victims: Mapping[int, int]) -> tuple[SessionFinding, ...]:
+    return assess_session(session, victims.get(session.session_id, 0))
+
+
+def _state(session: Session, victims: int) -> str:
+    """Its state with a sign: in trouble, worth a look, works, rests."""
+    levels = {finding.level for finding in assess_session(session, victims)}
+    sign = "✖" if FindingLevel.TROUBLE in levels else "▲" if levels else "●" if session.is_active else "○"
+    return f"{sign} {session.state}"
+
+
+def _cells(session: Session, victims: int) -> tuple[str, ...]:
     return (
         str(session.session_id),
         session.user,
         session.database,
         session.application,
         session.client,
-        session.state,
+        _state(session, victims),
         session.wait,
         _age(session.transaction_seconds),
         _age(session.query_seconds),
         ", ".join(map(str, session.blocked_by)),
+        str(victims or ""),
         " ".join(session.sql.split()),
     )
 
@@ -163,7 +185,7 @@ def _tree_cells(node: BlockingNode) -> tuple[str, ...]:
         session.user,
         session.application,
         session.client,
-        session.state,
+        _state(session, node.victims),
         session.wait,
         _age(session.transaction_seconds),
         " ".join(session.sql.split()),

@@ -1,17 +1,9 @@
 """What the check-up of this machine, this terminal and a login looks at, and what it finds."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from dbtui.model.connections import ServerInfo
-
-
-class FindingLevel(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    REMARK = "remark"
-    TROUBLE = "trouble"
+from dbtui.model.findings import FindingLevel
 
 
 @dataclass(frozen=True, slots=True)

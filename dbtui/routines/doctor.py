@@ -7,8 +7,9 @@ from dbtui.adapters.machine import collect_directory, collect_programs, collect_
 from dbtui.analysis import doctor as judge
 from dbtui.errors import DbtuiError
 from dbtui.model.connections import ConnectionProfile, EngineName
-from dbtui.model.doctor import Capabilities, Finding, FindingLevel, InstalledTool, TerminalFacts
+from dbtui.model.doctor import Capabilities, Finding, InstalledTool, TerminalFacts
 from dbtui.model.events import Routine
+from dbtui.model.findings import FindingLevel
 from dbtui.routines.context import RoutineContext
 
 _WANTED_TOOLS = ("pg_dump", "pg_restore", "mariadb-dump")

@@ -9,6 +9,8 @@ import pytest
 from dbtui.demo.servers import MariaDB, PostgreSQL
 from tests.cli.program import run
 from tests.cli.test_danger import Terminal
+from tests.fix_servers import unique_name
+from tests.lock_chains import lock_chain
 
 
 @pytest.fixture
@@ -50,6 +52,28 @@ def test_every_figure_is_in_the_document(environ: dict[str, str], tmp_path: Path
     assert seen["shop"]["sessions_used"] is None
     assert not seen["gone"]["reachable"]
     assert "nothing listens" in seen["gone"]["problem"]
+
+
+def test_what_there_is_to_say_is_marked_in_the_table_and_named_in_the_document(
+    environ: dict[str, str], postgresql_server: PostgreSQL, tmp_path: Path
+) -> None:
+    name = unique_name("chain")
+    postgresql_server.execute(f"CREATE DATABASE {name}")
+    try:
+        with lock_chain(postgresql_server, name, 2):
+            document = run("connections", "--json", cwd=tmp_path, **environ).document
+            table = run("connections", cwd=tmp_path, **environ).stdout.splitlines()
+        seen = {each["name"]: each for each in document["connections"]}
+        found = {each["kind"]: each for each in seen["main"]["findings"]}
+        assert found["blocked"]["level"] == "trouble"
+        assert found["blocked"]["words"].endswith(" blocked")
+        assert seen["shop"]["findings"] == seen["gone"]["findings"] == []
+        rows = {line.split()[0]: line for line in table[1:]}
+        assert "▲ reachable, " in rows["main"]
+        assert " blocked" in rows["main"]
+        assert "● reachable" in rows["shop"]
+    finally:
+        postgresql_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_the_table_fits_eighty_columns(environ: dict[str, str], tmp_path: Path) -> None:

@@ -72,6 +72,18 @@ def test_sessions_as_json(place: Place) -> None:
         assert first["application"] == "erp web"
 
 
+def test_what_there_is_to_say_is_marked_in_the_table_and_named_in_the_document(place: Place) -> None:
+    root, victim, *_ = place.chain.ids
+    findings = place.run("erp", "--json").document["findings"]
+    said = {(each["session_id"], each["kind"]): (each["level"], each["words"]) for each in findings}
+    assert said[root, "blocks"] == ("remark", "blocks 3")
+    assert said[root, "idle_in_transaction"][0] == "remark"
+    assert said[victim, "blocked"] == ("trouble", f"blocked by {root}")
+    lines = {line.split()[0]: line for line in place.run("erp").stdout.splitlines()}
+    assert "  ▲ " in lines[str(root)]
+    assert "  ✖ " in lines[str(victim)]
+
+
 def test_filters(place: Place) -> None:
     ids = place.chain.ids
     assert set(ids) & set(seen(place, "--filter", "blocked")) == set(ids[1:])

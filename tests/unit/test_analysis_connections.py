@@ -4,8 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from dbtui.analysis.connections import NO_RATES, assess_rates, describe_backoff
-from dbtui.model.connections import StatusCounters, TargetStatus
+from dbtui.analysis.connections import (
+    NO_RATES,
+    Rates,
+    assess_cache_hit,
+    assess_rates,
+    assess_status,
+    describe_backoff,
+)
+from dbtui.model.connections import FileStatus, StatusCounters, TargetStatus
+from dbtui.model.findings import FindingLevel, TargetConcern
 from tests.unit.samples import MOMENT
 
 
@@ -16,6 +24,47 @@ def look(seconds: float, started: float | None = -1000.0, **counters: int) -> Ta
         started_at=None if started is None else MOMENT + timedelta(seconds=started),
         counters=StatusCounters(**counters) if counters else None,
     )
+
+
+def said(**fields: object) -> list[tuple[TargetConcern, str]]:
+    status = TargetStatus(profile="erp", taken_at=MOMENT, **fields)  # type: ignore[arg-type]
+    return [(finding.kind, finding.words) for finding in assess_status(status)]
+
+
+def test_nothing_is_said_of_a_target_that_does_well() -> None:
+    assert said() == []
+    well = {"sessions_used": 79, "sessions_available": 100, "oldest_transaction_seconds": 299.0, "lag_seconds": 9.9}
+    assert said(**well, sessions_blocked=0, file=FileStatus(integrity="ok")) == []
+    assert said(sessions_used=5, sessions_available=None, file=FileStatus()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "words"),
+    [
+        ({"sessions_blocked": 3}, TargetConcern.BLOCKED, "3 blocked"),
+        ({"oldest_transaction_seconds": 300.0}, TargetConcern.OLD_TRANSACTION, "oldest transaction 5 min"),
+        ({"sessions_used": 80, "sessions_available": 100}, TargetConcern.FULL, "80 of 100 sessions used"),
+        ({"lag_seconds": 10.0}, TargetConcern.LAGGING, "10 s behind"),
+        ({"file": FileStatus(integrity="row 5 missing")}, TargetConcern.DAMAGED, "damaged: row 5 missing"),
+    ],
+)
+def test_what_there_is_to_say_of_a_target(fields: dict[str, object], kind: TargetConcern, words: str) -> None:
+    assert said(**fields) == [(kind, words)]
+
+
+def test_trouble_comes_first() -> None:
+    file = FileStatus(integrity="row 5 missing")
+    assert [kind for kind, _ in said(oldest_transaction_seconds=900.0, lag_seconds=60.0, file=file)] == [
+        TargetConcern.DAMAGED, TargetConcern.OLD_TRANSACTION, TargetConcern.LAGGING,
+    ]  # fmt: skip
+
+
+def test_reads_that_miss_the_cache() -> None:
+    assert assess_cache_hit(NO_RATES) is None
+    assert assess_cache_hit(Rates(cache_hit_fraction=0.9)) is None
+    low = assess_cache_hit(Rates(cache_hit_fraction=0.75))
+    assert low is not None
+    assert (low.level, low.words) == (FindingLevel.REMARK, "75.0 % of the reads hit the cache")
 
 
 def test_rates_are_differences_a_second() -> None:

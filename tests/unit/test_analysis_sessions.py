@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from dbtui.analysis.sessions import (
     BlockingNode,
     SessionFilter,
+    assess_session,
     blocking_tree,
+    count_victims,
     filter_sessions,
     group_sessions,
     plan_end,
@@ -18,6 +20,7 @@ from dbtui.analysis.sessions import (
     walk_tree,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName
+from dbtui.model.findings import FindingLevel, SessionConcern
 from dbtui.model.sessions import Session, SessionsSnapshot, SessionVerb
 from tests.unit.samples import MOMENT
 
@@ -104,6 +107,33 @@ def test_everybody_involved_stands_once(pairs: list[tuple[int, int]]) -> None:
     for node in walk_tree(tree):
         assert all(child.depth == node.depth + 1 for child in node.children)
         assert all(node.session.session_id in child.session.blocked_by for child in node.children)
+
+
+def test_victims_are_counted_for_everybody_in_the_tree() -> None:
+    assert count_victims(blocking_tree([session(3, 2), session(2, 1), session(9)])) == {1: 2, 2: 1, 3: 0}
+
+
+# ---------------------------------------------------------------- findings
+
+
+def test_nothing_is_said_of_a_session_that_does_well() -> None:
+    assert assess_session(session(1, is_active=True, transaction_seconds=59.9)) == ()
+    assert assess_session(session(1, is_client=False, transaction_seconds=3600.0)) == ()
+
+
+def test_what_there_is_to_say_of_a_session() -> None:
+    waits = assess_session(session(1, 4, 5, is_active=True))
+    assert [(each.session_id, each.kind, each.level, each.words) for each in waits] == [
+        (1, SessionConcern.BLOCKED, FindingLevel.TROUBLE, "blocked by 4, 5"),
+    ]
+    holds = session(2, is_idle_in_transaction=True, state_seconds=120.0, transaction_seconds=130.0)
+    assert [(each.kind, each.level, each.words) for each in assess_session(holds, victims=3)] == [
+        (SessionConcern.BLOCKS, FindingLevel.REMARK, "blocks 3"),
+        (SessionConcern.IDLE_IN_TRANSACTION, FindingLevel.REMARK, "idle in transaction 2 min"),
+        (SessionConcern.OLD_TRANSACTION, FindingLevel.REMARK, "transaction 2 min 10 s old"),
+    ]
+    (many,) = assess_session(session(9, *range(1, 8)))
+    assert many.words == "blocked by 1, 2, 3, 4, 5 …"
 
 
 # ---------------------------------------------------------------- filters and groups

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from dbtui.analysis.sessions import blocking_tree
+from dbtui.analysis.sessions import blocking_tree, count_victims
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.sessions import Session, SessionsPlan, SessionsSnapshot, SessionVerb
@@ -17,7 +17,7 @@ from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
 from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
-from dbtui.tui.panes.session_rows import count_victims, session_key, sql_text
+from dbtui.tui.panes.session_rows import session_key, sql_text
 from dbtui.tui.widgets.inputs import PushButton
 
 _MOST_SQL = 600

@@ -30,6 +30,8 @@ def show_connection(row: Row, now: datetime) -> list[Line]:
         cure = "R tries now · P types a password" if has_password(profile) else "R tries now"
         lines += [line(Span("✖ ", Tone.TROUBLE), Span(show_problem(row, now), Tone.TROUBLE)), line("  ", dim(cure))]
     if seen is not None and seen.info is not None:
+        if not row.is_down:
+            lines += [warning(finding.words) for finding in row.findings]
         known = [*_load(row, seen), *_file(seen), *_server(seen, now)]
         if row.is_down:
             known = [line(dim(f"last seen {age_text(seen.taken_at, now)}")),

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dbtui.analysis.connections import NO_RATES, Rates, assess_rates
+from dbtui.analysis.connections import NO_RATES, Rates, assess_cache_hit, assess_rates, assess_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment, TargetStatus
+from dbtui.model.findings import FindingLevel, TargetConcern, TargetFinding
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.ages import age_text, brief_age
 from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
@@ -13,10 +14,7 @@ from dbtui.tui.widgets.header import environment_sign, version_text
 from dbtui.tui.widgets.rows import Column
 from dbtui.watches import Look
 
-#: From so old a transaction on, its age is a warning.
-OLD_TRANSACTION_SECONDS = 300.0
-_BUSY_FRACTION = 0.8
-_LAGGING_SECONDS = 10.0
+_TONES = {FindingLevel.OK: Tone.OK, FindingLevel.REMARK: Tone.WARNING, FindingLevel.TROUBLE: Tone.TROUBLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,7 @@ class Row:
     look: Look | None = None
     seen: TargetStatus | None = None
     rates: Rates = NO_RATES
+    findings: tuple[TargetFinding, ...] = ()  # of the last good look
 
     @property
     def status(self) -> TargetStatus | None:
@@ -47,7 +46,7 @@ def row_after(row: Row, look: Look) -> Row:
     if not status.reachable:
         return replace(row, look=look)
     rates = assess_rates(row.seen, status) if row.seen is not None else NO_RATES
-    return replace(row, look=look, seen=status, rates=rates)
+    return replace(row, look=look, seen=status, rates=rates, findings=assess_status(status))
 
 
 def show_problem(row: Row, now: datetime, brief: bool = False) -> str:
@@ -73,46 +72,28 @@ def _sign(row: Row) -> Span:
         return dim("○")
     if row.is_down:
         return Span("✖", Tone.TROUBLE)
-    return Span("▲", Tone.WARNING) if _worries(row) else Span("●", Tone.OK)
+    return Span("▲", Tone.WARNING) if row.findings else Span("●", Tone.OK)
 
 
-def _worries(row: Row) -> bool:
-    status = row.seen
-    if status is None:
-        return False
-    file = status.file
-    return (
-        bool(status.sessions_blocked)
-        or _is_old(status)
-        or _is_full(status)
-        or (status.lag_seconds or 0) >= _LAGGING_SECONDS
-        or (file is not None and file.integrity not in ("", "ok"))
-    )
+def _up(draw: Callable[[TargetStatus], Span], concern: TargetConcern | None = None) -> Callable[[Row], Span]:
+    """Draw a cell of a reachable target; the reason of one that is down runs on over it.
 
-
-def _is_old(status: TargetStatus) -> bool:
-    return (status.oldest_transaction_seconds or 0) >= OLD_TRANSACTION_SECONDS
-
-
-def _is_full(status: TargetStatus) -> bool:
-    used, available = status.sessions_used, status.sessions_available
-    return bool(available) and used is not None and used >= _BUSY_FRACTION * (available or 1)
-
-
-def _up(draw: Callable[[TargetStatus], Span]) -> Callable[[Row], Span]:
-    """Draw a cell of a reachable target; the reason of one that is down runs on over it."""
+    Where there is something to say of `concern`, the cell has the tone of it.
+    """
 
     def drawn(row: Row) -> Span:
-        return Span("") if row.is_down or row.seen is None else draw(row.seen)
+        if row.is_down or row.seen is None:
+            return Span("")
+        cell = draw(row.seen)
+        found = next((each for each in row.findings if each.kind is concern), None)
+        return Span(cell.text, _TONES[found.level]) if found is not None else cell
 
     return drawn
 
 
 def _sessions(status: TargetStatus) -> Span:
     used, available = status.sessions_used, status.sessions_available
-    if used is None:
-        return dim("–")
-    return Span(f"{used}/{available}" if available else str(used), Tone.WARNING if _is_full(status) else Tone.PLAIN)
+    return dim("–") if used is None else Span(f"{used}/{available}" if available else str(used))
 
 
 def _number(count: int | None, tone: Tone = Tone.PLAIN) -> Span:
@@ -120,8 +101,7 @@ def _number(count: int | None, tone: Tone = Tone.PLAIN) -> Span:
 
 
 def _oldest(status: TargetStatus) -> Span:
-    tone = Tone.WARNING if _is_old(status) else Tone.PLAIN
-    return Span(brief_age(status.oldest_transaction_seconds), tone)
+    return Span(brief_age(status.oldest_transaction_seconds))
 
 
 def show_rate(rate: float | None) -> str:
@@ -147,14 +127,14 @@ def show_fraction(fraction: float | None) -> str:
 
 
 def _hit(row: Row) -> Span:
-    fraction = None if row.is_down else row.rates.cache_hit_fraction
-    return Span(show_fraction(fraction), Tone.WARNING if fraction is not None and fraction < 0.9 else Tone.PLAIN)
+    if row.is_down:
+        return Span("")
+    low = assess_cache_hit(row.rates)
+    return Span(show_fraction(row.rates.cache_hit_fraction), _TONES[low.level] if low else Tone.PLAIN)
 
 
 def _lag(status: TargetStatus) -> Span:
-    if status.lag_seconds is None:
-        return Span("")
-    return Span(brief_age(status.lag_seconds), Tone.WARNING if status.lag_seconds >= _LAGGING_SECONDS else Tone.PLAIN)
+    return Span(brief_age(status.lag_seconds))
 
 
 def _size(status: TargetStatus) -> Span:
@@ -199,17 +179,19 @@ def connection_columns(clock: Callable[[], datetime]) -> list[Column[Row]]:
         Column("SERVER", lambda row: server_cell(row, clock()), 16, spills=True,
                order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
         Column("ROLE", _up(lambda status: Span(status.info.role if status.info else "")), 7, spare=1),
-        Column("SESSIONS", _up(_sessions), 8, right=True, descending=True, order=_order(lambda s: s.sessions_used)),
+        Column("SESSIONS", _up(_sessions, TargetConcern.FULL), 8, right=True, descending=True,
+               order=_order(lambda s: s.sessions_used)),
         Column("ACTIVE", _up(lambda status: _number(status.sessions_active)), 6, right=True, spare=7,
                descending=True, order=_order(lambda s: s.sessions_active)),
         Column("IDLE TX", _up(lambda status: _number(status.sessions_idle_in_transaction, Tone.WARNING)), 7,
                right=True, spare=6, descending=True, order=_order(lambda s: s.sessions_idle_in_transaction)),
-        Column("BLOCKED", _up(lambda status: _number(status.sessions_blocked, Tone.TROUBLE)), 7, right=True,
+        Column("BLOCKED", _up(lambda status: _number(status.sessions_blocked), TargetConcern.BLOCKED), 7, right=True,
                spare=4, descending=True, order=_order(lambda s: s.sessions_blocked)),
-        Column("OLDEST", _up(_oldest), 6, right=True, spare=2, descending=True,
+        Column("OLDEST", _up(_oldest, TargetConcern.OLD_TRANSACTION), 6, right=True, spare=2, descending=True,
                order=_order(lambda s: s.oldest_transaction_seconds)),
         Column("TPS", _rate, 6, right=True, spare=3, descending=True, order=lambda row: row.rates.tps),
-        Column("LAG", _up(_lag), 6, right=True, spare=5, descending=True, order=_order(lambda s: s.lag_seconds)),
+        Column("LAG", _up(_lag, TargetConcern.LAGGING), 6, right=True, spare=5, descending=True,
+               order=_order(lambda s: s.lag_seconds)),
         Column("SIZE", _up(_size), 6, right=True, spare=8, descending=True, order=_order(lambda s: s.size_bytes)),
         Column("HIT", _hit, 6, right=True, spare=9, order=lambda row: row.rates.cache_hit_fraction),
         Column("ENV", _environment, 9, order=lambda row: row.profile.environment.value),

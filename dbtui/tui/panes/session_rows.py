@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbtui.analysis.sessions import BlockingNode, GroupRow, SessionFilter, filter_sessions, walk_tree
+from dbtui.analysis.sessions import BlockingNode, GroupRow, SessionFilter, assess_session, filter_sessions
+from dbtui.model.findings import FindingLevel, SessionConcern
 from dbtui.model.sessions import Session, SessionsSnapshot
 from dbtui.tui.ages import brief_age
 from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
@@ -51,19 +52,15 @@ def _branch(node: BlockingNode, before: str, below: str) -> Iterator[SessionRow]
         yield from _branch(child, f"{below}{'└ ' if last else '├ '}", f"{below}{'  ' if last else '│ '}")
 
 
-def count_victims(roots: Sequence[BlockingNode]) -> dict[int, int]:
-    """Return how many wait for each session of a tree, by its number."""
-    return {node.session.session_id: node.victims for node in walk_tree(roots)}
-
-
 # ------------------------------------------------------------ cells
 
 
 def sign(session: Session, victims: int) -> Span:
-    """Return the sign of a session: waits, makes others wait or holds a transaction idle, works, rests."""
-    if session.blocked_by:
+    """Return the sign of a session: in trouble, worth a look, works, rests."""
+    levels = {finding.level for finding in assess_session(session, victims)}
+    if FindingLevel.TROUBLE in levels:
         return Span("✖ ", Tone.TROUBLE)
-    if victims or session.is_idle_in_transaction:
+    if FindingLevel.REMARK in levels:
         return Span("▲ ", Tone.WARNING)
     return Span("● ", Tone.OK) if session.is_active else dim("○ ")
 
@@ -96,9 +93,8 @@ def _sql(row: SessionRow) -> Span:
 
 
 def _transaction(row: SessionRow) -> Span:
-    seconds = row.session.transaction_seconds
-    tone = Tone.WARNING if seconds is not None and seconds >= 60 and row.session.is_client else Tone.PLAIN
-    return Span(brief_age(seconds), tone)
+    is_old = any(each.kind is SessionConcern.OLD_TRANSACTION for each in assess_session(row.session))
+    return Span(brief_age(row.session.transaction_seconds), Tone.WARNING if is_old else Tone.PLAIN)
 
 
 def _transaction_order(row: SessionRow) -> float | None:

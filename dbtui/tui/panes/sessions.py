@@ -17,6 +17,7 @@ from dbtui.analysis.sessions import (
     GroupRow,
     SessionFilter,
     blocking_tree,
+    count_victims,
     filter_sessions,
     group_sessions,
     root_blocker,
@@ -152,7 +153,7 @@ class SessionsView(Vertical):
     def _show_rows(self, snapshot: SessionsSnapshot) -> None:
         chosen = self._chosen(snapshot)
         if self.mode == LIST:
-            self.table.show_rows(rows.list_rows(chosen, rows.count_victims(self.blocking)), self._nothing())
+            self.table.show_rows(rows.list_rows(chosen, count_victims(self.blocking)), self._nothing())
         elif self.mode == TREE:
             self.table.show_rows(
                 rows.tree_rows(self.blocking), [line(" Nobody waits for another session. t goes back.")]
