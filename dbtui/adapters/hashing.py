@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.driving import exhaust
 from dbtui.adapters.streams import hash_file
 from dbtui.errors import DbtuiError
 from dbtui.model.backups import BackupFile
@@ -26,17 +28,14 @@ class HashingBeside:
         try:
             for path, name in self._files:
                 before = self.done_bytes
-                hashing = hash_file(path, name, self._stopping)
-                while True:
-                    try:
-                        self.done_bytes = before + next(hashing)
-                    except StopIteration as end:
-                        found: BackupFile = end.value
-                        break
+                found = exhaust(hash_file(path, name, self._stopping), partial(self._note, before))
                 self._hashed.append(found)
-                self.done_bytes = before + found.size_bytes
+                self._note(before, found.size_bytes)
         except DbtuiError as error:
             self._error = error
+
+    def _note(self, before: int, done: int) -> None:
+        self.done_bytes = before + done
 
     def wait_for(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end; whether all are hashed. Raises StorageError."""

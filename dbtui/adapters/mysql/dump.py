@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from dbtui.adapters.driving import forward
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.facts import require_database
 from dbtui.adapters.mysql.history import plan_history
@@ -151,18 +152,14 @@ def _copy(
     writing = write_stream(
         source, Path(request.partial_path), request.options.compression, target.cancellation, counter.tap
     )
-    try:
-        while True:
-            try:
-                done = next(writing)
-            except StopIteration as end:
-                written: WrittenFile = end.value
-                counter.finish()
-                return written
-            session.recognise()
-            yield Progressed(done, request.expected_raw_bytes, "bytes", show_name(counter.current))
-    finally:
-        writing.close()
+
+    def shown(done: int) -> Progressed:
+        session.recognise()
+        return Progressed(done, request.expected_raw_bytes, "bytes", show_name(counter.current))
+
+    written = yield from forward(writing, shown)
+    counter.finish()
+    return written
 
 
 def _judge(tool: ChildTool, code: int, written: WrittenFile, database: str) -> None:

@@ -6,13 +6,13 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.driving import report
 from dbtui.adapters.sqlite.background import Background
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_file, open_untrusted, sql
 from dbtui.adapters.sqlite.copying import CopyWatch, copy_pages
@@ -39,7 +39,6 @@ from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, St
 
 _DATA_SUFFIX = re.compile(r"\.sqlite(\.gz|\.zst)?$", re.ASCII)
 _SIZES_SECONDS = 5.0
-ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,27 +185,14 @@ def _finish(target: SqliteTarget, request: DumpRequest, partial: Path, copy: Pat
 def _write(target: SqliteTarget, compression: Compression, partial: Path, copy: Path, size: int) -> Routine[BackupFile]:
     """Pack the copy into the partial, or hash it where it is."""
     if compression.kind is CompressionKind.NONE:
-        hashing = hash_file(copy, "", target.cancellation)
-        return (yield from _told(hashing, size))
+        return (yield from report(hash_file(copy, "", target.cancellation), size))
     with storage_errors(shown(copy)):
         descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        written = yield from _told(write_stream(descriptor, partial, compression, target.cancellation), size)
+        written = yield from report(write_stream(descriptor, partial, compression, target.cancellation), size)
     finally:
         os.close(descriptor)
     return BackupFile("", written.size_bytes, written.sha256)
-
-
-def _told(work: Generator[int, None, ResultT], size: int) -> Routine[ResultT]:
-    """Turn bytes so far into progress."""
-    with contextlib.closing(work):
-        while True:
-            try:
-                done = next(work)
-            except StopIteration as end:
-                result: ResultT = end.value
-                return result
-            yield Progressed(done, size, "bytes")
 
 
 def _look(connection: sqlite3.Connection, target: SqliteTarget, request: DumpRequest) -> _Findings:
