@@ -38,7 +38,8 @@ class FakeWatch:
     def look(self) -> None:
         """Publish what the world says now."""
         name = self.profile.name
-        status, now = self.statuses[name], datetime.now(UTC)
+        now = datetime.now(UTC)
+        status = replace(self.statuses[name], taken_at=now)
         snapshot = self.sessions.get(name) if self._wants_sessions and status.reachable else None
         if self._wants_sessions and snapshot is None and status.reachable:
             snapshot = SessionsSnapshot(profile=name, taken_at=now)

@@ -8,13 +8,15 @@ import pytest
 from dbtui.model.connections import FileStatus, StatusCounters, TargetStatus
 from dbtui.tui.panes.connections import HIDDEN_SECONDS
 from dbtui.watches import Look
-from tests.tui.world import NOW, World, screen_lines, wait_to_see, wait_until
+from tests.tui.world import World, screen_lines, wait_to_see, wait_until
 
 SMALL, LARGE = (80, 24), (160, 45)
 
 
 def _status(world: World, name: str, seconds: float = 0.0, **fields: object) -> TargetStatus:
-    return replace(world.statuses[name], taken_at=NOW + timedelta(seconds=seconds), **fields)  # type: ignore[arg-type]
+    """Return what the target says so many seconds from now: later than any look of its watch so far."""
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    return replace(world.statuses[name], taken_at=moment, **fields)  # type: ignore[arg-type]
 
 
 def _row(text: str, name: str) -> str:
@@ -33,6 +35,7 @@ async def test_everything_a_server_says_has_its_column(world: World) -> None:
     first = _status(
         world,
         "erp",
+        seconds=30,
         counters=counters,
         sessions_active=7,
         sessions_idle_in_transaction=2,
@@ -42,7 +45,7 @@ async def test_everything_a_server_says_has_its_column(world: World) -> None:
         is_tls=True,
         is_pooled=True,
     )
-    later = replace(first, taken_at=NOW + timedelta(seconds=2),
+    later = replace(first, taken_at=first.taken_at + timedelta(seconds=2),
                     counters=StatusCounters(transactions=3408, blocks_hit=1892, blocks_read=108))  # fmt: skip
     app = world.app()
     async with app.run_test(size=LARGE) as pilot:
@@ -136,7 +139,7 @@ async def test_pause_and_interval(world: World) -> None:
     async with app.run_test(size=SMALL) as pilot:
         await wait_to_see(pilot, "every 5 s")
         await pilot.press("p")
-        await wait_to_see(pilot, "paused, ", "p goes on")
+        await wait_to_see(pilot, "paused, just now", "p goes on")
         assert all(watch.paused for watch in world.watches.values())
         await pilot.press("R")
         assert "wake" in world.watches["erp"].calls
