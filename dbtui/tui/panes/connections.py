@@ -34,6 +34,8 @@ LIST_SECONDS, SHARE_SECONDS = 5.0, 0.1
 HIDDEN_SECONDS = 30.0
 LIVE_SECONDS = 1.0
 _DRAW_SECONDS = 0.4
+#: On a slow link the list is drawn more seldom, though never so seldom that it is old.
+_LIST_DRAW_SECONDS = 1.0
 _PACES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -133,7 +135,8 @@ class ConnectionsPane(Pane):
     def on_connections_pane_looks_arrived(self, message: LooksArrived) -> None:
         """Draw what was seen, at most a few times a second."""
         message.stop()
-        left = self._drawn_at + max(_DRAW_SECONDS, self.least_seconds / 2) - monotonic()
+        hold = _DRAW_SECONDS if self.viewing else max(_DRAW_SECONDS, min(_LIST_DRAW_SECONDS, self.least_seconds / 2))
+        left = self._drawn_at + hold - monotonic()
         if left <= 0:
             self._take()
         elif not self._is_waiting:
@@ -141,8 +144,10 @@ class ConnectionsPane(Pane):
             self.set_timer(left, self._take)
 
     def _take(self) -> None:
-        self._is_waiting, self._drawn_at = False, monotonic()
+        self._is_waiting = False
         looks = self._watches.take() if self._watches is not None else []
+        if (looks and not self.viewing) or any(look.profile == self.viewing for look in looks):
+            self._drawn_at = monotonic()
         if looks and self.is_attached:
             self.show_looks(looks)
 
