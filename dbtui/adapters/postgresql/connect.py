@@ -213,10 +213,14 @@ class PostgresqlTarget:
             cursor.execute(sql, binds)
             return cursor.fetchall() if cursor.description else []
 
-    def collect(self, name: str, on: Connection | None = None, **binds: Any) -> list[Any]:
-        """Ask the question called `name` in queries.sql and return its rows; on the own connection, then commit."""
+    def collect(self, name: str, on: Connection | None = None, *, after: str = "", **binds: Any) -> list[Any]:
+        """Ask the question called `name` in queries.sql and return its rows; on the own connection, then commit.
+
+        `after` names another one that is sent before it in the same message, and so runs in the same transaction.
+        """
+        version = self._connection.info.server_version
         with self._ending_transaction(on):
-            return self.rows(statement(name, self._connection.info.server_version), binds, on)
+            return self.rows(";\n".join(statement(each, version) for each in (after, name) if each), binds, on)
 
     def collect_bytes(self, name: str, **binds: Any) -> list[Any]:
         """Ask a question on the own connection as `collect` does; texts come as bytes, for a question that sees texts

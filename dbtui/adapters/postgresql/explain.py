@@ -23,14 +23,14 @@ def explain(target: PostgresqlTarget, session: Session) -> str:
     has no plan.
     """
     text, has_parameters = _check(session)
-    is_prepared = has_parameters and target.info.version_number < _PLANS_PARAMETERS_SINCE
-    name = "explain_with_parameters" if is_prepared else "explain_statement"
-    binds = {"statement": text, "has_parameters": has_parameters, "login": session.user}
+    is_generic = has_parameters and target.info.version_number >= _PLANS_PARAMETERS_SINCE
+    name = "explain_with_parameters" if has_parameters and not is_generic else "explain_statement"
+    binds = {"statement": text, "is_generic": is_generic, "login": session.user}
     paths = target.collect("collect_search_path", database=session.database, login=session.user)
     path = paths[0].search_path if paths else None
     try:
         with _standing_in(target, session.database) as connection:
-            rows = target.collect(name, connection, search_path=path, **binds)
+            rows = target.collect(name, connection, after="begin_explaining", search_path=path, **binds)
     except ServerError as error:
         if error.code == _SEVERAL_STATEMENTS:
             raise RefusedError("several statements in one text have no plan", "explain them one by one") from error

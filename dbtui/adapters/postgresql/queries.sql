@@ -237,21 +237,23 @@ FROM pg_catalog.pg_stat_activity a WHERE a.pid = :process_id;
 SELECT r.rolsuper AS is_superuser FROM pg_catalog.pg_stat_activity a
 JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid WHERE a.pid = :process_id;
 
--- name: explain_statement
--- The plan of a text that somebody else wrote. A cursor takes one statement and no more, however the text is made; the
--- transaction is read-only because planning may run functions, and a superuser steps down to the session's login, with
--- whose rights and row policies it runs. Names are looked up as that login would. For parameters whose values nobody
--- knows the server plans itself, since 16.
+-- name: begin_explaining
+-- What goes before the plan of a text that somebody else wrote, in one transaction with it: read-only because planning
+-- may run functions, and a superuser steps down to the session's login, with whose rights and row policies it runs.
+-- Names are looked up as that login would.
 SET TRANSACTION READ ONLY;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL statement_timeout = '5s';
 SET LOCAL lock_timeout = '1s';
-SELECT set_config('dbtui.statement', CASE WHEN :has_parameters THEN '(GENERIC_PLAN) ' ELSE '' END || :statement, true),
+SELECT set_config('dbtui.statement', CASE WHEN :is_generic THEN '(GENERIC_PLAN) ' ELSE '' END || :statement, true),
        set_config('dbtui.plan', '', true);
 SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
                                          quote_ident(:login)), true);
 SELECT set_config('role', r.rolname, true) FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
 WHERE r.rolname = :login AND me.rolname = current_user AND me.rolsuper;
+
+-- name: explain_statement
+-- A cursor takes one statement and no more, however the text is made.
 DO $plan$
 DECLARE
   line text;
@@ -264,18 +266,9 @@ $plan$;
 SELECT current_setting('dbtui.plan') AS plan;
 
 -- name: explain_with_parameters
--- The same for a statement with parameters on a server before 16. A prepared statement finds their types out; as no
--- cursor can prepare, the text must have no semicolon in it, which is seen to before.
-SET TRANSACTION READ ONLY;
-SET LOCAL standard_conforming_strings = on;
-SET LOCAL statement_timeout = '5s';
-SET LOCAL lock_timeout = '1s';
+-- The same before 16 for parameters whose values nobody knows. A prepared statement finds their types out; as no cursor
+-- can prepare, the text must have no semicolon in it, which is seen to before.
 SET LOCAL plan_cache_mode = force_generic_plan;
-SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.plan', '', true);
-SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
-                                         quote_ident(:login)), true);
-SELECT set_config('role', r.rolname, true) FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
-WHERE r.rolname = :login AND me.rolname = current_user AND me.rolsuper;
 DO $plan$
 DECLARE
   line text;
