@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -195,3 +195,17 @@ def tool_output(argv: Sequence[str], seconds: float = 10.0) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolError(f"{argv[0]} cannot be run: {error}", "install it or put it on PATH") from error
     return done.stdout.decode("utf-8", "replace")
+
+
+def tool_directories(environ: Mapping[str, str], variable: str, installed: Sequence[str]) -> Iterator[Path]:
+    """Yield where tools may be: the directory that `variable` names, those of PATH, and those that `installed` fits.
+
+    `installed` are patterns below the root. Relative entries of PATH are passed over.
+    """
+    if named := environ.get(variable):
+        yield Path(named)
+    for entry in environ.get("PATH", os.defpath).split(os.pathsep):
+        if entry.startswith("/"):
+            yield Path(entry)
+    for pattern in installed:
+        yield from sorted(Path("/").glob(pattern))

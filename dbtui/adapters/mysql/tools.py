@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dbtui.adapters.processes import tool_output
+from dbtui.adapters.processes import tool_directories, tool_output
 from dbtui.errors import ToolError
 from dbtui.model.connections import ServerInfo
 
@@ -44,7 +44,7 @@ class Tool:
 def find_tools(environ: Mapping[str, str]) -> tuple[Tool, ...]:
     """Return every installed dump tool once; $DBTUI_MYSQL_BIN's first, then PATH's."""
     found: dict[str, Tool] = {}
-    for directory in _directories(environ):
+    for directory in tool_directories(environ, BINARIES_VARIABLE, _INSTALLED):
         for name in _NAMES:
             path = (directory / name).resolve()
             if str(path) in found or not path.is_file() or not os.access(path, os.X_OK):
@@ -85,16 +85,6 @@ def remark_on(tool: Tool, info: ServerInfo) -> Iterator[str]:
             f"{tool.name} {tool.version} is older than the server ({info.version}): "
             f"what is new in {info.flavour} {info.version} may be missing, install newer client tools"
         )
-
-
-def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
-    if named := environ.get(BINARIES_VARIABLE):
-        yield Path(named)
-    for entry in environ.get("PATH", os.defpath).split(os.pathsep):
-        if entry.startswith("/"):
-            yield Path(entry)
-    for pattern in _INSTALLED:
-        yield from sorted(Path("/").glob(pattern))
 
 
 @cache

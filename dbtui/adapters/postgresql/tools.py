@@ -2,12 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from dbtui.adapters.processes import ChildTool, tool_output
+from dbtui.adapters.processes import ChildTool, tool_directories, tool_output
 from dbtui.errors import ToolError
 
 _INSTALLED = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin", "usr/local/pgsql/bin")
@@ -34,7 +33,7 @@ class Tool:
 def find_tools(name: str, environ: Mapping[str, str]) -> tuple[Tool, ...]:
     """Return every installed version of a tool, oldest first; $DBTUI_PG_BIN's first among equals."""
     found: dict[str, Tool] = {}
-    for directory in _directories(environ):
+    for directory in tool_directories(environ, BINARIES_VARIABLE, _INSTALLED):
         path = (directory / name).resolve()
         # Debian's wrapper would choose a version by clusters of this machine, not by the server asked.
         if path.name == "pg_wrapper" or str(path) in found or not os.access(path, os.X_OK) or path.is_dir():
@@ -72,16 +71,6 @@ def lacks_zstd(tool: Tool) -> bool:
     with ChildTool(argv) as asked:
         asked.wait()
         return any("does not support compression" in line for line in asked.messages)
-
-
-def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
-    if named := environ.get(BINARIES_VARIABLE):
-        yield Path(named)
-    for entry in environ.get("PATH", os.defpath).split(os.pathsep):
-        if entry.startswith("/"):
-            yield Path(entry)
-    for pattern in _INSTALLED:
-        yield from sorted(Path("/").glob(pattern))
 
 
 @cache
