@@ -5,7 +5,7 @@ spans straight into styled segments, so no markup parser ever sees them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -182,6 +182,6 @@ def _words(drawn: Line, longest: int) -> Iterator[Span]:
                 yield Span(piece, span.tone)
 
 
-def segments(drawn: Line, base: Style, tones: dict[Tone, Style]) -> list[Segment]:
+def segments(drawn: Line, base: Style, tones: Mapping[Tone, Style]) -> list[Segment]:
     """Return a line as styled segments: the tones laid over a base style."""
     return [Segment(span.text, base + tones[span.tone]) for span in drawn if span.text]

@@ -1,6 +1,6 @@
 """The two kinds of surface: lines that fit, and lines that scroll. Only lines that changed are sent to the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from rich.style import Style
@@ -9,24 +9,16 @@ from textual.geometry import Region, Size
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import BLANK, Line, Tone, fit, plain_text, segments, wrap
-
-TONE_CLASSES = frozenset(f"tone--{tone.value}" for tone in Tone)
-
-
-def tone_styles(widget: Widget) -> dict[Tone, Style]:
-    """Return how each tone looks on `widget`, as its style sheet says."""
-    return {tone: widget.get_component_rich_style(f"tone--{tone.value}", partial=True) for tone in Tone}
+from dbtui.tui.widgets.toned import Toned, Tones
 
 
-class Drawn(ScrollView):
+class Drawn(ScrollView, Toned):
     """A surface of many lines: how it looks is worked out once for all of them, and anew when its style changes."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
-    _looks: tuple[Style, dict[Tone, Style]] | None = None
+    _looks: tuple[Style, Mapping[Tone, Style]] | None = None
 
     def notify_style_update(self) -> None:
         """Work it out anew."""
@@ -34,22 +26,20 @@ class Drawn(ScrollView):
         super().notify_style_update()
 
     @property
-    def looks(self) -> tuple[Style, dict[Tone, Style]]:
+    def looks(self) -> tuple[Style, Mapping[Tone, Style]]:
         """Its own style, and that of each tone on it."""
         if self._looks is None:
-            self._looks = (self.rich_style, tone_styles(self))
+            self._looks = (self.rich_style, Tones(self))
         return self._looks
 
 
-def draw_strip(widget: Widget, drawn: Line, width: int, base: Style) -> Strip:
+def draw_strip(widget: Toned, drawn: Line, width: int, base: Style) -> Strip:
     """Return one line of `widget` as the compositor wants it."""
-    return Strip(segments(fit(drawn, width), base, tone_styles(widget)), width)
+    return Strip(segments(fit(drawn, width), base, Tones(widget)), width)
 
 
-class Lines(Widget):
+class Lines(Toned):
     """A few lines that are cut at the edge. `show_lines` repaints only those that differ."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
 
     def __init__(self, *drawn: Line, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -8,11 +8,11 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import Input
 
 from dbtui.tui.cells import Line, Span, Tone, dim, line, width_of
-from dbtui.tui.widgets.drawn import TONE_CLASSES, draw_strip
+from dbtui.tui.widgets.drawn import draw_strip
+from dbtui.tui.widgets.toned import Toned
 
 
 class TextInput(Input):
@@ -24,10 +24,9 @@ class TextInput(Input):
         self.cursor_blink = False
 
 
-class Choice(Widget, can_focus=True):
+class Choice(Toned, can_focus=True):
     """One of a few words, all of them shown: left and right (or space) choose."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*TONE_CLASSES, "choice--chosen", "choice--focused"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "choose(-1)", show=False),
         Binding("right,l,space", "choose(1)", show=False),
@@ -103,10 +102,9 @@ class Choice(Widget, can_focus=True):
         self.refresh()
 
 
-class PushButton(Widget, can_focus=True):
+class PushButton(Toned, can_focus=True):
     """A word to press. `dangerous` ones look like it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space", "push", show=False),
         Binding("left,h", "app.focus_previous", show=False),

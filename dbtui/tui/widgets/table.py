@@ -16,8 +16,9 @@ from textual.strip import Strip
 
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, segments, strong, width_of
-from dbtui.tui.widgets.drawn import TONE_CLASSES, Drawn
+from dbtui.tui.widgets.drawn import Drawn
 from dbtui.tui.widgets.rows import GAP, Column, RowT, RowView, column_widths
+from dbtui.tui.widgets.toned import Tones
 
 #: For so long after the cursor was moved, new data does not sort the rows of a live table.
 HOLD_SECONDS = 3.0
@@ -27,9 +28,6 @@ _PLAIN_TONES = {tone: Style.null() for tone in Tone}
 class Table(Drawn, Generic[RowT], can_focus=True):
     """Rows under a header line. `marks` holds the keys of ticked rows; `empty` is drawn when there is no row."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *TONE_CLASSES, "table--header", "table--cursor", "table--cursor-blurred"
-    }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("table")
 
     class Moved(Message):
@@ -220,7 +218,7 @@ class Table(Drawn, Generic[RowT], can_focus=True):
         elif under_cursor and (self.has_focus or self.cursor_shown):
             base += self.get_component_rich_style("table--cursor", partial=True)
             coloured = base.bgcolor is not None and not base.reverse
-            tones = {**tones, Tone.DIM: Style.null()} if coloured else _PLAIN_TONES
+            tones = Tones(self, {Tone.DIM: Style.null()}) if coloured else _PLAIN_TONES
         elif under_cursor:
             base += self.get_component_rich_style("table--cursor-blurred", partial=True)
         return Strip(segments(fit(drawn, width), base, tones), width)
