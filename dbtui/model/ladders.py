@@ -79,7 +79,8 @@ class PoolRates:
     errors: float | None = None  # timeouts, refusals
     received_bytes: float | None = None
     sent_bytes: float | None = None
-    was_reset: bool = False  # its owner started anew, or its clock jumped: nothing can be compared
+    was_reset: bool = False  # its owner started anew: nothing can be compared
+    has_clock_jumped: bool = False  # the time between the two looks is not known
     is_frozen: bool = False  # clients wait and no wait was counted: nobody is served (PgBouncer counts at the end)
 
 
@@ -213,8 +214,8 @@ class Check:
 class LadderAssessment:
     """The ladder at one moment. `tiers` from the application down; a tier that the profile lacks is not among them.
 
-    `hidden_queue` is how many wait where PgBouncer and the server do not see them; `queue` is all who wait, in every
-    tier, each counted once (None: unknown). `rates` are of pools and of whole PgBouncer databases.
+    `hidden_queue` is how many wait in applications, where PgBouncer and the server do not see them; `queue` is these
+    and PgBouncer's, each counted once. `rates` are of applications' pools and of whole PgBouncer databases.
     """
 
     taken_at: datetime
@@ -236,6 +237,27 @@ class LadderAssessment:
     def disagreements(self) -> tuple[Check, ...]:
         """Checks that do not hold: the badge "counters disagree"."""
         return tuple(check for check in self.checks if not check.holds)
+
+
+@dataclass(frozen=True, slots=True)
+class TierPoint:
+    """A tier at one moment of a chart."""
+
+    tier: Tier
+    used: float
+    capacity: int | None  # effective
+    waiting: int
+    utilisation: float | None
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class LadderPoint:
+    """The ladder at one moment of a chart; a tier that was not seen then is missing."""
+
+    monotonic_seconds: float
+    tiers: tuple[TierPoint, ...]
+    queue: int = 0
 
 
 NO_VERDICT = Verdict(kind=VerdictKind.NO_DATA, level=Level.OK, sentence="nothing has been seen yet")
