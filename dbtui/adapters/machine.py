@@ -13,7 +13,12 @@ from dbtui.adapters.processes import tool_environment, tool_output
 from dbtui.errors import ToolError
 from dbtui.model.doctor import CredentialFile, DirectoryFacts, InstalledTool, TerminalFacts
 
-_TMUX_SETTINGS = ("set-clipboard", "allow-passthrough", "escape-time")
+#: What is asked for each setting; the first is one that every tmux has. A pane may have a passthrough of its own.
+_TMUX_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "set-clipboard": ("-sqv",),
+    "escape-time": ("-sqv",),
+    "allow-passthrough": ("-Aqv", "-p"),
+}
 _TMUX_SECONDS = 2.0
 _PROGRAMS = {"zstd": "--version", "setpriv": "--version", "tmux": "-V"}
 
@@ -54,12 +59,16 @@ def _ask_terminfo(term: str) -> int | None:
 
 
 def _ask_tmux(environ: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """tmux's version and the settings that matter; what it does not tell is left out."""
+    """tmux's version and the settings that hold in this pane; what it does not have, or does not tell, is left out."""
     known = {name: environ[name] for name in ("TMUX", "TMUX_TMPDIR", "PATH") if name in environ}
+    pane = ["-t", environ["TMUX_PANE"]] if environ.get("TMUX_PANE") else []
     settings = []
-    for name in _TMUX_SETTINGS:
-        if said := _run_tmux(["show", "-gv", name], known):
+    for name, scope in _TMUX_SETTINGS.items():
+        said = _run_tmux(["show-options", *scope, *(pane if "-p" in scope else ()), name], known)
+        if said:
             settings.append((name, said))
+        elif not settings:
+            return "", ()  # it does not answer, and is not waited for again
     version = re.search(r"\d\S*", _run_tmux(["-V"], known))
     return version[0] if version else "", tuple(settings)
 
@@ -75,9 +84,8 @@ def _run_tmux(words: list[str], known: Mapping[str, str]) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return ""  # an older tmux does not know the setting, or the server is gone
-    said = done.stdout.decode("utf-8", "replace").strip()
-    return "" if said.startswith("invalid option") else said
+        return ""  # an older tmux does not know the option, or the server is gone
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def collect_programs() -> tuple[InstalledTool, ...]:

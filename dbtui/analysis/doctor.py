@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
+from dbtui.analysis.copying import assess_copying
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.doctor import (
     Capabilities,
@@ -77,14 +78,9 @@ def _assess_colours(facts: TerminalFacts) -> Finding:
 
 
 def _assess_copying(facts: TerminalFacts) -> Finding:
-    settings = dict(facts.tmux_settings)
-    if facts.is_tmux and settings.get("set-clipboard") != "on" and settings.get("allow-passthrough") in (None, "off"):
-        said = f"tmux drops it (set-clipboard {settings.get('set-clipboard') or 'unknown'})"
-        return _terminal(REMARK, "copy (OSC 52)", said, "tmux set -s set-clipboard on")
-    if facts.is_screen:
-        return _terminal(REMARK, "copy (OSC 52)", "GNU screen drops it", "use tmux, or export to a file")
-    if facts.term == "linux":
-        return _terminal(REMARK, "copy (OSC 52)", "a console has no clipboard", "export to a file")
+    way = assess_copying(facts)
+    if way.sentence:
+        return _terminal(REMARK, "copy (OSC 52)", way.sentence, way.remedy)
     said = "sent to the terminal; whether it takes it only the terminal knows (GNOME Terminal does not)"
     return _terminal(OK, "copy (OSC 52)", said)
 

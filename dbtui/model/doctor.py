@@ -1,6 +1,7 @@
 """What the check-up of this machine, this terminal and a login looks at, and what it finds."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from dbtui.model.connections import ServerInfo
 from dbtui.model.findings import FindingLevel
@@ -34,6 +35,25 @@ class TerminalFacts:
     tmux_settings: tuple[tuple[str, str], ...] = ()
     is_tmux: bool = False
     is_screen: bool = False
+
+
+class CopyRoute(StrEnum):
+    """How OSC 52 is sent so that what is around us lets it through."""
+
+    PLAIN = "plain"
+    TMUX = "wrapped for tmux"
+    SCREEN = "in pieces for GNU screen"
+    PLAIN_AND_SCREEN = "plain, then in pieces"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyWay:
+    """The way of a copy. `sentence`: what stands in its way or may lose it, empty: nothing known; `remedy`: the cure."""
+
+    route: CopyRoute
+    sentence: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

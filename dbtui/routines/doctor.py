@@ -32,6 +32,12 @@ class TargetCheck:
     findings: tuple[Finding, ...]
 
 
+def look_at_terminal(c: RoutineContext) -> Routine[TerminalFacts]:
+    """Look at the terminal around us, tmux included."""
+    yield from ()
+    return collect_terminal(c.environ)
+
+
 def check_machine(
     c: RoutineContext, directories: tuple[tuple[str, Path], ...], profile: ConnectionProfile | None
 ) -> Routine[MachineCheck]:

@@ -1,15 +1,16 @@
 """What is under the cursor, taken out of the UI."""
 
-import os
-
+from dbtui.jobs import JobRequest
+from dbtui.model.doctor import TerminalFacts
+from dbtui.tui.actions import action_of
 from dbtui.tui.aside import show_plainly, write_export
 from dbtui.tui.cells import Tone
-from dbtui.tui.clipboard import ask_tmux, clipboard_sequence
+from dbtui.tui.clipboard import clipboard_sequence
 from dbtui.tui.dialogs.copy import CopyTo
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.frame import Frame
 from dbtui.tui.output import LinkDriver
-from dbtui.tui.workers import run_in_background
+from dbtui.tui.workers import outcome_of, run_in_background
 
 
 class Copying(Frame):
@@ -33,10 +34,16 @@ class Copying(Frame):
             await self._show_plainly(text)
 
     async def _send(self, text: str) -> None:
+        from dbtui.analysis.copying import assess_copying  # not before somebody copies
+        from dbtui.routines.doctor import look_at_terminal
+
+        look = JobRequest(routine="terminal", target="", start=look_at_terminal, changes=False)
+        facts = (await outcome_of(self.runner, look)).result
         try:
-            sequence = clipboard_sequence(text, os.environ, await ask_tmux(os.environ))
+            sequence = clipboard_sequence(text, assess_copying(facts or TerminalFacts()))
         except ValueError as error:
-            self.say(f"not copied: {error}", Tone.WARNING)
+            other = self.situation.key_of(action_of("global.copy_to"))
+            self.say(f"not copied: {error}; {other} writes it to a file, or shows it plainly", Tone.WARNING)
             return
         if self._driver is not None:
             self._driver.write(sequence)

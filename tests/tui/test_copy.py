@@ -1,7 +1,7 @@
 """Copying: what the terminal is sent, what tmux lets through, files of one's own, and the plain screen."""
 
 import base64
-import os
+import re
 import shutil
 import subprocess
 import termios
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from dbtui.model.doctor import CopyRoute, CopyWay
 from dbtui.tui.aside import pages_of, write_export
-from dbtui.tui.clipboard import MOST_BYTES, TmuxSettings, ask_tmux, clipboard_sequence, printable_text
+from dbtui.tui.clipboard import MOST_BYTES, clipboard_sequence, printable_text
 from tests.tui.fix_pty import Terminal
 
 Start = Callable[..., Terminal]
-TMUX = {"TERM": "tmux-256color", "TMUX": "/tmp/tmux-1/default,1,0"}
 
 
 def test_what_is_copied_does_nothing_where_it_is_pasted() -> None:
@@ -24,37 +24,39 @@ def test_what_is_copied_does_nothing_where_it_is_pasted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "begins"),
+    ("route", "begins"),
     [
-        (TmuxSettings("on", "off"), "\x1b]52;c;"),
-        (TmuxSettings("external", "on"), "\x1bPtmux;\x1b\x1b]52;c;"),
-        (TmuxSettings("off", "all"), "\x1bPtmux;\x1b\x1b]52;c;"),
-        (TmuxSettings("external", ""), "\x1bPtmux;"),
-        (None, "\x1b]52;c;"),
+        (CopyRoute.PLAIN, "\x1b]52;c;"),
+        (CopyRoute.TMUX, "\x1bPtmux;\x1b\x1b]52;c;"),
+        (CopyRoute.SCREEN, "\x1bP\x1b]52;c;"),
+        (CopyRoute.PLAIN_AND_SCREEN, "\x1b]52;c;eA==\x07\x1bP\x1b]52;c;"),
     ],
 )
-def test_tmux_lets_it_through_one_way_or_the_other(settings: TmuxSettings | None, begins: str) -> None:
-    """As it is with set-clipboard on, else wrapped, if that is allowed."""
-    assert clipboard_sequence("x", TMUX, settings).startswith(begins)
+def test_it_is_wrapped_for_what_is_around(route: CopyRoute, begins: str) -> None:
+    """As `analysis.copying` has judged."""
+    assert clipboard_sequence("x", CopyWay(route)).startswith(begins)
 
 
-def test_tmux_that_lets_nothing_through_is_named_with_the_cure() -> None:
-    """The default of tmux drops it silently: so it is not sent."""
+def test_gnu_screen_is_sent_short_pieces() -> None:
+    """Put together they are the sequence."""
+    sequence = clipboard_sequence("x" * 1000, CopyWay(CopyRoute.SCREEN))
+    pieces = sequence.removesuffix("\x1b\\").removeprefix("\x1bP").split("\x1b\\\x1bP")
+    assert "".join(pieces) == clipboard_sequence("x" * 1000, CopyWay(CopyRoute.PLAIN))
+    assert max(map(len, pieces)) <= 250
+
+
+def test_what_would_be_lost_is_not_sent() -> None:
+    """The reason comes with the cure."""
     with pytest.raises(ValueError, match=r"allow-passthrough off.*tmux set -s set-clipboard on"):
-        clipboard_sequence("x", TMUX, TmuxSettings("external", "off"))
-
-
-def test_too_long_and_the_linux_console_point_to_a_file() -> None:
-    """Both would lose it."""
-    with pytest.raises(ValueError, match="Y writes it to a file"):
-        clipboard_sequence("é" * (MOST_BYTES // 2 + 1), {})
-    with pytest.raises(ValueError, match="no clipboard"):
-        clipboard_sequence("x", {"TERM": "linux"})
+        clipboard_sequence("x", CopyWay(CopyRoute.NONE, "tmux drops it (allow-passthrough off)",
+                                        "tmux set -s set-clipboard on"))  # fmt: skip
+    with pytest.raises(ValueError, match="more than a terminal takes"):
+        clipboard_sequence("é" * (MOST_BYTES // 2 + 1), CopyWay(CopyRoute.PLAIN))
 
 
 @pytest.fixture
-def tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """A tmux server of our own, with what a program inside it would see; call it to set an option."""
+def tmux(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A tmux server of our own; call it to run a command of it."""
     program = shutil.which("tmux")
     assert program, "tmux is needed for this test"
     socket = tmp_path / "tmux.sock"
@@ -64,25 +66,36 @@ def tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
     run("new-session", "-d", "-x", "80", "-y", "24", "sleep 600")
-    monkeypatch.setenv("TMUX", f"{socket},{run('display-message', '-p', '#{pid}')},0")
-    monkeypatch.setenv("TMUX_PANE", run("display-message", "-p", "#{pane_id}"))
     yield run
     run("kill-server")
 
 
-async def test_tmux_is_asked(tmux: Callable[..., str]) -> None:
-    """Its defaults, then what was set, for this pane too."""
-    assert await ask_tmux(os.environ) == TmuxSettings("external", "off")
-    tmux("set", "-s", "set-clipboard", "on")
+def test_inside_tmux_it_is_sent_or_the_setting_is_named(
+    start_ui: Start, tmux: Callable[..., str], tmp_path: Path
+) -> None:
+    """tmux's default drops it, so nothing is sent and the cure is said; with the cure it is sent, as with a wrapper."""
+    inside = {"TERM": "tmux-256color", "TMUX": f"{tmp_path}/tmux.sock,1,0",
+              "TMUX_PANE": tmux("display-message", "-p", "#{pane_id}")}  # fmt: skip
+    ui = start_ui("opened", columns=120, **inside)
+    ui.wait_to_see("not proven")
+    ui.press("y")
+    ui.wait_to_see("tmux set -s set-clipboard on; Y writes it")
+    assert b"\x1b]52" not in ui.output
     tmux("set", "-p", "allow-passthrough", "on")
-    assert await ask_tmux(os.environ) == TmuxSettings("on", "on")
+    ui.press("y")
+    ui.wait_to_see("sent to terminal: ")
+    assert ui.output.count(b"\x1bPtmux;\x1b\x1b]52;c;") == 1
+    tmux("set", "-s", "set-clipboard", "on")
+    ui.press("y")
+    ui.wait_for(lambda: re.search(rb"[^\x1b]\x1b]52;c;", ui.output) is not None)
 
 
-async def test_no_tmux_or_a_dead_one_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then it is sent as it is."""
-    assert await ask_tmux({}) is None
-    monkeypatch.setenv("TMUX", f"{tmp_path}/gone,1,0")
-    assert await ask_tmux(os.environ) is None
+def test_a_console_has_no_clipboard(start_ui: Start) -> None:
+    """What to do instead is said."""
+    ui = start_ui("opened", columns=120, TERM="linux")
+    ui.wait_to_see("not proven")
+    ui.press("y")
+    ui.wait_to_see("no clipboard: export to a file; Y writes it to a file")
 
 
 def test_an_export_is_ones_own(tmp_path: Path) -> None:
