@@ -6,7 +6,7 @@ routine (a generator of events) and stops when its Target's cancellation is requ
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.model.backups import (
@@ -27,6 +27,8 @@ from dbtui.model.connections import ConnectionProfile, EngineName, Secret, Serve
 from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 from dbtui.model.events import Routine
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
+
+TargetT = TypeVar("TargetT")
 
 
 class Target(Protocol):
@@ -50,6 +52,13 @@ class Target(Protocol):
     def close(self) -> None:
         """Close every connection and remove every temporary file. Never raises."""
         ...
+
+
+def narrow(target: Target, kind: type[TargetT]) -> TargetT:
+    """Return the target as its engine's own kind; one of another engine is a mistake of the program."""
+    if not isinstance(target, kind):
+        raise TypeError(f"{type(target).__name__} is no {kind.__name__}")
+    return target
 
 
 class BackupAdapter(Protocol):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
+from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import capabilities, status
-from dbtui.adapters.mysql.connect import MysqlTarget, narrow
+from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
@@ -37,11 +37,11 @@ class MysqlAdapter:
 
     def collect_status(self, target: Target) -> TargetStatus:
         """Look at the target for the connections pane."""
-        return status.collect_status(narrow(target))
+        return status.collect_status(narrow(target, MysqlTarget))
 
     def collect_capabilities(self, target: Target) -> Capabilities:
         """Ask what this login may do."""
-        return capabilities.collect_capabilities(narrow(target))
+        return capabilities.collect_capabilities(narrow(target, MysqlTarget))
 
     def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
         """Find the engine's own programs."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from dbtui.adapters.adapter import Target
+from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, swap
-from dbtui.adapters.mysql.connect import narrow
+from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.model.backups import (
     BackupContents,
     BackupTable,
@@ -30,11 +30,11 @@ class MysqlBackups:
 
     def collect_dump_facts(self, target: Target, options: DumpOptions) -> DumpFacts:
         """Ask server and machine what planning a dump needs."""
-        return facts.collect_dump_facts(narrow(target), options)
+        return facts.collect_dump_facts(narrow(target, MysqlTarget), options)
 
     def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
         """Write the dump."""
-        return dump.dump(narrow(target), request)
+        return dump.dump(narrow(target, MysqlTarget), request)
 
     def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
         """Read what a backup holds."""
@@ -56,35 +56,35 @@ class MysqlBackups:
 
     def collect_destination(self, target: Target, database: str) -> DestinationFacts:
         """Look at the database a restore would fill."""
-        return databases.collect_destination(narrow(target), database)
+        return databases.collect_destination(narrow(target, MysqlTarget), database)
 
     def collect_restore_facts(
         self, target: Target, backup: StoredBackup, contents: BackupContents, database: str
     ) -> RestoreFacts:
         """Ask server and machine what planning a restore needs."""
-        return databases.collect_restore_facts(narrow(target), backup, contents, database)
+        return databases.collect_restore_facts(narrow(target, MysqlTarget), backup, contents, database)
 
     def create_database(self, target: Target, database: str, like: str, contents: BackupContents) -> None:
         """Create an empty database."""
-        databases.create_database(narrow(target), database, like, contents)
+        databases.create_database(narrow(target, MysqlTarget), database, like, contents)
 
     def load(self, target: Target, request: LoadRequest) -> Routine[None]:
         """Load a backup into an empty database."""
-        return load.load(narrow(target), request)
+        return load.load(narrow(target, MysqlTarget), request)
 
     def count_rows(
         self, target: Target, database: str, tables: Sequence[TableName]
     ) -> Routine[tuple[BackupTable, ...]]:
         """Count rows exactly."""
-        return counts.count_rows(narrow(target), database, tables)
+        return counts.count_rows(narrow(target, MysqlTarget), database, tables)
 
     def swap_database(self, target: Target, live: str, fresh: str, kept: str) -> Routine[None]:
         """Make `fresh` the database called `live`, keep the old one as `kept`."""
-        return swap.swap_database(narrow(target), live, fresh, kept)
+        return swap.swap_database(narrow(target, MysqlTarget), live, fresh, kept)
 
     def drop_database(self, target: Target, database: str) -> None:
         """Drop a database that this run created."""
-        databases.drop_database(narrow(target), database)
+        databases.drop_database(narrow(target, MysqlTarget), database)
 
     def new_name(self, target: Target, database: str, suffix: str) -> str:  # noqa: ARG002
         """Return a name for a new database."""

@@ -14,7 +14,6 @@ from weakref import WeakKeyDictionary
 import pymysql
 from pymysql.connections import Connection
 
-from dbtui.adapters.adapter import Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.failures import INTERRUPTED, LOST, split_error, translate
 from dbtui.adapters.mysql.options import collect_options, format_tool_options
@@ -251,13 +250,6 @@ class MysqlTarget:
         for made in self._connections:
             close_quietly(made)
         self._scopes.close()
-
-
-def narrow(target: Target) -> MysqlTarget:
-    """Return the target as what it is; one of another engine is a mistake of the program."""
-    if not isinstance(target, MysqlTarget):
-        raise TypeError(f"{type(target).__name__} is no MySQL target")
-    return target
 
 
 def collect_own_sessions(server: str) -> frozenset[int]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from dbtui.adapters.adapter import Target
+from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.mysql.blocking import collect_blocking
-from dbtui.adapters.mysql.connect import MysqlTarget, Row, collect_own_sessions, narrow
+from dbtui.adapters.mysql.connect import MysqlTarget, Row, collect_own_sessions
 from dbtui.adapters.mysql.explain import explain
 from dbtui.adapters.mysql.probes import (
     gap_without_process,
@@ -31,19 +31,19 @@ class MysqlSessions:
 
     def collect_sessions(self, target: Target) -> SessionsSnapshot:
         """Ask for every session this login may see. Raises ServerError, ConnectError."""
-        return collect_sessions(narrow(target))
+        return collect_sessions(narrow(target, MysqlTarget))
 
     def show_orders(self, target: Target, verb: SessionVerb, sessions: Sequence[Session]) -> tuple[str, ...]:
         """Return the statements that `end_session` would run."""
-        return format_orders(narrow(target), verb, sessions)
+        return format_orders(narrow(target, MysqlTarget), verb, sessions)
 
     def end_session(self, target: Target, verb: SessionVerb, session: Session, taken_at: datetime) -> SessionHit:
         """See session_orders.end_session."""
-        return end_session(narrow(target), verb, session, taken_at)
+        return end_session(narrow(target, MysqlTarget), verb, session, taken_at)
 
     def explain(self, target: Target, session: Session) -> str:
         """See explain.explain."""
-        return explain(narrow(target), session)
+        return explain(narrow(target, MysqlTarget), session)
 
 
 SESSIONS = MysqlSessions()

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import cast
 
-from dbtui.adapters.adapter import BackupAdapter, SessionAdapter, Target
+from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql import capabilities
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -39,11 +38,11 @@ class PostgresqlAdapter:
 
     def collect_status(self, target: Target) -> TargetStatus:
         """Look at the target for the connections pane."""
-        return collect_status(cast(PostgresqlTarget, target))
+        return collect_status(narrow(target, PostgresqlTarget))
 
     def collect_capabilities(self, target: Target) -> Capabilities:
         """Ask what this login may do."""
-        return capabilities.collect_capabilities(cast(PostgresqlTarget, target))
+        return capabilities.collect_capabilities(narrow(target, PostgresqlTarget))
 
     def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
         """Find the engine's own programs."""
@@ -56,4 +55,4 @@ class PostgresqlAdapter:
         return capabilities.collect_credential_files(profile, environ)
 
 
-ADAPTER = PostgresqlAdapter()
+ADAPTER: Adapter = PostgresqlAdapter()

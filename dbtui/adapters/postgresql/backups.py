@@ -1,9 +1,8 @@
 """The backup half of the PostgreSQL adapter: every question goes to the module that answers it."""
 
 from collections.abc import Sequence
-from typing import cast
 
-from dbtui.adapters.adapter import Target
+from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql import counts, databases, facts, load, restore_facts
 from dbtui.adapters.postgresql import dump as dumping
@@ -29,20 +28,16 @@ from dbtui.model.events import Routine
 from dbtui.model.names import derive_name
 
 
-def _own(target: Target) -> PostgresqlTarget:
-    return cast(PostgresqlTarget, target)
-
-
 class PostgresqlBackups:
     """Dumps, reads and loads backups of PostgreSQL."""
 
     def collect_dump_facts(self, target: Target, options: DumpOptions) -> DumpFacts:
         """Ask server and machine what planning a dump needs."""
-        return facts.collect_dump_facts(_own(target), options)
+        return facts.collect_dump_facts(narrow(target, PostgresqlTarget), options)
 
     def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
         """Write a dump with pg_dump and count its rows in the same snapshot."""
-        return dumping.dump(_own(target), request)
+        return dumping.dump(narrow(target, PostgresqlTarget), request)
 
     def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
         """Read what a backup holds, without a server."""
@@ -64,13 +59,13 @@ class PostgresqlBackups:
 
     def collect_destination(self, target: Target, database: str) -> DestinationFacts:
         """Look at the database a restore would fill, which may not exist."""
-        return databases.collect_destination(_own(target), database)
+        return databases.collect_destination(narrow(target, PostgresqlTarget), database)
 
     def collect_restore_facts(
         self, target: Target, backup: StoredBackup, contents: BackupContents, database: str
     ) -> RestoreFacts:
         """Ask server and machine what planning a restore into `database` needs."""
-        return restore_facts.collect_restore_facts(_own(target), backup, contents, database)
+        return restore_facts.collect_restore_facts(narrow(target, PostgresqlTarget), backup, contents, database)
 
     def create_database(
         self,
@@ -80,25 +75,25 @@ class PostgresqlBackups:
         contents: BackupContents,  # noqa: ARG002 - encodings are the server's: UTF-8 holds any dump
     ) -> None:
         """Create an empty database, with the owner, encoding and locale of `like`, if given."""
-        databases.create_database(_own(target), database, like)
+        databases.create_database(narrow(target, PostgresqlTarget), database, like)
 
     def load(self, target: Target, request: LoadRequest) -> Routine[None]:
         """Load a backup into an empty database."""
-        return load.load(_own(target), request)
+        return load.load(narrow(target, PostgresqlTarget), request)
 
     def count_rows(
         self, target: Target, database: str, tables: Sequence[TableName]
     ) -> Routine[tuple[BackupTable, ...]]:
         """Count the rows of each table that exists, exactly, all at one moment."""
-        return counts.count_rows(_own(target), database, tables)
+        return counts.count_rows(narrow(target, PostgresqlTarget), database, tables)
 
     def swap_database(self, target: Target, live: str, fresh: str, kept: str) -> Routine[None]:
         """Make `fresh` the database called `live` and keep the old one as `kept`, in one transaction."""
-        return databases.swap_database(_own(target), live, fresh, kept)
+        return databases.swap_database(narrow(target, PostgresqlTarget), live, fresh, kept)
 
     def drop_database(self, target: Target, database: str) -> None:
         """Drop a database that this run created."""
-        databases.drop_database(_own(target), database)
+        databases.drop_database(narrow(target, PostgresqlTarget), database)
 
     def new_name(self, target: Target, database: str, suffix: str) -> str:  # noqa: ARG002
         """Return a name for a new database, within the server's 63 bytes."""

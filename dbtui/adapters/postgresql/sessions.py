@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from psycopg2.extensions import encodings
 
-from dbtui.adapters.adapter import Target
+from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.libpq.conninfo import APPLICATION_NAME
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.explain import explain
@@ -28,11 +28,11 @@ class PostgresqlSessions:
 
     def collect_sessions(self, target: Target) -> SessionsSnapshot:
         """Ask for every session, with who blocks whom. What the login may not see is a gap with its GRANT."""
-        return collect_sessions(cast(PostgresqlTarget, target))
+        return collect_sessions(narrow(target, PostgresqlTarget))
 
     def show_orders(self, target: Target, verb: SessionVerb, sessions: Sequence[Session]) -> tuple[str, ...]:
         """Return the statements that `end_session` would run, for the plan."""
-        return show_orders(cast(PostgresqlTarget, target), verb, sessions)
+        return show_orders(narrow(target, PostgresqlTarget), verb, sessions)
 
     def end_session(
         self,
@@ -42,11 +42,11 @@ class PostgresqlSessions:
         taken_at: datetime,  # noqa: ARG002 - the protocol has it
     ) -> SessionHit:
         """Cancel or terminate exactly this session; the server's own times tell it apart, not `taken_at`."""
-        return end_session(cast(PostgresqlTarget, target), verb, session)
+        return end_session(narrow(target, PostgresqlTarget), verb, session)
 
     def explain(self, target: Target, session: Session) -> str:
         """Return the plan of the session's statement without running it. Raises ServerError, RefusedError."""
-        return explain(cast(PostgresqlTarget, target), session)
+        return explain(narrow(target, PostgresqlTarget), session)
 
 
 SESSIONS = PostgresqlSessions()

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import cast
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target
+from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import capabilities, connect, status
 from dbtui.adapters.sqlite.connect import SqliteTarget
@@ -37,11 +36,11 @@ class SqliteAdapter:
 
     def collect_status(self, target: Target) -> TargetStatus:
         """See status.collect_status."""
-        return status.collect_status(cast(SqliteTarget, target))
+        return status.collect_status(narrow(target, SqliteTarget))
 
     def collect_capabilities(self, target: Target) -> Capabilities:
         """Ask what this login may do."""
-        return capabilities.collect_capabilities(cast(SqliteTarget, target))
+        return capabilities.collect_capabilities(narrow(target, SqliteTarget))
 
     def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
         """Find the engine's own programs."""

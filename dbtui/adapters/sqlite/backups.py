@@ -1,9 +1,8 @@
 """Backups of SQLite: each method is a function of the module that it names."""
 
 from collections.abc import Sequence
-from typing import cast
 
-from dbtui.adapters.adapter import Target
+from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import check, contents, databases, dump, facts, load, swap
 from dbtui.adapters.sqlite.connect import SqliteTarget
@@ -26,20 +25,16 @@ from dbtui.model.events import Routine
 from dbtui.model.names import derive_name
 
 
-def _own(target: Target) -> SqliteTarget:
-    return cast(SqliteTarget, target)
-
-
 class SqliteBackups:
     """Dumps, reads and loads copies of SQLite databases. See adapters.adapter.BackupAdapter."""
 
     def collect_dump_facts(self, target: Target, options: DumpOptions) -> DumpFacts:
         """See facts.collect_dump_facts."""
-        return facts.collect_dump_facts(_own(target), options)
+        return facts.collect_dump_facts(narrow(target, SqliteTarget), options)
 
     def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
         """See dump.dump."""
-        return dump.dump(_own(target), request)
+        return dump.dump(narrow(target, SqliteTarget), request)
 
     def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
         """See contents.collect_contents."""
@@ -61,7 +56,7 @@ class SqliteBackups:
 
     def collect_destination(self, target: Target, database: str) -> DestinationFacts:
         """See databases.collect_destination."""
-        return databases.collect_destination(_own(target), database)
+        return databases.collect_destination(narrow(target, SqliteTarget), database)
 
     def collect_restore_facts(
         self,
@@ -71,7 +66,7 @@ class SqliteBackups:
         database: str,
     ) -> RestoreFacts:
         """See databases.collect_restore_facts."""
-        return databases.collect_restore_facts(_own(target), backup, database)
+        return databases.collect_restore_facts(narrow(target, SqliteTarget), backup, database)
 
     def create_database(
         self,
@@ -81,26 +76,26 @@ class SqliteBackups:
         contents: BackupContents,  # noqa: ARG002 - encoding and page size come with the pages
     ) -> None:
         """See databases.create_database."""
-        databases.create_database(_own(target), database)
+        databases.create_database(narrow(target, SqliteTarget), database)
 
     def load(self, target: Target, request: LoadRequest) -> Routine[None]:
         """See load.load."""
-        return load.load(_own(target), request)
+        return load.load(narrow(target, SqliteTarget), request)
 
     def count_rows(
         self, target: Target, database: str, tables: Sequence[TableName]
     ) -> Routine[tuple[BackupTable, ...]]:
         """See databases.count_rows."""
-        return databases.count_rows(_own(target), database, tables)
+        return databases.count_rows(narrow(target, SqliteTarget), database, tables)
 
     def swap_database(self, target: Target, live: str, fresh: str, kept: str) -> Routine[None]:
         """See swap.swap_database."""
-        return swap.swap_database(_own(target), live, fresh, kept)
+        return swap.swap_database(narrow(target, SqliteTarget), live, fresh, kept)
 
     def drop_database(self, target: Target, database: str) -> None:
         """See databases.drop_database."""
-        databases.drop_database(_own(target), database)
+        databases.drop_database(narrow(target, SqliteTarget), database)
 
     def new_name(self, target: Target, database: str, suffix: str) -> str:
         """Return the name of a new file: erp_restored.db."""
-        return derive_name(EngineName.SQLITE, database, suffix, _own(target).path.suffix)
+        return derive_name(EngineName.SQLITE, database, suffix, narrow(target, SqliteTarget).path.suffix)
