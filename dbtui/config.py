@@ -250,6 +250,7 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         format=table.format or file.format,
         compress=table.compress or file.compress,
         pgbouncer_url=pooler.url if pooler else "",
+        app_pools=tuple(table.app_pools),
         warnings=_password_warnings(source, profile, pooler),
     )
 

@@ -66,6 +66,7 @@ def test_the_whole_example_is_read(tmp_path: Path) -> None:
     assert (erp.engine, erp.url, erp.database) == (EngineName.POSTGRESQL, "postgresql://erp@db1:5432/erp", "erp")
     assert (erp.environment, erp.read_only, erp.password_env) == (Environment.PRODUCTION, True, "ERP_PASSWORD")
     assert erp.pgbouncer_url == "postgresql://stats@db1:6432/pgbouncer"
+    assert erp.app_pools == ("unix:///run/user/1000/dbtui/*.sock", "http://127.0.0.1:9187/metrics")
     assert (erp.backup_dir, erp.format, erp.compress, erp.origin) == ("backups", "plain", "none", "config.toml")
     assert (app.engine, app.database) == (EngineName.SQLITE, "/srv/app.db")
     assert (app.backup_dir, app.compress) == ("/var/backups/app", "zstd:3")
