@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from dbtui.model.jobs import JobState
-from dbtui.model.sessions import Hit, Session, SessionHit, SessionsResult, SessionVerb
+from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionVerb
 from dbtui.model.text import format_untrusted
 
 PAST = {SessionVerb.CANCEL: "cancelled", SessionVerb.TERMINATE: "terminated"}
@@ -41,6 +41,12 @@ def name_session(session: Session) -> str:
 def describe_sessions(sessions: Iterable[Session]) -> str:
     """Return who sessions are and what they run, shortened and without texts, as history keeps it."""
     return format_untrusted("; ".join(_describe(each) for each in sessions), _SUBJECT_CHARACTERS)
+
+
+def describe_subject(plan: SessionsPlan) -> str:
+    """Return whom an order is for, as history keeps it; those not there by their numbers."""
+    missing = [f"{number} (not there)" for number in plan.missing]
+    return format_untrusted("; ".join([*map(_describe, plan.sessions), *missing]), _SUBJECT_CHARACTERS)
 
 
 def _describe(session: Session) -> str:

@@ -300,17 +300,25 @@ def plan_end(
 ) -> SessionsPlan:
     """Return what ending these statements or sessions would do, and what speaks against it.
 
+    A session that has gone is no reason to leave the others alone: it is `missing`, and said in a warning.
     `orders` are the statements that would run, as the engine's adapter shows them.
     """
     chosen = choose_sessions(snapshot, session_ids)
+    there = {each.session_id for each in chosen}
+    missing = () if snapshot.unsupported else tuple(each for each in dict.fromkeys(session_ids) if each not in there)
     return SessionsPlan(
         verb=verb,
         sessions=chosen,
         taken_at=snapshot.taken_at,
         commands=tuple(orders),
-        warnings=tuple(_warnings(snapshot, verb, chosen)),
+        warnings=(*(_missing(each, profile) for each in missing), *_warnings(snapshot, verb, chosen)),
         refusals=tuple(_refusals(snapshot, verb, session_ids, chosen, profile)),
+        missing=missing,
     )
+
+
+def _missing(session_id: int, profile: ConnectionProfile) -> str:
+    return f"there is no session {session_id} on {format_untrusted(profile.name)}, or the login may not see it"
 
 
 def _refusals(
@@ -326,10 +334,6 @@ def _refusals(
     if snapshot.unsupported:
         yield snapshot.unsupported
         return
-    there = {each.session_id for each in chosen}
-    for session_id in dict.fromkeys(session_ids):
-        if session_id not in there:
-            yield f"there is no session {session_id} on {name}, or the login may not see it"
     if not session_ids:
         yield "no session was named"
     for session in chosen:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dbtui.analysis.session_words import describe_hit, describe_result, describe_sessions, judge_result, name_session
+from dbtui.analysis.session_words import describe_hit, describe_result, describe_subject, judge_result, name_session
 from dbtui.cli.confirm import confirm, confirm_yes
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
@@ -44,7 +44,7 @@ def end_sessions(
     request: JobRequest[SessionsResult] = JobRequest(
         routine=f"sessions {verb}",
         target=profile.name,
-        subject=describe_sessions(plan.sessions),
+        subject=describe_subject(plan),
         start=lambda c: apply_end_sessions(c, profile, plan),
         summary=describe_result,
         judge=judge_result,
@@ -68,7 +68,8 @@ def _make_plan(
 def _confirm(plan: SessionsPlan, profile: ConnectionProfile, lines: list[str], confirmed: tuple[str, ...]) -> None:
     consequence = describe_end(plan, profile)
     numbers = [str(each.session_id) for each in plan.sessions]
-    if set(numbers) <= set(confirmed):
+    named = len(plan.sessions) + len(plan.missing)  # what was confirmed before somebody went holds for those left
+    if set(numbers) <= set(confirmed) or (named > 1 and str(named) in confirmed):
         return
     if len(numbers) == 1:
         confirm_yes(consequence, lines, numbers[0], confirmed)
@@ -80,7 +81,7 @@ def describe_end(plan: SessionsPlan, profile: ConnectionProfile) -> str:
     """Return the consequence of a plan as a verb phrase."""
     where = format_untrusted(profile.name) + (" (PRODUCTION)" if profile.environment is Environment.PRODUCTION else "")
     count = len(plan.sessions)
-    what = f"session {name_session(plan.sessions[0])}" if count == 1 else f"{count} sessions"
+    what = f"session {name_session(plan.sessions[0])}" if count == 1 else f"{count or 'no'} sessions"
     if plan.verb is SessionVerb.CANCEL:
         return f"cancels the running statement of {what}, at {where}"
     return f"terminates {what}, at {where}"

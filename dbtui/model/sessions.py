@@ -69,6 +69,7 @@ class SessionsPlan:
     commands: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    missing: tuple[int, ...] = ()  # asked for, and not there or not to be seen by the login
 
 
 class Hit(StrEnum):

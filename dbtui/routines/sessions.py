@@ -22,6 +22,7 @@ from dbtui.model.sessions import (
 from dbtui.model.text import format_untrusted
 from dbtui.routines.context import RoutineContext
 
+_NOT_THERE = "it was not there, or the login may not see it"
 _NAMES = {EngineName.POSTGRESQL: "PostgreSQL", EngineName.MYSQL: "MySQL", EngineName.SQLITE: "SQLite"}
 
 
@@ -56,12 +57,24 @@ def plan_end_sessions(
 def apply_end_sessions(c: RoutineContext, profile: ConnectionProfile, plan: SessionsPlan) -> Routine[SessionsResult]:
     """Cancel or terminate the sessions of a plan, one by one; each is checked to be the planned one by the server.
 
+    Those that the plan says are not there count as gone.
     Raises RefusedError, ConnectError (when nothing was ordered yet), Cancelled.
     """
     _refuse(profile, plan)
     sessions = _sessions_of(c, profile)
-    began = time.monotonic()
-    yield StepStarted(plan.verb.value, f"{len(plan.sessions)} on {profile.name}")
+    missing = [SessionHit(session=Session(session_id=each), hit=Hit.GONE, detail=_NOT_THERE) for each in plan.missing]
+    hits: list[SessionHit] = []
+    if plan.sessions:
+        began = time.monotonic()
+        yield StepStarted(plan.verb.value, f"{len(plan.sessions)} on {profile.name}")
+        hits = yield from _end_each(c, profile, plan, sessions)
+        yield StepFinished(plan.verb.value, time.monotonic() - began)
+    return SessionsResult(verb=plan.verb, hits=(*hits, *missing))
+
+
+def _end_each(
+    c: RoutineContext, profile: ConnectionProfile, plan: SessionsPlan, sessions: SessionAdapter
+) -> Routine[list[SessionHit]]:
     hits: list[SessionHit] = []
     with c.open_target(profile) as target:
         for number, session in enumerate(plan.sessions):
@@ -75,8 +88,7 @@ def apply_end_sessions(c: RoutineContext, profile: ConnectionProfile, plan: Sess
                 hits += _lost(error, plan.sessions[number:])
                 break
             yield Progressed(number + 1, len(plan.sessions), "sessions", f"session {session.session_id}")
-    yield StepFinished(plan.verb.value, time.monotonic() - began)
-    return SessionsResult(verb=plan.verb, hits=tuple(hits))
+    return hits
 
 
 def _refuse(profile: ConnectionProfile, plan: SessionsPlan) -> None:

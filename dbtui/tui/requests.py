@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypeVar
 
-from dbtui.analysis.session_words import announce_result, describe_sessions, judge_result
+from dbtui.analysis.session_words import announce_result, describe_subject, judge_result
 from dbtui.history import History
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import (
@@ -183,7 +183,7 @@ def end_sessions(profile: ConnectionProfile, plan: SessionsPlan) -> JobRequest[S
     return JobRequest(
         routine=f"sessions {plan.verb.value}",
         target=profile.name,
-        subject=describe_sessions(plan.sessions),
+        subject=describe_subject(plan),
         start=lambda context: sessions.apply_end_sessions(context, profile, plan),
         summary=announce_result,
         judge=judge_result,

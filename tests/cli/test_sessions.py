@@ -14,6 +14,8 @@ from tests.cli.test_danger import Terminal
 from tests.fix_servers import unique_name, wait_until
 from tests.lock_chains import LockChain, lock_chain
 
+GONE = 999_999_999
+
 
 @dataclass
 class Place:
@@ -219,12 +221,52 @@ def test_a_dry_run_shows_who_and_what_and_the_order(place: Place) -> None:
     assert (plan["dry_run"], plan["plan"]["verb"], len(plan["plan"]["commands"])) == (True, "terminate", 1)
 
 
-def test_who_is_not_there_is_refused(place: Place) -> None:
-    done = place.run("terminate", "erp", place.chain.ids[0], 999_999_999, "--yes", "2")
-    assert done.code == 6
-    assert "there is no session 999999999 on erp" in done.sentence
-    assert place.chain.is_there(place.chain.ids[0])
+def test_who_has_gone_keeps_nobody_else_from_being_ended(place: Place) -> None:
+    root, second, *_ = place.chain.ids
+    planned = place.run("terminate", "erp", root, GONE, "--dry-run")
+    assert planned.code == 0
+    assert f"there is no session {GONE} on erp" in planned.stdout
+    unconfirmed = place.run("terminate", "erp", root, GONE)
+    assert unconfirmed.code == 6
+    assert f"to confirm pass --yes {root}" in unconfirmed.sentence
+    assert place.run("terminate", "erp", root, GONE, "--yes", "1").code == 6
+    assert place.chain.is_there(root)
+    done = place.run("terminate", "erp", root, GONE, "--yes", "2")
+    assert done.code == 3
+    terminated, gone = done.stdout.splitlines()
+    assert terminated == f"{root} terminated"
+    assert gone.startswith(f"{GONE} gone (")
+    wait_until(lambda: not place.chain.is_there(root))
+    partly = place.run("terminate", "erp", GONE, second, "--yes", second, "--json")
+    assert (partly.code, partly.result["outcome"]) == (3, "partial")
+    assert [(each["session_id"], each["hit"]) for each in partly.result["hits"]] == [(second, "done"), (GONE, "gone")]
+    newest, oldest = place.history()
+    assert (newest["state"], oldest["state"]) == ("partial", "partial")
+    assert oldest["subject"].endswith(f"{GONE} (not there)")
+
+
+def test_where_nobody_is_there_it_has_failed(place: Place) -> None:
+    done = place.run("terminate", "erp", GONE)
+    assert done.code == 1
+    assert done.stdout == f"{GONE} gone (it was not there, or the login may not see it)\n"
+    failed = place.run("cancel", "erp", GONE, GONE - 1, "--json")
+    assert (failed.code, failed.result["outcome"]) == (1, "failed")
+    assert [each["hit"] for each in failed.result["hits"]] == ["gone", "gone"]
     assert place.run("terminate", "erp", "abc").code == 2
+    place.configure("read_only = true\n")
+    assert place.run("terminate", "erp", GONE).code == 6
+
+
+def test_what_may_not_be_ended_is_refused_whole(place: Place) -> None:
+    """A worker of the server among those that may be ended; a quiet MariaDB shows none."""
+    root = place.chain.ids[0]
+    workers = [number for number, each in seen(place, "--filter", "all").items() if not each["is_client"]]
+    assert workers or not isinstance(place.chain.server, PostgreSQL)
+    for worker in workers[:1]:
+        done = place.run("terminate", "erp", root, worker, GONE, "--yes", "3")
+        assert done.code == 6
+        assert f"session {worker} is a worker of the server itself" in done.sentence
+    assert place.chain.is_there(root)
 
 
 def test_a_read_only_profile_ends_nothing(place: Place) -> None:

@@ -160,9 +160,29 @@ def test_a_read_only_profile_is_refused_twice(c: Context) -> None:
 
 
 def test_a_plan_with_refusals_is_not_applied(c: Context) -> None:
-    with pytest.raises(RefusedError, match="there is no session 9"):
+    c.sessions.sessions = (*c.sessions.sessions, Session(session_id=9, is_own=True))
+    with pytest.raises(RefusedError, match="session 9 is dbtui's own"):
         drive(apply_end_sessions(c, PROFILE, planned(c, 1, 9)))
     assert c.sessions.ended == []
+
+
+def test_who_has_gone_keeps_nobody_else_from_being_ended(c: Context) -> None:
+    events, result = events_of(apply_end_sessions(c, PROFILE, planned(c, 9, 1)))
+    assert c.sessions.ended == [1]
+    assert [event.text for event in events if isinstance(event, CommandRan)] == ["terminate 1"]
+    assert describe_result(result) == (
+        "terminated 1 of 2: 1 terminated; 9 gone (it was not there, or the login may not see it)"
+    )  # fmt: skip
+    assert judge_result(result) is JobState.PARTIAL
+
+
+def test_where_nobody_is_there_the_server_is_not_asked(c: Context) -> None:
+    plan = planned(c, 8, 9)
+    events, result = events_of(apply_end_sessions(c, PROFILE, plan))
+    assert events == []
+    assert [(each.session.session_id, each.hit) for each in result.hits] == [(8, Hit.GONE), (9, Hit.GONE)]
+    assert judge_result(result) is JobState.FAILED
+    assert len(c.sessions.profiles) == 1  # for the plan
 
 
 def test_cancelling_stops_between_two_orders(c: Context) -> None:

@@ -213,6 +213,26 @@ async def test_a_number_that_belongs_to_another_now_is_refused(world: World) -> 
         assert world.done == []
 
 
+async def test_who_has_gone_keeps_nobody_else_from_being_ended(world: World) -> None:
+    """It is said; with nobody left, nothing can be done."""
+    app = world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await _open(pilot, app)
+        await pilot.press("space", "space")
+        await wait_to_see(pilot, "■ 2 marked")
+        world.sessions["erp"] = snapshot("erp", *lock_chain()[1:])
+        await pilot.press("K")
+        await wait_to_see(pilot, "▲ there is no session 8123 on erp", "Ends this session; its transaction")
+        await wait_until(pilot, lambda: not app.dialogs[0].query_one("#accept").disabled)
+        await pilot.press("y")
+        await wait_until(pilot, lambda: world.done == [("terminate", "erp", (8200,))])
+        await wait_until(pilot, lambda: not app.dialogs)
+        world.sessions["erp"] = snapshot("erp")
+        await pilot.press("K")
+        await wait_to_see(pilot, "▲ there is no session", "Nothing would be ended.")
+        assert app.dialogs[0].query_one("#accept").disabled
+
+
 async def test_what_may_not_be_ended_says_why(world: World) -> None:
     """Our own session, a worker of the server, a read-only profile."""
     app = world.app()

@@ -206,12 +206,22 @@ def test_what_is_refused() -> None:
     sessions = snapshot_of(session(1, is_own=True), session(2, is_client=False), session(3))
     refusals = plan_end(sessions, SessionVerb.TERMINATE, [1, 2, 3, 4], [], PROFILE).refusals
     assert refusals == (
-        "there is no session 4 on erp, or the login may not see it",
         "session 1 is dbtui's own",
         "session 2 is a worker of the server itself",
     )
     (read_only,) = plan_end(sessions, SessionVerb.CANCEL, [3], [], replace(PROFILE, read_only=True)).refusals
     assert "read-only" in read_only
     assert plan_end(sessions, SessionVerb.CANCEL, [], [], PROFILE).refusals == ("no session was named",)
+    assert plan_end(sessions, SessionVerb.CANCEL, [9], [], replace(PROFILE, read_only=True)).refusals == (read_only,)
     unsupported = snapshot_of(unsupported="SQLite has no server and so no sessions")
-    assert plan_end(unsupported, SessionVerb.CANCEL, [1], [], PROFILE).refusals == (unsupported.unsupported,)
+    plan = plan_end(unsupported, SessionVerb.CANCEL, [1], [], PROFILE)
+    assert (plan.refusals, plan.missing) == ((unsupported.unsupported,), ())
+
+
+def test_who_has_gone_is_said_and_refuses_nothing() -> None:
+    plan = plan_end(MANY, SessionVerb.TERMINATE, [9, 1, 9, 8], [], PROFILE)
+    assert ([each.session_id for each in plan.sessions], plan.missing, plan.refusals) == ([1], (9, 8), ())
+    assert plan.warnings[:2] == (
+        "there is no session 9 on erp, or the login may not see it",
+        "there is no session 8 on erp, or the login may not see it",
+    )

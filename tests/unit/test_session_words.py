@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbtui.analysis.session_words import announce_result, describe_sessions, mask_texts, name_session
-from dbtui.model.sessions import Hit, Session, SessionHit, SessionsResult, SessionVerb
+from dbtui.analysis.session_words import announce_result, describe_sessions, describe_subject, mask_texts, name_session
+from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionVerb
+from tests.unit.samples import MOMENT
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,9 @@ def test_a_session_has_a_name_in_one_line() -> None:
     assert describe_sessions([session]) == f"{name_session(session)}: UPDATE t SET n = '…'"
     assert describe_sessions([Session(session_id=1), Session(session_id=2, user="dba")]) == "1; 2 dba"
     assert len(describe_sessions([session] * 100)) <= 600
+    there = Session(session_id=2, user="dba")
+    plan = SessionsPlan(verb=SessionVerb.CANCEL, sessions=(there,), taken_at=MOMENT, missing=(7,))
+    assert describe_subject(plan) == "2 dba; 7 (not there)"
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def show_end_plan(plan: SessionsPlan, victims: dict[int, int], strangers: Sequen
 
 def _consequence(plan: SessionsPlan) -> Line:
     count = len(plan.sessions)
+    if not count:
+        return line(Span("Nothing would be ended.", Tone.WARNING))
     if plan.verb is SessionVerb.CANCEL:
         text = "Ends the statement of this session; the session goes on." if count == 1 else (
             f"Ends the statements of {count} sessions; the sessions go on.")  # fmt: skip
