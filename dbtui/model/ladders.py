@@ -34,6 +34,7 @@ class PoolState(StrEnum):
     CLOGGED = "clogged"  # full of connections that idle in transactions or wait for locks: a larger one clogs too
     CONNECTING = "connecting"  # somebody waits, there is room: connections are being made
     LOGIN_BOUND = "login bound"  # PgBouncer logs in to the server one at a time
+    UNREACHABLE = "unreachable"  # PgBouncer gets no connection to the server
     PAUSED = "paused"  # by an operator: the queue is meant
     DISABLED = "disabled"
     NO_DATA = "no data"
