@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.errors import Cancelled, LockedError, StorageError
 from dbtui.history import History
-from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepStarted, Warned
+from dbtui.model.events import CommandRan, Event, LoadTicked, Progressed, Routine, StepStarted, Warned
 from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.routines.context import RoutineContext, Unfinished
 
@@ -84,7 +84,7 @@ class Job(Generic[ResultT]):
         else:
             if isinstance(event, StepStarted):
                 self.step, self.step_began, self.progress = event.step, time.monotonic(), None
-            if len(self.events) < _KEPT_EVENTS:
+            if len(self.events) < _KEPT_EVENTS and not isinstance(event, LoadTicked):
                 self.events.append(event)
         self.updates.put(event)
 

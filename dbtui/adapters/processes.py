@@ -54,7 +54,8 @@ def widen_pipe(descriptor: int) -> None:
 class ChildTool:
     """A running tool. Use as a context manager: leaving the block ends the process if it still runs.
 
-    `on_line` is called, from the draining thread, with each line the tool writes to stderr.
+    `on_line` is called, from the draining thread, with each line the tool writes to stderr; `pass_descriptors` are
+    those it inherits besides its three.
     Start it from a thread that lives as long as the tool should: the kernel ties it to that thread.
     """
 
@@ -66,6 +67,7 @@ class ChildTool:
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.DEVNULL,
         on_line: Callable[[str], None] | None = None,
+        pass_descriptors: Sequence[int] = (),
     ) -> None:
         self.name = Path(argv[0]).name
         self._on_line = on_line
@@ -84,6 +86,7 @@ class ChildTool:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 umask=0o077,
+                pass_fds=tuple(pass_descriptors),
             )
         except OSError as error:
             raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", "install it or put it on PATH") from error

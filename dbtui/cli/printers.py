@@ -11,10 +11,11 @@ import time
 from contextlib import suppress
 from typing import IO, Any, Protocol
 
+from dbtui.analysis.loadtest import describe_second
 from dbtui.cli.progress import ProgressMeter
 from dbtui.cli.tables import cut_to_cells
 from dbtui.errors import StorageError
-from dbtui.model.events import CommandRan, Event, Progressed, StepFinished, StepStarted, Warned
+from dbtui.model.events import CommandRan, Event, LoadTicked, Progressed, StepFinished, StepStarted, Warned
 from dbtui.model.text import format_duration, format_untrusted
 
 VERSION = 1
@@ -185,6 +186,9 @@ class JsonPrinter:
             self.warn(event.message)
         elif isinstance(event, CommandRan):
             self._line("command", text=event.text)
+        elif isinstance(event, LoadTicked):
+            if not self._quiet:
+                self._line("second", **describe_second(event.second))
         else:
             self._line("step_finished", step=event.step, seconds=event.seconds, detail=event.detail)
 

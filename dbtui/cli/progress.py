@@ -66,7 +66,7 @@ class ProgressMeter:
         return "  ".join(part for part in parts if part)
 
     def _format_rate(self) -> str:
-        if self.rate is None or self.latest is None:
+        if self.rate is None or self.latest is None or self.latest.unit == "seconds":
             return ""
         if self.latest.unit == "bytes":
             return f"{format_bytes(self.rate)}/s"

@@ -3,9 +3,14 @@
 A routine is a generator: it yields events and returns its result. It never prints, starts threads or draws.
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:  # only who tests with load needs to know more
+    from dbtui.model.loadtest import LoadSecond
 
 ResultT = TypeVar("ResultT")
 
@@ -51,5 +56,12 @@ class StepFinished:
     detail: str = ""
 
 
-Event = StepStarted | Progressed | Warned | CommandRan | StepFinished
+@dataclass(frozen=True, slots=True)
+class LoadTicked:
+    """A second of a load test has passed. Not kept with a job's events: who wants them all takes the result."""
+
+    second: LoadSecond
+
+
+Event = StepStarted | Progressed | Warned | CommandRan | StepFinished | LoadTicked
 Routine = Generator[Event, None, ResultT]

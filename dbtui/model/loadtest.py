@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from dbtui.model.connections import EngineName
 from dbtui.model.pools import PoolsSnapshot
 
 
@@ -57,6 +58,9 @@ class LoadRequest:
     statements: tuple[str, ...] = ()
     path: SqlPath = SqlPath.DRIVER
     is_pooled: bool = False  # through the profile's PgBouncer
+    most_body_bytes: int = 16 << 20  # of one answer; a longer one is an error
+    ca_file: str = ""  # whose certificates are trusted for https; empty: the system's
+    is_verified: bool = True  # whether the certificate of an https server is checked
 
     @property
     def seconds(self) -> float:
@@ -95,7 +99,7 @@ class LoadSecond:
     stage: str
     second: int  # since the test began
     monotonic_seconds: float
-    seconds: float = 1.0  # how long it really was
+    seconds: float = 1.0  # how long it really was; 0: what ended after its stage had, which counts for no rate
     started: int = 0
     completed: int = 0
     good: int = 0  # without error and within the SLO
@@ -147,3 +151,64 @@ class LoadResult:
     remarks: tuple[str, ...] = field(default=())
     tool: str = "dbtui"  # or whose output was read: wrk, oha, k6, pgbench
     ladder: tuple[PoolsSnapshot, ...] = ()  # what the pools did meanwhile, when they were watched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTarget:
+    """Where an HTTP load goes: an address that was looked up once, and what the server is called there."""
+
+    address: str
+    port: int
+    host: str  # for the Host header and the certificate
+    is_tls: bool = False
+    resource: str = "/"  # path and query
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port is named unless it goes without saying."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == (443 if self.is_tls else 80) else f"{name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlLogin:
+    """How a generator logs in to a database server, without the password. `parameters` are the driver's own."""
+
+    engine: EngineName
+    parameters: tuple[tuple[str, str], ...] = ()  # libpq's; of MySQL one "options", as JSON
+    is_read_only: bool = False  # every session is opened so that the server refuses to write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorPlan:
+    """What one generator process is told. Its stages are its share of the whole test.
+
+    `request` holds no values of headers and no body: they are secrets. `begins` is a moment of CLOCK_MONOTONIC, the
+    same for all; `number` of `count` shifts an open model's starts, so that processes take turns.
+    """
+
+    request: LoadRequest
+    begins: float
+    number: int = 0
+    count: int = 1
+    http: HttpTarget | None = None
+    sql: SqlLogin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSecrets:
+    """What a generator reads from a descriptor."""
+
+    password: str | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSaid:
+    """One line of a generator: a second of a stage, a remark, why it cannot go on, or that it has ended."""
+
+    second: LoadSecond | None = None
+    remark: str = ""
+    failure: str = ""
+    is_end: bool = False

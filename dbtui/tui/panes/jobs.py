@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 
 from dbtui.errors import DbtuiError
 from dbtui.jobs import Job, JobRunner
-from dbtui.model.events import CommandRan, Event, Progressed, StepFinished, StepStarted, Warned
+from dbtui.model.events import CommandRan, Event, LoadTicked, Progressed, StepFinished, StepStarted, Warned
 from dbtui.model.jobs import HistoryEntry, JobOutcome, JobState
 from dbtui.model.text import format_duration
 from dbtui.tui import requests
@@ -113,6 +113,8 @@ def show_event(event: Event) -> list[Line]:
         case CommandRan():
             first, *rest = event.text.splitlines() or [""]
             return [line("  ", dim("$ "), first), *(line("    ", text) for text in rest)]
+        case LoadTicked():
+            return []
         case Progressed():
             total = f" of {format_amount(event.total, event.unit)}" if event.total else ""
             return [line("  ", format_amount(event.done, event.unit), total)]
