@@ -7,10 +7,10 @@ from dbtui.analysis.connections import assess_status
 from dbtui.cli import exit_codes
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
-from dbtui.cli.tables import Column, format_table, terminal_width
+from dbtui.cli.tables import Column, format_table, show_age, terminal_width
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile, TargetStatus
-from dbtui.model.text import format_bytes, format_duration
+from dbtui.model.text import format_bytes
 from dbtui.routines.connections import collect_status
 
 #: Of a narrow terminal's table the columns with the highest `drop` go first.
@@ -112,9 +112,9 @@ def _cells(profile: ConnectionProfile, status: TargetStatus) -> tuple[str, ...]:
         sessions,
         _count(status.sessions_active),
         _count(status.sessions_idle_in_transaction),
-        _age(status.oldest_transaction_seconds),
-        _age(status.lag_seconds),
-        _age(up),
+        show_age(status.oldest_transaction_seconds),
+        show_age(status.lag_seconds),
+        show_age(up),
         _yes(status.is_tls),
         _yes(status.is_pooled),
         format_bytes(status.size_bytes) if status.size_bytes is not None else "",
@@ -134,10 +134,6 @@ def _state(status: TargetStatus) -> str:
 
 def _count(number: int | None) -> str:
     return "" if number is None else str(number)
-
-
-def _age(seconds: float | None) -> str:
-    return "" if seconds is None else format_duration(seconds)
 
 
 def _yes(is_so: bool | None) -> str:

@@ -5,11 +5,13 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from dbtui.analysis.sessions import GroupBy, SessionFilter
 from dbtui.cli.options import complete_targets, dry_run_option, json_option, quiet_option, target_argument
+from dbtui.model.sessions import SessionVerb
 
 _SHOW = "show"
-_FILTERS = ["all", "active", "idle-in-transaction", "blocked", "mine"]
-_GROUPS = ["application", "user", "database", "client"]
+_FILTERS = [each.value.replace(" ", "-") for each in SessionFilter]
+_GROUPS = [each.value for each in GroupBy]
 
 
 class TargetOrVerb(click.Group):
@@ -69,29 +71,29 @@ def show(**typed: Any) -> int:
     return sessions_reading.show_sessions(**typed)
 
 
-@sessions.command(epilog="Example: dbtui sessions cancel erp 4711 --yes 4711")
-@named_target
-@session_arguments
-@dry_run_option
-@yes_option
-@json_option
-@quiet_option
-def cancel(**typed: Any) -> int:
-    """Cancel the running statement of each session; the session goes on."""
-    from dbtui.cli import sessions_acting
+def _add_verb(verb: SessionVerb, words: str, example: str) -> None:
+    """Add the command that does this to sessions."""
 
-    return sessions_acting.end_sessions("cancel", **typed)
+    @sessions.command(verb.value, help=words, epilog=f"Example: {example}")
+    @named_target
+    @session_arguments
+    @dry_run_option
+    @yes_option
+    @json_option
+    @quiet_option
+    def end(**typed: Any) -> int:
+        from dbtui.cli import sessions_acting
+
+        return sessions_acting.end_sessions(verb, **typed)
 
 
-@sessions.command(epilog="Example: dbtui sessions terminate erp 4711 4712 --yes 2")
-@named_target
-@session_arguments
-@dry_run_option
-@yes_option
-@json_option
-@quiet_option
-def terminate(**typed: Any) -> int:
-    """Terminate each session; its transaction is rolled back. A session that took over the number is left alone."""
-    from dbtui.cli import sessions_acting
-
-    return sessions_acting.end_sessions("terminate", **typed)
+_add_verb(
+    SessionVerb.CANCEL,
+    "Cancel the running statement of each session; the session goes on.",
+    "dbtui sessions cancel erp 4711 --yes 4711",
+)
+_add_verb(
+    SessionVerb.TERMINATE,
+    "Terminate each session; its transaction is rolled back. A session that took over the number is left alone.",
+    "dbtui sessions terminate erp 4711 4712 --yes 2",
+)

@@ -18,7 +18,7 @@ _SQL_CHARACTERS = 200
 
 
 def end_sessions(
-    verb_name: str,
+    verb: SessionVerb,
     *,
     target: str,
     session_ids: tuple[int, ...],
@@ -28,7 +28,6 @@ def end_sessions(
     quiet: bool,
 ) -> int:
     """Cancel the statements of sessions, or terminate them, and print what became of each."""
-    verb = SessionVerb(verb_name)
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
     profile = invocation.target(target)
     if profile.read_only and not dry_run:

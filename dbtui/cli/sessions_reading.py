@@ -17,12 +17,11 @@ from dbtui.analysis.sessions import (
 from dbtui.cli import exit_codes
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
-from dbtui.cli.tables import Column, format_table, terminal_width
+from dbtui.cli.tables import Column, format_table, show_age, terminal_width
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.findings import FindingLevel, SessionFinding
 from dbtui.model.sessions import Session, SessionsSnapshot
-from dbtui.model.text import format_duration
 from dbtui.routines.sessions import collect_sessions
 
 _COLUMNS = (
@@ -169,8 +168,8 @@ def _cells(session: Session, victims: int) -> tuple[str, ...]:
         session.client,
         _state(session, victims),
         session.wait,
-        _age(session.transaction_seconds),
-        _age(session.query_seconds),
+        show_age(session.transaction_seconds),
+        show_age(session.query_seconds),
         ", ".join(map(str, session.blocked_by)),
         str(victims or ""),
         " ".join(session.sql.split()),
@@ -187,15 +186,11 @@ def _tree_cells(node: BlockingNode) -> tuple[str, ...]:
         session.client,
         _state(session, node.victims),
         session.wait,
-        _age(session.transaction_seconds),
+        show_age(session.transaction_seconds),
         " ".join(session.sql.split()),
     )
 
 
 def _group_cells(row: GroupRow) -> tuple[str, ...]:
     numbers = (row.count, row.active, row.idle_in_transaction, row.blocked)
-    return (row.name or "–", *(str(number or "") for number in numbers), _age(row.oldest_seconds))
-
-
-def _age(seconds: float | None) -> str:
-    return "" if seconds is None else format_duration(seconds)
+    return (row.name or "–", *(str(number or "") for number in numbers), show_age(row.oldest_seconds))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dbtui.model.text import format_untrusted
+from dbtui.model.text import format_duration, format_untrusted
 
 GAP = "  "
 
@@ -25,6 +25,11 @@ class Column:
 def terminal_width() -> int | None:
     """Return the width of the terminal that stdout is; None when it is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def show_age(seconds: float | None) -> str:
+    """Return an age as a cell; empty: not known."""
+    return "" if seconds is None else format_duration(seconds)
 
 
 def count_cells(text: str) -> int:

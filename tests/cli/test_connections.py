@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_every_figure_is_in_the_document(environ: dict[str, str], tmp_path: Path
         assert each["sessions_used"] >= 1
         assert each["sessions_active"] is not None
         assert each["sessions_idle_in_transaction"] is not None
-        assert each["started_at"] < each["taken_at"]
+        assert datetime.fromisoformat(each["started_at"]) < datetime.fromisoformat(each["taken_at"])
         assert each["is_tls"] is not None
         assert each["counters"]
         assert each["file"] is None

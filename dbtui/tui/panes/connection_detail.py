@@ -96,7 +96,8 @@ def _load(row: Row, status: TargetStatus) -> Iterator[Line]:
     if status.lag_seconds is not None:
         yield fact("lag", format_duration(status.lag_seconds))
     if status.size_bytes is not None:
-        tables = f"  {format_count(status.tables)} tables" if status.tables is not None else ""
+        count = status.tables
+        tables = "" if count is None else f"  {format_count(count)} {'table' if count == 1 else 'tables'}"
         yield fact("size", format_bytes(status.size_bytes), dim(tables))
 
 
