@@ -1,0 +1,207 @@
+"""QueuePool that keeps count: who waits, for how long, how long connections are held, and how many come and go.
+
+By subclassing and public methods alone. The counts live in a `Meter`, which outlasts the pool: `Engine.dispose()` makes
+a new pool of the same class with the same creator, and the creator carries the meter along.
+"""
+
+import inspect
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+
+from dbtui.instrument.histogram import Histogram, Tally
+from dbtui.model.pools import AppPool
+
+#: Where a record remembers since when its connection is out.
+_HELD_SINCE = "dbtui.held_since"
+#: How often a dictionary that others change is copied again.
+_COPY_ATTEMPTS = 20
+
+
+class Meter:
+    """What one pool did since it was made, or since this process was forked."""
+
+    def __init__(self) -> None:
+        self.pool: Callable[[], MeteredQueuePool | None] = _no_pool
+        self.reset()
+        with _METERS_LOCK:
+            _METERS.add(self)
+
+    def reset(self) -> None:
+        """Begin again from nothing: in a forked child, where neither waiting threads nor counts are its own."""
+        self.pending: dict[object, float] = {}  # when each acquisition under way began
+        self.wait = Histogram()
+        self.abandoned = Histogram()
+        self.hold = Histogram()
+        self.create = Histogram()
+        self.timeouts = Tally()
+        self.invalidated = Tally()
+        self.closed = Tally()
+
+    def listen(self, pool: QueuePool) -> None:
+        """Hear of the events of a pool; the pool that replaces it hands them on."""
+        event.listen(pool, "checkin", self._end_hold)
+        event.listen(pool, "detach", self._end_hold)
+        event.listen(pool, "invalidate", self.invalidated.add_one)
+        event.listen(pool, "soft_invalidate", self.invalidated.add_one)
+        event.listen(pool, "close", self.closed.add_one)
+        event.listen(pool, "close_detached", self.closed.add_one)
+
+    def _end_hold(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        memory = record.record_info
+        since = memory.pop(_HELD_SINCE, None) if memory else None
+        if since is not None:
+            self.hold.add(perf_counter() - since)
+
+    def read(self, template: AppPool) -> AppPool | None:
+        """Return the pool's state and counts, the rest as in `template`; None when the pool is gone."""
+        pool = self.pool()
+        if pool is None:
+            return None
+        waiting = self._waiting_since()
+        checked_in = pool.checkedin()
+        return AppPool(
+            source=template.source,
+            service=template.service,
+            pid=template.pid,
+            pool=template.pool,
+            url=template.url,
+            started_at=template.started_at,
+            monotonic_seconds=template.monotonic_seconds,
+            size=pool.size(),
+            max_overflow=pool.max_overflow,
+            timeout_seconds=pool.timeout(),
+            checked_in=checked_in,
+            checked_out=max(0, pool.checkedout()),
+            overflow=max(0, pool.overflow()),
+            pending=len(waiting),
+            oldest_pending_seconds=max(0.0, perf_counter() - min(waiting)) if waiting else 0.0,
+            wait=self.wait.read(),
+            abandoned=self.abandoned.read(),
+            hold=self.hold.read(),
+            create=self.create.read(),
+            timeouts_total=self.timeouts.total,
+            invalidated_total=self.invalidated.total,
+            closed_total=self.closed.total,
+        )
+
+    def _waiting_since(self) -> list[float]:
+        for _ in range(_COPY_ATTEMPTS):
+            try:
+                return list(self.pending.values())
+            except RuntimeError:  # it changed on the way
+                continue
+        return [perf_counter()] * len(self.pending)
+
+
+class MeteredQueuePool(QueuePool):
+    """A QueuePool with a meter. It behaves as the plain one does."""
+
+    def __init__(
+        self,
+        creator: Callable[..., Any],
+        pool_size: int = 5,
+        max_overflow: int = 10,
+        timeout: float = 30.0,
+        **options: Any,
+    ) -> None:
+        timed = creator if isinstance(creator, _TimedCreator) else _TimedCreator(creator, Meter())
+        super().__init__(timed, pool_size=pool_size, max_overflow=max_overflow, timeout=timeout, **options)
+        self.max_overflow = -1 if pool_size == 0 else max_overflow
+        self.meter = timed.meter
+        if timed is not creator:
+            self.meter.listen(self)
+        self.checkedin()  # asyncio's queue is made when first looked at, which must not be two threads at once
+        self.meter.pool = weakref.ref(self)
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection, as QueuePool does, and count how long that took."""
+        meter = self.meter
+        pending = meter.pending
+        turn = object()
+        pending[turn] = began = perf_counter()
+        try:
+            connection = super().connect()
+        except BaseException as error:
+            meter.abandoned.add(perf_counter() - began)
+            if isinstance(error, PoolTimeout):
+                meter.timeouts.add_one()
+            raise
+        finally:
+            del pending[turn]
+        ended = perf_counter()
+        meter.wait.add(ended - began)
+        memory = connection.record_info
+        if memory is not None:
+            memory[_HELD_SINCE] = ended
+        return connection
+
+
+class MeteredAsyncQueuePool(MeteredQueuePool, AsyncAdaptedQueuePool):
+    """The same for asyncio engines."""
+
+
+_CLASSES: dict[type[QueuePool], type[MeteredQueuePool]] = {
+    QueuePool: MeteredQueuePool,
+    AsyncAdaptedQueuePool: MeteredAsyncQueuePool,
+}
+
+
+def metered_class(plain: type[QueuePool]) -> type[MeteredQueuePool]:
+    """Return the class that does what `plain`, a QueuePool or a child of it, does, and keeps count."""
+    if issubclass(plain, MeteredQueuePool):
+        return plain
+    if plain not in _CLASSES:
+        _CLASSES[plain] = type(f"Metered{plain.__name__}", (MeteredQueuePool, plain), {})
+    return _CLASSES[plain]
+
+
+class _TimedCreator:
+    """Calls what makes connections, as SQLAlchemy would have, and counts how long it took."""
+
+    def __init__(self, creator: Callable[..., Any], meter: Meter) -> None:
+        self.meter = meter
+        self._creator = creator
+        self._takes_record = _takes_record(creator)
+
+    def __call__(self, rec: ConnectionPoolEntry) -> Any:
+        began = perf_counter()
+        connection = self._creator(rec) if self._takes_record else self._creator()
+        self.meter.create.add(perf_counter() - began)
+        return connection
+
+
+def _takes_record(creator: Callable[..., Any]) -> bool:
+    """Whether a creator wants the pool's record: the rule of SQLAlchemy's Pool, which also takes those without."""
+    try:
+        parameters = inspect.signature(creator).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    needed = [each for each in positional if each.default is each.empty]
+    is_sqlalchemys = [(each.name, each.default) for each in positional] == [("connection_record", None)]
+    return len(needed) == 1 or is_sqlalchemys
+
+
+def _no_pool() -> None:
+    return None
+
+
+def _reset_meters() -> None:
+    """In a forked child: nothing was counted here yet, and a lock may have been held by a thread that is not here."""
+    global _METERS_LOCK
+    _METERS_LOCK = threading.Lock()
+    for meter in list(_METERS):
+        meter.reset()
+
+
+_METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
+_METERS_LOCK = threading.Lock()
+os.register_at_fork(after_in_child=_reset_meters)
