@@ -25,20 +25,21 @@ class LockChain:
 
     def __init__(self, server: PostgreSQL | MariaDB, database: str, length: int) -> None:
         self.server, self.database = server, database
-        self.connections = [self._connect() for _ in range(length)]
-        self.ids = [self._id_of(each) for each in self.connections]
+        self.connections = [self.connect() for _ in range(length)]
+        self.ids = [self.id_of(each) for each in self.connections]
         self._threads: list[threading.Thread] = []
-        self._execute(self.connections[0], "CREATE TABLE links (i int PRIMARY KEY, n varchar(99))")
+        self.execute(self.connections[0], "CREATE TABLE links (i int PRIMARY KEY, n varchar(99))")
         for number in range(length):
-            self._execute(self.connections[0], f"INSERT INTO links VALUES ({number}, '')")
+            self.execute(self.connections[0], f"INSERT INTO links VALUES ({number}, '')")
         self.connections[0].commit()
         for number, each in enumerate(self.connections):
-            self._execute(each, f"UPDATE links SET n = 'pass{number}' WHERE i = {number}")
+            self.execute(each, f"UPDATE links SET n = 'pass{number}' WHERE i = {number}")
         for number, each in enumerate(self.connections[1:], 1):
             self._wait_in_thread(each, f"UPDATE links SET n = 'secret{number}' WHERE i = {number - 1}")
             self._await_waiting(self.ids[1 : number + 1])
 
-    def _connect(self) -> Any:
+    def connect(self) -> Any:
+        """Log somebody in."""
         if isinstance(self.server, PostgreSQL):
             return psycopg2.connect(self.server.url(self.database), application_name="erp web")
         return pymysql.connect(
@@ -47,18 +48,20 @@ class LockChain:
         )  # fmt: skip
 
     @staticmethod
-    def _id_of(connection: Any) -> int:
+    def id_of(connection: Any) -> int:
+        """The number of a session."""
         return int(connection.info.backend_pid if hasattr(connection, "info") else connection.thread_id())
 
     @staticmethod
-    def _execute(connection: Any, sql: str) -> None:
+    def execute(connection: Any, sql: str) -> None:
+        """Run a statement."""
         with connection.cursor() as cursor:
             cursor.execute(sql)
 
     def _wait_in_thread(self, connection: Any, sql: str) -> None:
         def execute() -> None:
             with suppress(*_ERRORS):
-                self._execute(connection, sql)
+                self.execute(connection, sql)
 
         thread = threading.Thread(target=execute, daemon=True)
         self._threads.append(thread)

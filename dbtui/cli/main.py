@@ -25,7 +25,7 @@ COMMANDS = {
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "doctor": ("dbtui.cli.doctor:doctor", "Terminal, tools, files and settings here; what a login may do there."),
     "history": ("dbtui.cli.history:history", "What ran here, who ran it and how it ended."),
-    "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; cancel and terminate."),
+    "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; explain, cancel, terminate."),
 }
 _OPEN = "dbtui.cli.ui:open_target"
 

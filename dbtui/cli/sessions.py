@@ -44,16 +44,18 @@ EPILOG = """
 Examples:
   dbtui sessions erp                        show the sessions of erp
   dbtui sessions erp --tree                 who blocks whom
+  dbtui sessions explain erp 4711           the plan of what one runs, without running it
   dbtui sessions terminate erp 4711         end one, after a question
 """
 
 
-@click.group(cls=TargetOrVerb, epilog=EPILOG, subcommand_metavar="[TARGET | cancel | terminate] ...")
+@click.group(cls=TargetOrVerb, epilog=EPILOG, subcommand_metavar="[TARGET | explain | cancel | terminate] ...")
 def sessions() -> None:
-    """Show the sessions of TARGET and who blocks whom; cancel statements, terminate sessions.
+    """Show the sessions of TARGET and who blocks whom; plan or cancel statements, terminate sessions.
 
     \b
     dbtui sessions [TARGET] [--filter F] [--group BY] [--tree] [--json]
+    dbtui sessions explain TARGET ID [--json]
     dbtui sessions cancel|terminate TARGET ID... [--yes ID|COUNT]
     """
 
@@ -69,6 +71,17 @@ def show(**typed: Any) -> int:
     from dbtui.cli import sessions_reading
 
     return sessions_reading.show_sessions(**typed)
+
+
+@sessions.command(epilog="Example: dbtui sessions explain erp 4711")
+@named_target
+@click.argument("session_id", type=int, metavar="ID")
+@json_option
+def explain(**typed: Any) -> int:
+    """Print the plan of what a session runs, or ran last. Nothing of it is run."""
+    from dbtui.cli import sessions_explaining
+
+    return sessions_explaining.explain_session(**typed)
 
 
 def _add_verb(verb: SessionVerb, words: str, example: str) -> None:

@@ -49,6 +49,15 @@ class SessionsSnapshot:
     unsupported: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedSession:
+    """The plan of what a session ran at one moment, as its server words it."""
+
+    session: Session
+    taken_at: datetime
+    plan: str
+
+
 class SessionVerb(StrEnum):
     """What an operator may do to a session."""
 

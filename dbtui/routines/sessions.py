@@ -11,6 +11,7 @@ from dbtui.errors import ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.sessions import (
+    ExplainedSession,
     Hit,
     Session,
     SessionHit,
@@ -112,11 +113,35 @@ def _lost(error: ConnectError, left: Sequence[Session]) -> list[SessionHit]:
 
 
 def explain_session(c: RoutineContext, profile: ConnectionProfile, session: Session) -> Routine[str]:
-    """Return the plan of what a session runs, without running it. Raises ConnectError, ServerError, RefusedError."""
+    """Return the plan of what a session runs, without running it. Raises ConnectError, ServerError, RefusedError.
+
+    The adapters see to it that nothing is changed. The connection is as the profile says all the same: MariaDB plans a
+    statement that changes something only for who may change something.
+    """
     yield from ()
     sessions = _sessions_of(c, profile)
-    with c.open_target(replace(profile, read_only=True)) as target:
+    with c.open_target(profile) as target:
         return sessions.explain(target, session)
+
+
+def explain_numbered_session(
+    c: RoutineContext, profile: ConnectionProfile, session_id: int
+) -> Routine[ExplainedSession]:
+    """Return the plan of what the session of this number runs now, without running it; see `explain_session`.
+
+    Raises ConnectError, ServerError (also when there is no such session), RefusedError for what has no plan,
+    UsageError.
+    """
+    yield from ()
+    sessions = _sessions_of(c, profile)
+    with c.open_target(profile) as target:
+        snapshot = sessions.collect_sessions(target)
+        session = next(iter(choose_sessions(snapshot, [session_id])), None)
+        if session is None:
+            name = format_untrusted(profile.name)
+            hint = f"dbtui sessions {name} --all shows those it sees"
+            raise ServerError(f"there is no session {session_id} on {name}, or the login may not see it", hint)
+        return ExplainedSession(session=session, taken_at=snapshot.taken_at, plan=sessions.explain(target, session))
 
 
 def _sessions_of(c: RoutineContext, profile: ConnectionProfile) -> SessionAdapter:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,10 +133,55 @@ def test_a_file_has_no_sessions(tmp_path: Path) -> None:
     import sqlite3
 
     sqlite3.connect(tmp_path / "shop.db").close()
-    for words in (["sqlite:///shop.db"], ["terminate", "sqlite:///shop.db", "1", "--yes", "1"]):
+    url = "sqlite:///shop.db"
+    for words in ([url], ["terminate", url, "1", "--yes", "1"], ["explain", url, "1"]):
         done = run("sessions", *words, cwd=tmp_path)
         assert done.code == 2
         assert "SQLite has no server and so no sessions" in done.sentence
+
+
+# ---------------------------------------------------------------- explaining
+
+
+def test_the_plan_of_a_statement_that_waits(place: Place) -> None:
+    """It names the table, and the statement still waits: it was neither run nor hindered."""
+    victim = place.chain.ids[1]
+    done = place.run("explain", "erp", victim)
+    assert done.code == 0, done.stderr
+    assert "links" in done.stdout
+    assert f"session {victim} " in done.stderr
+    assert "  UPDATE links SET n = 'secret1' WHERE i = 0" in done.stderr
+    assert "UPDATE links" not in done.stdout
+    document = place.run("explain", "erp", victim, "--json").document
+    assert (document["target"], document["session"]["session_id"]) == ("erp", victim)
+    assert document["plan"].splitlines() == done.stdout.splitlines()
+    assert place.chain.is_waiting(victim)
+    assert place.history() == []
+
+
+def test_a_read_only_profile_explains_what_its_server_lets_it(place: Place) -> None:
+    """PostgreSQL plans a change for everybody, MariaDB only for who may change something."""
+    place.configure("read_only = true\n")
+    done = place.run("explain", "erp", place.chain.ids[1])
+    if isinstance(place.chain.server, PostgreSQL):
+        assert (done.code, "Update on links" in done.stdout) == (0, True)
+    else:
+        assert done.code == 6
+        assert "explain it with a profile that is not read-only" in done.sentence
+
+
+def test_what_cannot_be_explained(place: Place) -> None:
+    is_mariadb = isinstance(place.chain.server, MariaDB)
+    gone = place.run("explain", "erp", GONE)
+    assert gone.code == 1
+    assert f"there is no session {GONE} on erp" in gone.sentence
+    with closing(place.chain.connect()) as setting:
+        place.chain.execute(setting, "SET SESSION TRANSACTION READ ONLY" if is_mariadb else "SET lock_timeout = 1000")
+        refused = place.run("explain", "erp", place.chain.id_of(setting))
+    assert refused.code == 6
+    assert ("no statement" if is_mariadb else "not SET") in refused.sentence
+    assert place.run("explain", "erp").code == 2
+    assert place.run("explain", "erp", "abc").code == 2
 
 
 # ---------------------------------------------------------------- ending
@@ -316,14 +362,15 @@ def test_yes_is_asked_for_one_and_the_count_for_several(place: Place) -> None:
 
 
 def test_help_and_completion(tmp_path: Path) -> None:
-    for words in (["--help"], ["cancel", "--help"], ["terminate", "--help"]):
+    for words in (["--help"], ["explain", "--help"], ["cancel", "--help"], ["terminate", "--help"]):
         done = run("sessions", *words, cwd=tmp_path)
         assert done.code == 0
         assert "Example" in done.stdout
     (tmp_path / "config.toml").write_text('[profiles.erp]\nurl = "sqlite:///x.db"\n')
     environ = {"DBTUI_CONFIG": str(tmp_path / "config.toml"), "_DBTUI_COMPLETE": "bash_complete"}
     for line, offered in (
-        ("dbtui sessions ", {"cancel", "terminate", "erp"}),
+        ("dbtui sessions ", {"explain", "cancel", "terminate", "erp"}),
+        ("dbtui sessions explain ", {"erp"}),
         ("dbtui sessions terminate ", {"erp"}),
         ("dbtui sessions erp --fil", {"--filter"}),
         ("dbtui sess", {"sessions"}),

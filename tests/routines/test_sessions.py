@@ -17,6 +17,7 @@ from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, Session
 from dbtui.routines.sessions import (
     apply_end_sessions,
     collect_sessions,
+    explain_numbered_session,
     explain_session,
     plan_end_sessions,
 )
@@ -104,9 +105,23 @@ def test_a_file_has_no_sessions(c: Context) -> None:
         drive(explain_session(c, FILE, Session(session_id=1)))
 
 
-def test_a_plan_of_a_statement_is_asked_for_read_only(c: Context) -> None:
-    assert drive(explain_session(c, PROFILE, Session(session_id=1, sql="SELECT"))) == "Seq Scan on links"
-    assert [each.read_only for each in c.sessions.profiles] == [True]
+def test_a_plan_of_a_statement_is_asked_for_as_the_profile_says(c: Context) -> None:
+    """MariaDB plans a changing statement only for who may change something; the adapters change nothing."""
+    for profile in (PROFILE, replace(PROFILE, read_only=True)):
+        assert drive(explain_session(c, profile, Session(session_id=1, sql="SELECT"))) == "Seq Scan on links"
+    assert [each.read_only for each in c.sessions.profiles] == [False, True]
+    assert c.fake.open_targets == 0
+
+
+def test_a_plan_by_the_number_of_a_session_takes_one_connection(c: Context) -> None:
+    explained = drive(explain_numbered_session(c, PROFILE, 2))
+    assert (explained.session.session_id, explained.plan) == (2, "Seq Scan on links")
+    assert [each.read_only for each in c.sessions.profiles] == [False, False]
+    assert c.fake.open_targets == 0
+    with pytest.raises(ServerError, match="there is no session 9 on erp"):
+        drive(explain_numbered_session(c, PROFILE, 9))
+    with pytest.raises(UsageError, match="SQLite has no server"):
+        drive(explain_numbered_session(c, FILE, 1))
 
 
 # ---------------------------------------------------------------- ending
