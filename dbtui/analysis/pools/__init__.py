@@ -1,0 +1,7 @@
+"""Judging the saturation ladder: `track, assessment = advance(track, snapshot)`; and the fleet before a test."""
+
+from dbtui.analysis.pools.ladders import advance, assess_pools
+from dbtui.analysis.pools.thresholds import Thresholds
+from dbtui.analysis.pools.tracks import Track
+
+__all__ = ["Thresholds", "Track", "advance", "assess_pools"]
