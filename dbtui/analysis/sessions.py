@@ -18,13 +18,14 @@ _LONG_TRANSACTION_SECONDS = 1.0
 
 
 class SessionFilter(StrEnum):
-    """Which sessions are shown."""
+    """Which sessions are shown; all but the last leave out what is in the background."""
 
-    ALL = "all"
+    CLIENTS = "clients"
     ACTIVE = "active"
     IDLE_IN_TRANSACTION = "idle in transaction"
     BLOCKED = "blocked"
     MINE = "mine"
+    ALL = "all"
 
 
 class GroupBy(StrEnum):
@@ -61,9 +62,23 @@ class GroupRow:
 # ---------------------------------------------------------------- filters and groups
 
 
-def filter_sessions(snapshot: SessionsSnapshot, wanted: SessionFilter) -> tuple[Session, ...]:
-    """Return the sessions that a filter lets through, in their order."""
-    return tuple(each for each in snapshot.sessions if _is_wanted(each, wanted, snapshot.user))
+def filter_sessions(
+    snapshot: SessionsSnapshot, wanted: SessionFilter, *, everybody: bool = False
+) -> tuple[Session, ...]:
+    """Return the sessions that a filter lets through, in their order.
+
+    Workers of the server and dbtui's own sessions are in the background: unless `everybody` is wanted they are left
+    out, save those that wait for another session or keep one waiting.
+    """
+    found = tuple(each for each in snapshot.sessions if _is_wanted(each, wanted, snapshot.user))
+    if everybody or wanted is SessionFilter.ALL:
+        return found
+    blockers = {blocker for each in snapshot.sessions for blocker in each.blocked_by}
+    return tuple(each for each in found if not _is_background(each) or each.blocked_by or each.session_id in blockers)
+
+
+def _is_background(session: Session) -> bool:
+    return session.is_own or not session.is_client
 
 
 def _is_wanted(session: Session, wanted: SessionFilter, user: str) -> bool:

@@ -54,7 +54,7 @@ def sessions() -> None:
     """Show the sessions of TARGET and who blocks whom; plan or cancel statements, terminate sessions.
 
     \b
-    dbtui sessions [TARGET] [--filter F] [--group BY] [--tree] [--json]
+    dbtui sessions [TARGET] [--all] [--filter F] [--group BY] [--tree] [--json]
     dbtui sessions explain TARGET ID [--json]
     dbtui sessions cancel|terminate TARGET ID... [--yes ID|COUNT]
     """
@@ -62,7 +62,9 @@ def sessions() -> None:
 
 @sessions.command(_SHOW, hidden=True, epilog="Example: dbtui sessions erp --filter active")
 @target_argument
-@click.option("--filter", "wanted", type=click.Choice(_FILTERS), default="all", show_default=True, help="Only these.")
+@click.option("--filter", "wanted", type=click.Choice(_FILTERS), default=SessionFilter.CLIENTS.value,
+              show_default=True, help="Only these.")  # fmt: skip
+@click.option("--all", "everybody", is_flag=True, help="Also dbtui's own sessions and the server's own workers.")
 @click.option("--group", "by", type=click.Choice(_GROUPS), help="Add them up.")
 @click.option("--tree", is_flag=True, help="Who blocks whom, root blockers first.")
 @json_option

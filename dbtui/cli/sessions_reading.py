@@ -58,11 +58,14 @@ _GROUP_COLUMNS = (
     Column("OLDEST TX", right=True),
 )
 _DEEPEST = 20
+_NOBODY = {SessionFilter.CLIENTS: "nobody is connected", SessionFilter.ALL: "no sessions"}
 
 
-def show_sessions(*, target: str | None, wanted: str, by: str | None, tree: bool, as_json: bool) -> int:
-    """Print the sessions of a target."""
-    if tree and (by or wanted != "all"):
+def show_sessions(
+    *, target: str | None, wanted: str, everybody: bool, by: str | None, tree: bool, as_json: bool
+) -> int:
+    """Print the sessions of a target; `everybody`: also what is in the background."""
+    if tree and (by or wanted not in (SessionFilter.CLIENTS, SessionFilter.ALL)):
         raise UsageError("--tree shows all who block and wait", "leave out --filter and --group")
     invocation = Invocation.begin(as_json=as_json)
     profile = invocation.target(target)
@@ -72,11 +75,13 @@ def show_sessions(*, target: str | None, wanted: str, by: str | None, tree: bool
     snapshot = invocation.result_of(request, profile)
     if snapshot.unsupported:
         raise UsageError(f"{profile.name}: {snapshot.unsupported}", "name a PostgreSQL or MySQL target")
-    chosen = _sorted(filter_sessions(snapshot, SessionFilter(wanted.replace("-", " "))))
+    kind = SessionFilter(wanted.replace("-", " "))
+    chosen = _sorted(filter_sessions(snapshot, kind, everybody=everybody))
+    left_out = len(filter_sessions(snapshot, kind, everybody=True)) - len(chosen)
     nodes = blocking_tree(snapshot.sessions)
     groups = group_sessions(chosen, by) if by else None
     if as_json:
-        _print_json(snapshot, chosen, nodes, groups, tree=tree)
+        _print_json(snapshot, chosen, nodes, groups, tree=tree, left_out=left_out)
         return exit_codes.DONE
     for gap in snapshot.gaps:
         invocation.printer.warn(gap)
@@ -84,15 +89,20 @@ def show_sessions(*, target: str | None, wanted: str, by: str | None, tree: bool
     if lines:
         write_data("\n".join(lines))
     else:
-        invocation.printer.say("nobody waits for anybody" if tree else f"no {wanted} sessions".replace("all ", ""))
+        invocation.printer.say("nobody waits for anybody" if tree else _NOBODY.get(kind, f"no {wanted} sessions"))
+    if left_out and not tree:
+        invocation.printer.say(f"{left_out} left out: dbtui's own and workers of the server; --all shows them")
     return exit_codes.DONE
 
 
 def _sorted(sessions: Iterable[Session]) -> list[Session]:
-    """The longest transactions first, the server's own workers last."""
-    return sorted(
-        sessions, key=lambda each: (not each.is_client, -(each.transaction_seconds or 0.0), not each.is_active)
-    )  # fmt: skip
+    """The longest transactions first, then dbtui's own, the server's own workers last."""
+
+    def rank(session: Session) -> tuple[bool, bool, float, bool]:
+        age = session.transaction_seconds or 0.0
+        return (not session.is_client, session.is_own, -age, not session.is_active)
+
+    return sorted(sessions, key=rank)
 
 
 def _print_json(
@@ -102,6 +112,7 @@ def _print_json(
     groups: Sequence[GroupRow] | None,
     *,
     tree: bool,
+    left_out: int,
 ) -> None:
     victims = count_victims(nodes)
     fields: dict[str, Any] = {
@@ -109,6 +120,7 @@ def _print_json(
         "taken_at": snapshot.taken_at,
         "user": snapshot.user,
         "sessions": chosen,
+        "left_out": left_out,
         "gaps": snapshot.gaps,
         "findings": [finding for each in chosen for finding in _assess(each, victims)],
     }

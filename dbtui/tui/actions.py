@@ -225,7 +225,7 @@ ACTIONS: tuple[Action, ...] = (
     _act("sessions.terminate", "K", "terminate",
          "End this session, or the marked ones; transactions are rolled back: asks first",
          footer=3, reason=_needs_mortal, danger=Danger.SESSION),
-    _act("sessions.filter_next", "f", "show", "Show all, active, idle in transaction, blocked, or your own sessions",
+    _act("sessions.filter_next", "f", "show", "Show clients, active, idle in transaction, blocked, your own, or all",
          footer=5),
     _act("sessions.filter_previous", "F", "show back", "The same, backwards"),
     _act("sessions.tree", "t", "tree", "Show who blocks whom: root blockers first, who waits for them below", footer=4),

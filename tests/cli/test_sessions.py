@@ -95,6 +95,25 @@ def test_filters(place: Place) -> None:
     assert set(ids) <= set(seen(place, "--filter", "mine"))
 
 
+def test_clients_are_shown_and_the_rest_is_counted(place: Place) -> None:
+    """The rest: dbtui's own session, and the workers of the server."""
+    clients, everybody = (place.run("erp", "--json", *words).document for words in ([], ["--all"]))
+    shown = {each["session_id"] for each in clients["sessions"]}
+    assert set(place.chain.ids) <= shown
+    assert all(each["is_client"] and not each["is_own"] for each in clients["sessions"])
+    rest = [each for each in everybody["sessions"] if each["is_own"] or not each["is_client"]]
+    assert any(each["is_own"] for each in rest)
+    assert not isinstance(place.chain.server, PostgreSQL) or any(not each["is_client"] for each in rest)
+    assert clients["left_out"] >= 1
+    assert everybody["left_out"] == 0
+    assert set(seen(place, "--filter", "all")) >= shown
+    assert any(each["is_own"] for each in seen(place, "--filter", "active", "--all").values())
+    assert not any(each["is_own"] for each in seen(place, "--filter", "active").values())
+    done = place.run("erp")
+    assert " left out: dbtui's own and workers of the server; --all shows them" in done.stderr
+    assert "left out" not in place.run("erp", "--all").stderr
+
+
 def test_a_table_for_people(place: Place) -> None:
     done = place.run("erp")
     assert done.code == 0
@@ -104,7 +123,7 @@ def test_a_table_for_people(place: Place) -> None:
     assert "UPDATE links SET n = 'secret1' WHERE i = 0" in line
     groups = place.run("erp", "--group", "database").stdout
     (counted,) = [line.split()[1] for line in groups.splitlines() if line.startswith(place.chain.database)]
-    assert counted in ("4", "5")  # with or without our own
+    assert counted == "4"
 
 
 def test_the_tree_shows_the_root_and_those_who_wait(place: Place) -> None:

@@ -50,6 +50,8 @@ async def test_a_row_says_who_what_and_for_how_long(world: World) -> None:
         victim = next(line for line in text.splitlines() if " 8231 " in line)
         for cell in ("report", "✖ active", "by 8200", "40 s"):
             assert cell in victim
+        assert _ids(view) == [8123, 8200, 8231, 8240, 8300]
+        await pilot.press("F")
         assert _ids(view)[:4] == [8123, 8200, 8231, 8240]
         assert _ids(view)[-1] == 31
 
@@ -59,18 +61,20 @@ async def test_filters_are_counted_in_the_line_above(world: World) -> None:
     app = world.app()
     async with app.run_test(size=SMALL) as pilot:
         view = await _open(pilot, app)
-        assert "all 7  active 4  idle in transaction 1  blocked 3  mine 2" in screen_text(app)
-        for name, ids in (("active", [8200, 8231, 8240, 8400]), ("idle in transaction", [8123]),
-                          ("blocked", [8200, 8231, 8240]), ("mine", [8300, 8400])):  # fmt: skip
+        assert "clients 5  active 3  idle in transaction 1  blocked 3  mine 1  all 7" in screen_text(app)
+        for name, ids in (("active", [8200, 8231, 8240]), ("idle in transaction", [8123]),
+                          ("blocked", [8200, 8231, 8240]), ("mine", [8300]),
+                          ("all sessions", [8123, 8200, 8231, 8240, 8300, 8400, 31])):  # fmt: skip
             await pilot.press("f")
             assert _ids(view) == ids
             assert f" erp ▸ {name} " in screen_lines(app)[0]
         await pilot.press("f")
-        assert len(_ids(view)) == 7
-        await pilot.press("F", "F")
+        assert len(_ids(view)) == 5
+        assert " erp ▸ sessions " in screen_lines(app)[0]
+        await pilot.press("F", "F", "F")
         assert _ids(view) == [8200, 8231, 8240]
         await pilot.press("escape")
-        assert len(_ids(view)) == 7
+        assert len(_ids(view)) == 5
 
 
 async def test_words_filter_too(world: World) -> None:
@@ -81,7 +85,7 @@ async def test_words_filter_too(world: World) -> None:
         await pilot.press("slash", *"balance", "enter")
         assert _ids(view) == [8123, 8200]
         await pilot.press("escape")
-        assert len(_ids(view)) == 7
+        assert len(_ids(view)) == 5
         assert app.connections_pane.viewing == "erp"
 
 
@@ -122,7 +126,7 @@ async def test_groups_count_and_open(world: World) -> None:
         await pilot.press("escape", "v")
         await wait_to_see(pilot, "by user")
         await pilot.press("v", "v", "v")
-        await wait_until(pilot, lambda: len(view.table.view.shown) == 7)
+        await wait_until(pilot, lambda: len(view.table.view.shown) == 5)
 
 
 async def test_the_detail_holds_the_whole_statement_and_who_blocks_it(world: World) -> None:
@@ -238,6 +242,7 @@ async def test_what_may_not_be_ended_says_why(world: World) -> None:
     app = world.app()
     async with app.run_test(size=SMALL) as pilot:
         view = await _open(pilot, app)
+        await pilot.press("F")
         for number, reason in ((8400, "8400 is dbtui's own session"), (31, "31 is a worker of the server itself")):
             assert view.table.move_to(next(row.key for row in view.table.view.rows if row.session.session_id == number))
             await pilot.press("K")

@@ -150,6 +150,7 @@ MANY = snapshot_of(
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
+        (SessionFilter.CLIENTS, [1, 2, 3, 4]),
         (SessionFilter.ALL, [1, 2, 3, 4]),
         (SessionFilter.ACTIVE, [1, 2]),
         (SessionFilter.IDLE_IN_TRANSACTION, [3]),
@@ -159,6 +160,30 @@ MANY = snapshot_of(
 )
 def test_filters(wanted: SessionFilter, found: list[int]) -> None:
     assert [each.session_id for each in filter_sessions(MANY, wanted)] == found
+
+
+def test_the_background_is_left_out_unless_it_blocks_or_waits() -> None:
+    """dbtui's own sessions and workers of the server."""
+    sessions = snapshot_of(
+        session(1, is_active=True),
+        session(2, is_own=True, is_active=True, user="dba"),
+        session(3, is_client=False),
+        session(4, 5),
+        session(5, is_client=False),
+        session(6, 1, is_own=True, is_active=True),
+        user="dba",
+    )
+
+    def found(wanted: SessionFilter, **words: bool) -> list[int]:
+        return [each.session_id for each in filter_sessions(sessions, wanted, **words)]
+
+    assert found(SessionFilter.CLIENTS) == [1, 4, 5, 6]
+    assert found(SessionFilter.ACTIVE) == [1, 6]
+    assert found(SessionFilter.MINE) == []
+    assert found(SessionFilter.BLOCKED) == [4, 6]
+    assert found(SessionFilter.ALL) == found(SessionFilter.CLIENTS, everybody=True) == [1, 2, 3, 4, 5, 6]
+    assert found(SessionFilter.ACTIVE, everybody=True) == [1, 2, 6]
+    assert found(SessionFilter.MINE, everybody=True) == [2]
 
 
 def test_nobody_is_me_when_the_login_is_not_known() -> None:

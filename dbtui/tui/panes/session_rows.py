@@ -175,8 +175,12 @@ GROUP_COLUMNS: list[Column[GroupRow]] = [
 
 
 def summary_line(snapshot: SessionsSnapshot, chosen: SessionFilter, marked: int, mode: str) -> Line:
-    """Return how many sessions each filter shows, the chosen one bright."""
+    """Return what is marked or drawn, then how many sessions each filter shows, the chosen one bright."""
     cells: list[Span] = [Span(" ")]
+    if marked:
+        cells += [Span(f"■ {marked} marked", Tone.ACCENT), Span("  ")]
+    if mode:
+        cells += [strong(mode), Span("  ")]
     for each in FILTERS:
         count = len(filter_sessions(snapshot, each))
         text = f" {each.value} {count} "
@@ -186,12 +190,7 @@ def summary_line(snapshot: SessionsSnapshot, chosen: SessionFilter, marked: int,
             cells.append(Span(text, Tone.TROUBLE))
         else:
             cells.append(dim(text))
-    if marked:
-        cells += [Span("  "), Span(f"■ {marked} marked", Tone.ACCENT)]
-    if mode:
-        cells += [Span("  "), strong(mode)]
     return line(*cells)
 
 
-FILTERS = (SessionFilter.ALL, SessionFilter.ACTIVE, SessionFilter.IDLE_IN_TRANSACTION, SessionFilter.BLOCKED,
-           SessionFilter.MINE)  # fmt: skip
+FILTERS = tuple(SessionFilter)

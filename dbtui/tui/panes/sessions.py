@@ -45,6 +45,7 @@ from dbtui.tui.workers import outcome_of, run_in_background
 
 LIST, TREE = "", "tree"
 _MODES = {LIST: "#sessions", TREE: "#tree"}
+_TITLES = {SessionFilter.CLIENTS: "sessions", SessionFilter.ALL: "all sessions"}
 _SETTLE_SECONDS = 0.3
 
 
@@ -59,7 +60,7 @@ class SessionsView(Vertical):
         self.row: Row | None = None
         self.snapshot: SessionsSnapshot | None = None
         self.blocking: tuple[BlockingNode, ...] = ()
-        self.filter = SessionFilter.ALL
+        self.filter = SessionFilter.CLIENTS
         self.mode = LIST  # or TREE, or what sessions are grouped by
         self.group: tuple[GroupBy, str] | None = None  # only the sessions of this group are listed
         self.marked: frozenset[str] = frozenset()
@@ -114,7 +115,7 @@ class SessionsView(Vertical):
         same = self.row is not None and self.row.profile.name == row.profile.name
         if not same:
             self.snapshot, self.blocking, self.marked, self.group = None, (), frozenset(), None
-            self.filter, self.mode = SessionFilter.ALL, LIST
+            self.filter, self.mode = SessionFilter.CLIENTS, LIST
             for table in self.query(Table):
                 table.show_filter("")
                 table.show_rows(())
@@ -190,7 +191,8 @@ class SessionsView(Vertical):
             about = show_connection(self.row, datetime.now(UTC)) if self.row is not None else []
             return [line(f" {snapshot.unsupported}."), BLANK, *(line(" ", *each) for each in about), BLANK,
                     line(dim(" 2 shows its backups, esc goes back."))]  # fmt: skip
-        return [line(f" No session is {self.filter.value}. f shows others."), *show_gaps(snapshot)]
+        nobody = "Nobody is connected" if self.filter in _TITLES else f"No session is {self.filter.value}"
+        return [line(f" {nobody}. f shows others."), *show_gaps(snapshot)]
 
     def _show_mode(self) -> None:
         for table in self.query(Table):
@@ -230,7 +232,7 @@ class SessionsView(Vertical):
     def situation(self, base: Situation) -> Situation:
         """Say which session is under the cursor."""
         row, profile, snapshot = self.session_row, self.profile, self.snapshot
-        what = "sessions" if self.filter is SessionFilter.ALL else self.filter.value
+        what = _TITLES.get(self.filter, self.filter.value)
         crumbs = (profile.name if profile else "", what, *((self.group[1] or "–",) if self.group else ()))
         return replace(
             base, scopes=("sessions", "live", "global"), crumbs=crumbs, profile=profile,
@@ -243,7 +245,7 @@ class SessionsView(Vertical):
     # ------------------------------------------------------------ going about
 
     def back(self) -> bool:
-        """From the detail to the list, from the tree, a group or a filter to all sessions."""
+        """From the detail to the list, from the tree, a group or a filter to the clients."""
         if self.has_class("-reading") or self.screen.focused is not self.table:
             self.set_class(False, "-reading")
             focus_now(self.table)
@@ -252,8 +254,8 @@ class SessionsView(Vertical):
         elif self.group is not None:
             by, self.group = self.group[0], None
             self._enter_mode(by.value)
-        elif self.filter is not SessionFilter.ALL:
-            self.filter = SessionFilter.ALL
+        elif self.filter is not SessionFilter.CLIENTS:
+            self.filter = SessionFilter.CLIENTS
             self.show_all()
         else:
             return False
@@ -304,7 +306,7 @@ class SessionsView(Vertical):
             return
         key = rows.session_key(root.session)
         if not self.table.move_to(key):
-            self.filter, self.group = SessionFilter.ALL, None
+            self.filter, self.group = SessionFilter.CLIENTS, None
             self.table.show_filter("")
             self.show_all()
             if not self.table.move_to(key):
