@@ -36,15 +36,16 @@ class SecondsMerger:
         self._waiting.setdefault((second.second, second.stage, is_late), []).append(second)
         if not is_late:
             self._reached[generator] = max(self._reached[generator], second.second)
-        return self._take(min(self._reached.values()))
+        return self._take()
 
     def end(self, generator: int) -> list[LoadSecond]:
         """A generator has ended: nobody waits for it any more."""
         self._reached.pop(generator, None)
-        return self._take(min(self._reached.values(), default=None))
+        return self._take()
 
-    def _take(self, before: int | None) -> list[LoadSecond]:
-        ready = [key for key in self._waiting if before is None or key[0] < before]
+    def _take(self) -> list[LoadSecond]:
+        passed = min(self._reached.values(), default=1 << 62)
+        ready = [key for key, parts in self._waiting.items() if key[0] < passed or len(parts) >= len(self._reached)]
         return [merge_seconds(self._waiting.pop(key)) for key in ready]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from dbtui.model.connections import EngineName
+from dbtui.model.connections import EngineName, Secret
 from dbtui.model.pools import PoolsSnapshot
 
 
@@ -180,6 +180,17 @@ class SqlLogin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReachedServer:
+    """A database server that let us in, so that a generator may be told how. `address`: a path for a unix socket."""
+
+    login: SqlLogin
+    password: Secret | None
+    host: str
+    address: str
+    is_pooled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorPlan:
     """What one generator process is told. Its stages are its share of the whole test.
 
@@ -211,4 +222,5 @@ class GeneratorSaid:
     second: LoadSecond | None = None
     remark: str = ""
     failure: str = ""
+    is_usage: bool = False  # the failure is something that was set wrong
     is_end: bool = False

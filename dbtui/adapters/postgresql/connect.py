@@ -319,6 +319,19 @@ class PostgresqlTarget:
         finally:
             made.close()
 
+    def login_parameters(self) -> tuple[dict[str, str], Secret | None]:
+        """Return libpq's parameters, and the password, for more connections like the own one, to the same server.
+
+        Settings of the session are among them as `options`, unless a pooler, which refuses those, is in the path.
+        """
+        words = {**self._pinned, "client_encoding": "UTF8"}
+        settings = {**self._settings}
+        if self.profile.read_only:
+            settings["default_transaction_read_only"] = "on"
+        if settings and not self.is_pooled:
+            words["options"] = " ".join(f"-c {name}={_escape(value)}" for name, value in settings.items())
+        return words, self._password
+
     def own_processes(self) -> list[int]:
         """Return the server's process numbers of this target's own sessions, present and past."""
         return list(self._processes)
