@@ -16,8 +16,8 @@ import msgspec
 import platformdirs
 
 from dbtui.errors import ConfigError, UsageError
-from dbtui.model.backups import BackupFormat, Compression, CompressionKind
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
+from dbtui.model.formats import BackupFormat, Compression, CompressionKind
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
 from dbtui.passwords import Passwords, find_password

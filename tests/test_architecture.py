@@ -29,6 +29,7 @@ FOREIGN_HOOKS = {
     "get_default_screen",
     "get_driver_class",
     "process_message",
+    "_get_component_classes",
     "_handle_exception",
 }
 
@@ -256,6 +257,23 @@ def heavy_modules_after(code: str) -> set[str]:
 
 def test_importing_the_commands_drags_in_no_screen_and_no_driver() -> None:
     assert heavy_modules_after("import dbtui.cli.main") == set()
+
+
+def test_the_first_screen_imports_nothing_of_what_comes_after_it() -> None:
+    """PostgreSQL targets are watched before anybody thinks of backups, pools, tests with load or the doctor."""
+    later = ("backups", "pools", "loadtest", "doctor")
+    code = """
+import dbtui.cli.main, dbtui.config
+from dbtui.cli.ui import import_first
+from dbtui.model.connections import EngineName
+import_first({EngineName.POSTGRESQL})
+import dbtui.tui.app
+"""
+    modules = modules_after(code)
+    assert {"dbtui.tui.panes.connections", "dbtui.adapters.postgresql.adapter"} <= modules
+    foreign = {"ssl", "sqlalchemy", "pymysql", "zstandard"}
+    assert not modules & foreign
+    assert not [each for each in modules if each.startswith("dbtui.") and set(each.split(".")) & set(later)]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["backup", "--help"], ["demo", "--help"]], ids=" ".join)

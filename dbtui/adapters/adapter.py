@@ -4,29 +4,33 @@ Everything returns values of `dbtui.model`; rows and dictionaries never leave th
 routine (a generator of events) and stops when its Target's cancellation is requested.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.model.backups import (
-    BackupContents,
-    BackupTable,
-    DestinationFacts,
-    DumpFacts,
-    DumpOptions,
-    DumpRequest,
-    DumpResult,
-    LoadRequest,
-    RestoreFacts,
-    StoredBackup,
-    TableName,
-    TableSample,
-)
-from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
-from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
-from dbtui.model.events import Routine
-from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
+
+if TYPE_CHECKING:  # an engine is asked about its state without knowing what a backup is
+    from dbtui.model.backups import (
+        BackupContents,
+        BackupTable,
+        DestinationFacts,
+        DumpFacts,
+        DumpOptions,
+        DumpRequest,
+        DumpResult,
+        LoadRequest,
+        RestoreFacts,
+        StoredBackup,
+        TableName,
+        TableSample,
+    )
+    from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
+    from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
+    from dbtui.model.events import Routine
+    from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
 TargetT = TypeVar("TargetT")
 

@@ -3,10 +3,15 @@
 import gc
 import os
 import sys
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import click
 
 from dbtui.cli.options import rich_option, target_argument
+
+if TYPE_CHECKING:
+    from dbtui.model.connections import EngineName
 
 
 @click.command("dbtui", help="Open the terminal UI on TARGET (default: DATABASE_URL). Example: dbtui erp")
@@ -26,9 +31,33 @@ def open_target(context: click.Context, target: str | None, rich: bool | None = 
         raise _with_command_hint(error, target or "") from None
     check_terminal()
     gc.set_threshold(30_000, 10, 100)  # what a start makes is kept: looking for garbage in it takes a fifth of the time
+    import_first({profile.engine for profile in (*settings.profiles, *([opened] if opened else []))})
     from dbtui.tui.app import run_ui
 
     return run_ui(settings, opened, context.obj if rich is None else rich)
+
+
+def import_first(engines: "Collection[EngineName]") -> None:
+    """Import what would import Python's TLS without using it, while it is not there; afterwards it is again.
+
+    asyncio and psycopg2 look for it, and do without when there is none: the UI speaks through asyncio with its
+    terminal alone, and libpq has a library of its own. A second one costs six megabytes. No thread runs yet. MySQL's
+    driver uses it.
+    """
+    from dbtui.model.connections import EngineName
+    from dbtui.routines.context import RoutineContext
+
+    name = "ssl"
+    if name in sys.modules or EngineName.MYSQL in engines:
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import asyncio  # noqa: F401
+
+        if EngineName.POSTGRESQL in engines:
+            RoutineContext().adapter(EngineName.POSTGRESQL)
+    finally:
+        del sys.modules[name]
 
 
 def _with_command_hint(error: Exception, word: str) -> Exception:

@@ -8,38 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from dbtui.model.connections import EngineName, ServerInfo
+from dbtui.model.formats import BackupFormat as BackupFormat
+from dbtui.model.formats import Compression as Compression
+from dbtui.model.formats import CompressionKind as CompressionKind
 
 MANIFEST_VERSION = 1
 MANIFEST_SUFFIX = ".manifest.json"
 PARTIAL_SUFFIX = ".partial"
-
-
-class BackupFormat(StrEnum):
-    """How the data lies on disk. SQLite has one: `copy`, a database file."""
-
-    PLAIN = "plain"
-    CUSTOM = "custom"
-    DIRECTORY = "directory"
-    COPY = "copy"
-
-
-class CompressionKind(StrEnum):
-    """How the data is packed."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    ZSTD = "zstd"
-
-
-@dataclass(frozen=True, slots=True)
-class Compression:
-    """A kind and its level; level None is the kind's default (gzip 6, zstd 1)."""
-
-    kind: CompressionKind = CompressionKind.NONE
-    level: int | None = None
-
-    def __str__(self) -> str:
-        return self.kind.value if self.level is None else f"{self.kind.value}:{self.level}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -202,7 +177,7 @@ class DumpOptions:
     """What was asked for. Table patterns are `schema.table` or `table`, with `*` and `?`."""
 
     format: BackupFormat = BackupFormat.PLAIN
-    compression: Compression = Compression()
+    compression: Compression = field(default_factory=Compression)
     jobs: int = 1
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()

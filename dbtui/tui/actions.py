@@ -4,15 +4,20 @@ An action belongs to a scope: `global`, a pane, or a part of a pane. Its owner (
 `act_<name>`. `reason` looks at a Situation and says in a sentence why the action is not allowed now, or None.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
-from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
 from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
-from dbtui.model.sessions import Session
+
+if TYPE_CHECKING:
+    from dbtui.model.backups import BackupEntry, BackupTable
+    from dbtui.model.sessions import Session
 
 
 class Danger(IntEnum):
@@ -56,11 +61,11 @@ class Situation:
     link: str = ""  # what there is to say of a slow link
     keymap: Keymap = field(default_factory=dict)
 
-    def key_of(self, action: "Action") -> str:
+    def key_of(self, action: Action) -> str:
         """Return the first key of an action as people write it, or nothing."""
         return next((key_name(key) for key in self.keys_of(action)), "")
 
-    def keys_of(self, action: "Action") -> tuple[str, ...]:
+    def keys_of(self, action: Action) -> tuple[str, ...]:
         """Return the keys of an action."""
         return self.keymap.get(action.action_id, action.keys)
 
@@ -121,7 +126,7 @@ def _needs_entry(situation: Situation) -> str | None:
 def _needs_readable(situation: Situation) -> str | None:
     if situation.entry is None:
         return "no backup under the cursor"
-    if situation.entry.kind is EntryKind.BROKEN:
+    if situation.entry.kind == "broken":
         return f"this backup is broken: {situation.entry.problem}"
     return "its engine is not known" if situation.entry.engine is None else None
 

@@ -1,12 +1,8 @@
-"""What is under the cursor, taken out of the UI."""
+"""What is under the cursor, taken out of the UI. What that needs is imported when somebody copies."""
 
 from dbtui.jobs import JobRequest
-from dbtui.model.doctor import TerminalFacts
 from dbtui.tui.actions import action_of
-from dbtui.tui.aside import show_plainly, write_export
 from dbtui.tui.cells import Tone
-from dbtui.tui.clipboard import clipboard_sequence
-from dbtui.tui.dialogs.copy import CopyTo
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.frame import Frame
 from dbtui.tui.output import LinkDriver
@@ -25,6 +21,8 @@ class Copying(Frame):
         ask_in_background(self.pane, "copy dialog", self._ask_where, self.situation.copyable)
 
     async def _ask_where(self, text: str) -> None:
+        from dbtui.tui.dialogs.copy import CopyTo
+
         way = await ask(self.pane, CopyTo(text, self.runner.history.state_dir))
         if way == "clipboard":
             await self._send(text)
@@ -34,8 +32,10 @@ class Copying(Frame):
             await self._show_plainly(text)
 
     async def _send(self, text: str) -> None:
-        from dbtui.analysis.copying import assess_copying  # not before somebody copies
+        from dbtui.analysis.copying import assess_copying
+        from dbtui.model.doctor import TerminalFacts
         from dbtui.routines.doctor import look_at_terminal
+        from dbtui.tui.clipboard import clipboard_sequence
 
         look = JobRequest(routine="terminal", target="", start=look_at_terminal, changes=False)
         facts = (await outcome_of(self.runner, look)).result
@@ -51,6 +51,8 @@ class Copying(Frame):
         self.say(f"sent to terminal: {first}{' …' if first != text else ''}")
 
     def _export(self, text: str) -> None:
+        from dbtui.tui.aside import write_export
+
         try:
             path = write_export(text, self.runner.history.state_dir)
         except OSError as error:
@@ -60,6 +62,8 @@ class Copying(Frame):
 
     async def _show_plainly(self, text: str) -> None:
         """Step aside for a plain screen. Work goes on; what it would show is drawn afterwards."""
+        from dbtui.tui.aside import show_plainly
+
         driver = self._driver
         if not isinstance(driver, LinkDriver):
             return

@@ -17,9 +17,7 @@ from dbtui.tui.feel import Feel
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.frugal import FrugalApp
 from dbtui.tui.keymap import textual_keymap
-from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
-from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.themes import THEMES
 from dbtui.tui.typed_passwords import TypedPasswords
@@ -29,8 +27,11 @@ from dbtui.tui.widgets.jobs_strip import JobsStrip
 
 if TYPE_CHECKING:
     from dbtui.config import Settings
+    from dbtui.tui.panes.backups import BackupsPane
 
 AGE_SECONDS = 15.0
+#: The panes in the order of their digits, and what they are called.
+PANES = {"connections": "Connections", "backups": "Backups", "jobs": "Jobs"}
 
 
 class Frame(FrugalApp, inherit_bindings=False):
@@ -74,9 +75,9 @@ class Frame(FrugalApp, inherit_bindings=False):
         yield Header((), id="header")
         yield PaneBar((), id="pane-bar")
         with Container(id="panes"):
-            yield ConnectionsPane(self.runner, self.profiles, self.passwords, self.link.base_seconds)
-            yield BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
-            yield JobsPane(self.runner)
+            yield self._make_pane("connections")
+            if self.active != "connections":
+                yield self._make_pane(self.active)
         yield MessageLine((), id="message")
         yield FilterLine(id="filter")
         yield JobsStrip(id="strip")
@@ -86,7 +87,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         """Begin where there is something to see."""
         if self.opened is not None:
             self.backups_pane.open_target(self.opened)
-        self.show_pane(self.active)
+        self._show_pane(self.active)
         if self.settings.warnings:
             self.say("; ".join(self.settings.warnings), Tone.WARNING)
         self.set_interval(AGE_SECONDS, self.tick)
@@ -110,9 +111,21 @@ class Frame(FrugalApp, inherit_bindings=False):
 
     # ------------------------------------------------------------ panes
 
+    def _make_pane(self, name: str) -> Pane:
+        """Make a pane. What only one of them needs is imported when it is first gone to: a start has no time for it."""
+        if name == "connections":
+            return ConnectionsPane(self.runner, self.profiles, self.passwords, self.link.base_seconds)
+        if name == "backups":
+            from dbtui.tui.panes.backups import BackupsPane
+
+            return BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
+        from dbtui.tui.panes.jobs import JobsPane
+
+        return JobsPane(self.runner)
+
     @property
     def panes(self) -> Sequence[Pane]:
-        """The panes in the order of their digits."""
+        """The panes that were gone to."""
         return list(self.screen_stack[0].query_one("#panes").query_children(Pane))
 
     @property
@@ -126,8 +139,10 @@ class Frame(FrugalApp, inherit_bindings=False):
         return bool(self.screen_stack) and bool(self.screen_stack[0].query(Footer))
 
     @property
-    def backups_pane(self) -> BackupsPane:
-        """The backups pane."""
+    def backups_pane(self) -> "BackupsPane":
+        """The backups pane, once it was gone to."""
+        from dbtui.tui.panes.backups import BackupsPane
+
         return self.screen_stack[0].query_one(BackupsPane)
 
     @property
@@ -135,8 +150,17 @@ class Frame(FrugalApp, inherit_bindings=False):
         """The connections pane."""
         return self.screen_stack[0].query_one(ConnectionsPane)
 
-    def show_pane(self, name: str) -> None:
-        """Show a pane and put the focus into it."""
+    async def show_pane(self, name: str) -> None:
+        """Show a pane and put the focus into it; make it first, if this is the first time."""
+        if all(pane.id != name for pane in self.panes):
+            pane = self._make_pane(name)
+            pane.display = False
+            await self.screen_stack[0].query_one("#panes").mount(pane)
+            if self.opened is not None and name == "backups":
+                self.backups_pane.open_target(self.opened)
+        self._show_pane(name)
+
+    def _show_pane(self, name: str) -> None:
         self.active = name
         for pane in self.panes:
             pane.display = pane.id == name
@@ -169,8 +193,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         situation, screen = self.situation, self.screen_stack[0]
         screen.query_one(Header).show(situation)
         screen.set_class(self.opened is not None and self.opened.environment is Environment.PRODUCTION, "-production")
-        titles = [(pane.id or "", pane.TITLE) for pane in self.panes]
-        screen.query_one(PaneBar).show(titles, self.active, situation.jobs_running)
+        screen.query_one(PaneBar).show(PANES, self.active, situation.jobs_running)
         screen.query_one(JobsStrip).show(self.runner.running)
         screen.query_one(Footer).show(situation)
 
@@ -182,7 +205,7 @@ class Frame(FrugalApp, inherit_bindings=False):
 
     # ------------------------------------------------------------ orders
 
-    def action_perform(self, action_id: str) -> None:
+    async def action_perform(self, action_id: str) -> None:
         """Do an action, or say why it is not allowed now. Who leaves can do nothing but leave at once."""
         if self.is_leaving:
             if action_id == "global.quit":
@@ -197,5 +220,7 @@ class Frame(FrugalApp, inherit_bindings=False):
             return
         self.say("")
         owner = self if action.scope == "global" else self.pane.owner_of(action.scope)
-        getattr(owner, f"act_{action.name}")()
+        done = getattr(owner, f"act_{action.name}")()
+        if done is not None:
+            await done
         self.show_frame()

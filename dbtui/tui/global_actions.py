@@ -8,9 +8,8 @@ from dbtui.tui.actions import action_of
 from dbtui.tui.cells import dim, line
 from dbtui.tui.copying import Copying
 from dbtui.tui.dialogs.dialog import Confirm, ask, ask_in_background
-from dbtui.tui.dialogs.help import Help
-from dbtui.tui.dialogs.palette import Palette
 from dbtui.tui.filtering import FilterLine
+from dbtui.tui.frame import PANES
 from dbtui.tui.messages import TargetOpened
 from dbtui.tui.widgets.jobs_strip import job_title
 from dbtui.tui.workers import request_cancel, run_in_background
@@ -19,31 +18,31 @@ from dbtui.tui.workers import request_cancel, run_in_background
 class GlobalActions(Copying):
     """The frame, and what its keys do."""
 
-    def act_connections(self) -> None:
+    async def act_connections(self) -> None:
         """Go to the connections; once more leaves the sessions of one."""
         if self.active == "connections":
             self.connections_pane.close_target()
-        self.show_pane("connections")
+        await self.show_pane("connections")
 
-    def act_backups(self) -> None:
+    async def act_backups(self) -> None:
         """Go to the backups."""
-        self.show_pane("backups")
+        await self.show_pane("backups")
 
-    def act_jobs(self) -> None:
+    async def act_jobs(self) -> None:
         """Go to the jobs."""
-        self.show_pane("jobs")
+        await self.show_pane("jobs")
 
-    def _step(self, step: int) -> None:
-        names = [pane.id or "" for pane in self.panes]
-        self.show_pane(names[(names.index(self.active) + step) % len(names)])
+    async def _step(self, step: int) -> None:
+        names = list(PANES)
+        await self.show_pane(names[(names.index(self.active) + step) % len(names)])
 
-    def act_previous(self) -> None:
+    async def act_previous(self) -> None:
         """Go to the pane on the left."""
-        self._step(-1)
+        await self._step(-1)
 
-    def act_next(self) -> None:
+    async def act_next(self) -> None:
         """Go to the pane on the right."""
-        self._step(1)
+        await self._step(1)
 
     def act_refresh(self) -> None:
         """Ask again."""
@@ -68,16 +67,18 @@ class GlobalActions(Copying):
         """Turn the order around."""
         self.pane.sort(backwards=True)
 
-    def act_back(self) -> None:
+    async def act_back(self) -> None:
         """Clear the filter, else go one level back, else to the connections."""
         table = self.pane.focused_table
         if table is not None and table.view.filter:
             table.show_filter("")
         elif not self.pane.back() and self.active != "connections":
-            self.show_pane("connections")
+            await self.show_pane("connections")
 
     def act_help(self) -> None:
         """Show every key that works here."""
+        from dbtui.tui.dialogs.help import Help
+
         ask_in_background(self.pane, "help", ask, self.pane, Help(self.situation))
 
     def act_palette(self) -> None:
@@ -85,6 +86,8 @@ class GlobalActions(Copying):
         ask_in_background(self.pane, "palette", self._choose)
 
     async def _choose(self) -> None:
+        from dbtui.tui.dialogs.palette import Palette
+
         key = await ask(self.pane, Palette(self.situation))
         if key is None:
             return

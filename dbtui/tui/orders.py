@@ -3,7 +3,6 @@
 from typing import Any
 
 from dbtui.jobs import Job, JobRequest
-from dbtui.tui.announcing import announcement
 from dbtui.tui.global_actions import GlobalActions
 from dbtui.tui.messages import (
     Announced,
@@ -15,7 +14,6 @@ from dbtui.tui.messages import (
     StatusCollected,
     TargetOpened,
 )
-from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.workers import follow, run_in_background
 
 
@@ -47,27 +45,31 @@ class Orders(GlobalActions):
         """Show how far jobs are."""
         if not self.stands:
             return
-        self.screen_stack[0].query_one(JobsPane).show_jobs()
+        for pane in self.panes:
+            pane.job_changed()
         self.show_frame()
 
     def on_job_ended(self, message: JobEnded) -> None:
         """Say how it ended, and let the panes know."""
+        from dbtui.tui.announcing import announcement
+
         text, tone = announcement(message.job, message.outcome)
         self.say(text, tone)
         for pane in self.panes:
             pane.job_ended(message.job, message.outcome)
         self.show_frame()
 
-    def on_target_opened(self, message: TargetOpened) -> None:
+    async def on_target_opened(self, message: TargetOpened) -> None:
         """Make it the target of everything."""
         if self.opened != message.profile:
             self.opened = message.profile
-            self.backups_pane.open_target(message.profile)
+            if any(pane.id == "backups" for pane in self.panes):
+                self.backups_pane.open_target(message.profile)
         if message.pane == "connections":
             self.connections_pane.open_target(message.profile)
-        self.show_pane(message.pane)
+        await self.show_pane(message.pane)
         if message.backup:
-            self.action_perform("backups.backup")
+            await self.action_perform("backups.backup")
 
     def on_status_collected(self, message: StatusCollected) -> None:
         """Keep it for the header."""

@@ -1,9 +1,11 @@
-"""What the panes ask the runner to do: the core's routines, their locks, and the line that says how they ended."""
+"""What the panes ask the runner to do: the core's routines, their locks, and the line that says how they ended.
+
+What they ask of sessions is in `session_requests`: who looks at sessions needs to know nothing of backups.
+"""
 
 from pathlib import Path
 from typing import TypeVar
 
-from dbtui.analysis.session_words import announce_result, describe_subject, judge_result
 from dbtui.history import History
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import (
@@ -23,9 +25,8 @@ from dbtui.model.backups import (
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
 from dbtui.model.jobs import HistoryEntry, JobState
-from dbtui.model.sessions import Session, SessionsPlan, SessionsResult, SessionVerb
 from dbtui.model.text import format_bytes, format_count, format_duration
-from dbtui.routines import backups, sessions
+from dbtui.routines import backups
 from dbtui.routines.backups.stored import read_manifest
 from dbtui.routines.context import RoutineContext
 
@@ -166,31 +167,3 @@ def delete(entry: BackupEntry) -> JobRequest[str]:
     return JobRequest(routine="backup delete", target=entry.profile, subject=entry.backup_id,
                       locks=(backups.backup_lock(entry),),
                       start=lambda context: backups.delete_backup(context, entry))  # fmt: skip
-
-
-def end_plan(profile: ConnectionProfile, verb: SessionVerb, session_ids: tuple[int, ...]) -> JobRequest[SessionsPlan]:
-    """Plan to cancel statements or terminate sessions."""
-    return JobRequest(
-        routine="plan to end sessions",
-        target=profile.name,
-        changes=False,
-        start=lambda context: sessions.plan_end_sessions(context, profile, verb, session_ids),
-    )
-
-
-def end_sessions(profile: ConnectionProfile, plan: SessionsPlan) -> JobRequest[SessionsResult]:
-    """Cancel statements or terminate sessions."""
-    return JobRequest(
-        routine=f"sessions {plan.verb.value}",
-        target=profile.name,
-        subject=describe_subject(plan),
-        start=lambda context: sessions.apply_end_sessions(context, profile, plan),
-        summary=announce_result,
-        judge=judge_result,
-    )
-
-
-def explain(profile: ConnectionProfile, session: Session) -> JobRequest[str]:
-    """Ask for the plan of what a session runs."""
-    return JobRequest(routine="explain", target=profile.name, changes=False,
-                      start=lambda context: sessions.explain_session(context, profile, session))  # fmt: skip

@@ -43,7 +43,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName, Environment, 
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionsSnapshot, SessionVerb
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import requests, watching
+from dbtui.tui import requests, session_requests, watching
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.feel import Feel
 from dbtui.watches import Look
@@ -359,7 +359,7 @@ def _patch_watches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             "plan", target.name, lambda: plan_end(world.sessions[target.name], verb, ids, orders, target)
         )
 
-    real_end = requests.end_sessions
+    real_end = session_requests.end_sessions
 
     def end_sessions(target: ConnectionProfile, plan: SessionsPlan) -> JobRequest[SessionsResult]:
         ids = tuple(each.session_id for each in plan.sessions)
@@ -383,7 +383,7 @@ def _patch_watches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(watching, "make_watch", make)
     for name, fake in {"end_plan": end_plan, "end_sessions": end_sessions, "explain": explain}.items():
-        monkeypatch.setattr(requests, name, fake)
+        monkeypatch.setattr(session_requests, name, fake)
 
 
 def table_names(*names: str) -> tuple[TableName, ...]:

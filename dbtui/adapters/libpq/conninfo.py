@@ -1,7 +1,6 @@
 """From a URL as people write it to the parameters that libpq takes, quoted by libpq's own rules."""
 
 import re
-import ssl
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 
@@ -84,6 +83,8 @@ def fit_conninfo(parameters: Mapping[str, str], major: int) -> dict[str, str]:
             raise ToolError(f"the PostgreSQL {major} client programs here do not know {keyword}", hint)
         del fitting[keyword]
     if major < 16 and fitting.get("sslrootcert") == "system":
+        import ssl  # seldom needed, and large
+
         found = ssl.get_default_verify_paths()
         fitting |= {"sslrootcert": found.cafile or found.openssl_cafile, "sslmode": "verify-full"}
     return fitting

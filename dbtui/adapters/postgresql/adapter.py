@@ -1,16 +1,20 @@
 """PostgreSQL, as the rest of dbtui sees it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.postgresql import capabilities
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
-from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
+
+if TYPE_CHECKING:
+    from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 
 
 class PostgresqlAdapter:
@@ -42,16 +46,22 @@ class PostgresqlAdapter:
 
     def collect_capabilities(self, target: Target) -> Capabilities:
         """Ask what this login may do."""
+        from dbtui.adapters.postgresql import capabilities
+
         return capabilities.collect_capabilities(narrow(target, PostgresqlTarget))
 
     def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
         """Find the engine's own programs."""
+        from dbtui.adapters.postgresql import capabilities
+
         return capabilities.collect_tools(environ)
 
     def collect_credential_files(
         self, profile: ConnectionProfile | None, environ: Mapping[str, str]
     ) -> tuple[CredentialFile, ...]:
         """Look at the files that logins are read from."""
+        from dbtui.adapters.postgresql import capabilities
+
         return capabilities.collect_credential_files(profile, environ)
 
 

@@ -1,10 +1,15 @@
 """Named SQL of this folder, and names and texts quoted for SQL that cannot take binds."""
 
+from __future__ import annotations
+
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from dbtui.adapters.queries import query
-from dbtui.model.backups import TableName
+
+if TYPE_CHECKING:
+    from dbtui.model.backups import TableName
 
 _BIND = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 

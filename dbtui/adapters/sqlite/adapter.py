@@ -1,14 +1,19 @@
 """The SQLite adapter, as adapters.registry looks for it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.sqlite import capabilities, connect, status
+from dbtui.adapters.sqlite import connect, status
 from dbtui.adapters.sqlite.connect import SqliteTarget
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
-from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
+
+if TYPE_CHECKING:
+    from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
 
 
 class SqliteAdapter:
@@ -40,16 +45,22 @@ class SqliteAdapter:
 
     def collect_capabilities(self, target: Target) -> Capabilities:
         """Ask what this login may do."""
+        from dbtui.adapters.sqlite import capabilities
+
         return capabilities.collect_capabilities(narrow(target, SqliteTarget))
 
     def collect_tools(self, environ: Mapping[str, str]) -> tuple[InstalledTool, ...]:
         """Find the engine's own programs."""
+        from dbtui.adapters.sqlite import capabilities
+
         return capabilities.collect_tools(environ)
 
     def collect_credential_files(
         self, profile: ConnectionProfile | None, environ: Mapping[str, str]
     ) -> tuple[CredentialFile, ...]:
         """Look at the files that logins are read from."""
+        from dbtui.adapters.sqlite import capabilities
+
         return capabilities.collect_credential_files(profile, environ)
 
 

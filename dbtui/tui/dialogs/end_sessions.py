@@ -11,7 +11,7 @@ from dbtui.analysis.sessions import blocking_tree, count_victims
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.sessions import Session, SessionsPlan, SessionsSnapshot, SessionVerb
-from dbtui.tui import requests
+from dbtui.tui import session_requests as requests
 from dbtui.tui.ages import brief_age
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning

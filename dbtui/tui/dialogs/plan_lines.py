@@ -1,10 +1,15 @@
 """Plans as lines: the consequence first, then refusals and warnings, what it needs, how to undo it, and every step."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from __future__ import annotations
 
-from dbtui.model.backups import CreatePlan, PlanStep, RestorePlan, TableName
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+
+if TYPE_CHECKING:
+    from dbtui.model.backups import CreatePlan, PlanStep, RestorePlan, TableName
 
 _LABEL = 12
 

@@ -194,6 +194,10 @@ class JobsPane(Pane):
         past = [run_of_history(entry) for entry in self._past]
         self.table.show_rows([*jobs, *(run for run in past if _identity(run) not in shown)], EMPTY)
 
+    def job_changed(self) -> None:
+        """Show it."""
+        self.show_jobs()
+
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """It is in history now."""
         self.load()

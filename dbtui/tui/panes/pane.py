@@ -45,6 +45,9 @@ class Pane(Container):
         """Go one level back. Returns False when there is none."""
         return False
 
+    def job_changed(self) -> None:
+        """A job of any pane has begun or gone on."""
+
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """A job of any pane has ended."""
 

@@ -25,7 +25,7 @@ from dbtui.analysis.sessions import (
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.sessions import Session, SessionsSnapshot, SessionVerb
-from dbtui.tui import requests
+from dbtui.tui import session_requests as requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, Span, Tone, cut, dim, line

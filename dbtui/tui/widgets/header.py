@@ -1,5 +1,7 @@
 """The header line: where am I, on what, how fresh."""
 
+from collections.abc import Mapping
+
 from dbtui.model.connections import Environment, ServerInfo
 from dbtui.tui.actions import Situation
 from dbtui.tui.cells import Line, Span, Tone, dim, line, spread, strong
@@ -61,10 +63,10 @@ class Header(Lines):
 class PaneBar(Lines):
     """The second line: the panes and their digits."""
 
-    def show(self, titles: list[tuple[str, str]], active: str, jobs_running: int) -> None:
-        """Show the panes; `titles` are their ids and titles in the order of their digits."""
+    def show(self, titles: Mapping[str, str], active: str, jobs_running: int) -> None:
+        """Show the panes; `titles` are the titles of their ids in the order of their digits."""
         parts: list[Span] = [Span(" ")]
-        for digit, (pane, title) in enumerate(titles, 1):
+        for digit, (pane, title) in enumerate(titles.items(), 1):
             here = pane == active
             parts.append(Span(f" {digit} ", Tone.ACTIVE if here else Tone.KEY))
             parts.append(Span(f"{title} ", Tone.ACTIVE if here else Tone.PLAIN))
