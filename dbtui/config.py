@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -240,6 +241,10 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         raise source.error(where, "password_command", "it has both password_env and password_command", "keep one")
     profile = _profile_of(source, where, "url", table.url)
     pooler = _profile_of(source, where, "pgbouncer_url", table.pgbouncer_url) if table.pgbouncer_url else None
+    if pooler is not None and pooler.engine is not EngineName.POSTGRESQL:
+        raise source.error(
+            where, "pgbouncer_url", "pgbouncer_url is of another engine", "write postgresql://…:6432/pgbouncer"
+        )
     return replace(
         profile,
         password_env=table.password_env,
@@ -250,7 +255,8 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         format=table.format or file.format,
         compress=table.compress or file.compress,
         pgbouncer_url=pooler.url if pooler else "",
-        app_pools=tuple(table.app_pools),
+        pgbouncer_password=pooler.password if pooler else None,
+        app_pools=tuple(_check_source(source, where, each) for each in table.app_pools),
         warnings=_password_warnings(source, profile, pooler),
     )
 
@@ -269,11 +275,30 @@ def _password_warnings(
     cure = "use password_env, password_command, .pgpass or .my.cnf instead"
     if profile.password is not None:
         warnings.append(f"profile {profile.name!r}: its password stands in {source.path}; {cure}")
-        if source.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            warnings.append(f"{source.path} holds a password and others may read it; run chmod 600 on it")
     if pooler is not None and pooler.password is not None:
-        warnings.append(f"profile {profile.name!r}: the password in pgbouncer_url is not used; put it in .pgpass")
+        warnings.append(f"profile {profile.name!r}: the password of pgbouncer_url stands in {source.path}; {cure}")
+    if warnings and source.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        warnings.append(f"{source.path} holds a password and others may read it; run chmod 600 on it")
     return tuple(warnings)
+
+
+def _check_source(source: _Source, table: tuple[str, ...], text: str) -> str:
+    """A place that application pools are read from: sockets by a glob, or an endpoint without a login."""
+    try:
+        parts = urlsplit(text)
+        is_known = (parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")) or (
+            parts.scheme == "http" and bool(parts.hostname) and parts.username is None and parts.port != 0
+        )
+    except ValueError:  # the port or the brackets of an address
+        is_known = False
+    if not is_known:
+        raise source.error(
+            table,
+            "app_pools",
+            f"app_pools: {redact_url(text)!r} is no place of application pools",
+            "write unix:///run/user/1000/dbtui/*.sock, or http://127.0.0.1:9187/metrics without a login",
+        )
+    return text
 
 
 def _check_defaults(source: _Source, table: tuple[str, ...], format_name: str, compress: str) -> None:

@@ -12,7 +12,7 @@ from dbtui.model.urls import redact_url
 
 DEFAULT, ENVIRONMENT = "default", "environment"
 _OF_FILE = ("backup_dir", "format", "compress")
-_OF_PROFILE = ("url", "environment", "read_only", "backup_dir", "format", "compress", "pgbouncer_url")
+_OF_PROFILE = ("url", "environment", "read_only", "backup_dir", "format", "compress", "pgbouncer_url", "app_pools")
 #: Variables that change what dbtui, libpq or option files do. Of those that are secrets only that they are set is said.
 _VARIABLES = (
     "DBTUI_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME", DATABASE_URL, "DBTUI_PG_BIN", "DBTUI_MYSQL_BIN", "DBTUI_DEBUG",

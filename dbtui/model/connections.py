@@ -66,6 +66,7 @@ class ConnectionProfile:
     format: str = "plain"
     compress: str = "none"
     pgbouncer_url: str = ""
+    pgbouncer_password: Secret | None = None
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
     connect_seconds: int | None = None

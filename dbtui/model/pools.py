@@ -354,6 +354,7 @@ class PoolerPlan:
     consequence: str
     danger: int = 1
     undo: str = ""  # the command that undoes it
+    confirm: str = ""  # what has to be typed; empty: y is enough
     warnings: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 

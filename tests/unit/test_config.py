@@ -67,6 +67,7 @@ def test_the_whole_example_is_read(tmp_path: Path) -> None:
     assert (erp.environment, erp.read_only, erp.password_env) == (Environment.PRODUCTION, True, "ERP_PASSWORD")
     assert erp.pgbouncer_url == "postgresql://stats@db1:6432/pgbouncer"
     assert erp.app_pools == ("unix:///run/user/1000/dbtui/*.sock", "http://127.0.0.1:9187/metrics")
+    assert erp.app_pools == ("unix:///run/user/1000/dbtui/*.sock", "http://127.0.0.1:9187/metrics")
     assert (erp.backup_dir, erp.format, erp.compress, erp.origin) == ("backups", "plain", "none", "config.toml")
     assert (app.engine, app.database) == (EngineName.SQLITE, "/srv/app.db")
     assert (app.backup_dir, app.compress) == ("/var/backups/app", "zstd:3")
@@ -151,12 +152,30 @@ def test_a_password_in_a_url_works_warns_and_does_not_show(tmp_path: Path) -> No
     assert any("chmod 600" in warning for warning in erp.warnings)
 
 
-def test_a_pooler_password_is_not_kept(tmp_path: Path) -> None:
+def test_the_password_of_a_pooler_leaves_its_url_and_earns_a_warning(tmp_path: Path) -> None:
     text = '[profiles.a]\nurl = "postgresql://h/d"\npgbouncer_url = "postgresql://s:hunter2@h:6432/pgbouncer"\n'
     (profile,) = load_settings(write(tmp_path, text)).profiles
     assert profile.pgbouncer_url == "postgresql://s@h:6432/pgbouncer"
+    assert profile.pgbouncer_password == Secret("hunter2")
     assert "hunter2" not in repr(profile)
     assert "pgbouncer_url" in profile.warnings[0]
+
+
+@pytest.mark.parametrize("place", [
+    "/run/x.sock", "unix://relative/x.sock", "https://h/metrics", "http://", "http://u:hunter2@h/metrics", "ftp://h/x",
+    "http://h:99999/", "http://[::1/metrics", "",
+])  # fmt: skip
+def test_a_place_of_application_pools_that_cannot_be_read_is_refused(tmp_path: Path, place: str) -> None:
+    text = f'[profiles.a]\nurl = "postgresql://h/d"\napp_pools = ["unix:///ok/*.sock", "{place}"]\n'
+    with pytest.raises(ConfigError, match=r"line 3.*app_pools") as caught:
+        load_settings(write(tmp_path, text))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_pooler_is_no_mysql(tmp_path: Path) -> None:
+    text = '[profiles.a]\nurl = "postgresql://h/d"\npgbouncer_url = "mysql://h/d"\n'
+    with pytest.raises(ConfigError, match=r"line 3.*another engine"):
+        load_settings(write(tmp_path, text))
 
 
 def test_database_url_is_a_profile_with_the_defaults(tmp_path: Path) -> None:

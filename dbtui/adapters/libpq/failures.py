@@ -11,6 +11,7 @@ from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ServerEr
 from dbtui.model.text import format_untrusted
 
 _LOGIN = "correct user and password: password_env or password_command of the profile, .pgpass, or a service file"
+TOO_MANY_CONNECTIONS = "53300"
 _CLASSES_OF_CONNECTION = ("08", "57P01", "57P02", "57P03")
 
 #: Parts of libpq's and the server's words, whether the login was refused, what it means, and what to do.
@@ -53,7 +54,9 @@ _CONNECT: tuple[tuple[str, bool, str, str], ...] = (
      "ALTER DATABASE … ALLOW_CONNECTIONS true opens it"),
     (r"starting up|57P03|recovery", False, "the server at {where} is still starting: {said}", "try again soon"),
     (r"shutting down|57P01", False, "the server at {where} is shutting down", "start it again"),
-    (r"too many (?:clients|connections)|remaining connection slots|53300|no more connections allowed", False,
+    (r"no more connections allowed", False, "PgBouncer at {where} takes no more clients: {said}",
+     "raise max_client_conn there, with its limit of open files, or let fewer processes connect"),
+    (r"too many (?:clients|connections)|remaining connection slots|53300", False,
      "the server at {where} has no free session: {said}", "end some sessions or raise max_connections"),
     (r"could not translate host name", False, "the host name in {where} is not known here", "correct the host"),
     (r"Connection refused", False, "nothing listens at {where}: connection refused", "start the server or correct host and port"),  # noqa: E501
@@ -87,7 +90,9 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
             kind = AuthenticationError if is_login else ConnectError
             if "no such database" in pattern:
                 kind = MissingDatabaseError
-            return kind(sentence.format_map(words), hint, code=error.pgcode or "")
+            # PgBouncer's own refusal comes without an SQLSTATE; it means what the server's too_many_connections means.
+            implied = TOO_MANY_CONNECTIONS if "no more connections" in pattern else ""
+            return kind(sentence.format_map(words), hint, code=error.pgcode or implied)
     return ConnectError(f"cannot connect to {words['where']}: {said}", code=error.pgcode or "")
 
 

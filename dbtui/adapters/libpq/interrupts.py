@@ -80,12 +80,13 @@ def _cancel_until_closed(of: connection, request: CancelRequest) -> None:
             busy_since = busy_since or time.monotonic()
             is_taken = request.send(_PATIENCE_SECONDS) or of.closed
             if not is_taken or time.monotonic() - busy_since > _PATIENCE_SECONDS:
-                _shut_socket(of)
+                shut_socket(of)
                 return
         time.sleep(_REPEAT_SECONDS)
 
 
-def _shut_socket(of: connection) -> None:
+def shut_socket(of: connection) -> None:
+    """End what a connection waits for by closing its socket under it; its server is asked nothing."""
     try:
         with socket.socket(fileno=os.dup(of.fileno())) as wire:
             wire.shutdown(socket.SHUT_RDWR)
