@@ -104,6 +104,8 @@ class Meter:
 class MeteredQueuePool(QueuePool):
     """A QueuePool with a meter. It behaves as the plain one does."""
 
+    _sqla_logger_namespace = "sqlalchemy.pool.impl.QueuePool"  # who listens to the plain pool's log hears this one
+
     def __init__(
         self,
         creator: Callable[..., Any],

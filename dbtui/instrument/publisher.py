@@ -58,6 +58,7 @@ class Publisher:
             self._listen(1)
         except BaseException:
             self._release()
+            self._waker.close()
             raise
         self._start(0)
 

@@ -14,6 +14,9 @@ from dbtui.instrument import create_async_engine, create_engine
 from dbtui.instrument.metered_pool import MeteredAsyncQueuePool, MeteredQueuePool
 from tests.instrument.reading import run_in_child, run_python
 
+# From Python 3.12 on, forking with threads earns a warning; prefork servers do it all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
 
 def only_value(engine: Engine, sql: str) -> object:
     with engine.connect() as connection:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import random
 import threading
 from bisect import bisect_left
@@ -263,6 +264,14 @@ def test_listeners_of_the_application_are_heard_and_may_refuse(url: str) -> None
     assert calls == ["checkout", "checkout"]
     assert (state.wait.count, state.hold.count, state.invalidated_total, state.create.count) == (1, 1, 1, 2)
     engine.dispose()
+
+
+def test_it_logs_where_the_plain_pool_does(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "sqlalchemy.pool"):
+        engine = create_engine(url)
+        engine.connect().close()
+        engine.dispose()
+    assert {each.name for each in caplog.records} == {"sqlalchemy.pool.impl.QueuePool"}
 
 
 def test_there_is_one_class_for_each() -> None:
