@@ -21,6 +21,7 @@ from dbtui.errors import Cancelled, DbtuiError, UsageError
 
 COMMANDS = {
     "backup": ("dbtui.cli.backups:backup", "Make, look into, check, restore and delete backups."),
+    "bench": ("dbtui.cli.bench:bench", "Load a web or database server and measure it: stages, percentiles, the knee."),
     "connections": ("dbtui.cli.connections:connections", "Every profile: reachable?, version, role, sessions, lag."),
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "doctor": ("dbtui.cli.doctor:doctor", "Terminal, tools, files and settings here; what a login may do there."),
