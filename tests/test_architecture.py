@@ -21,13 +21,15 @@ APP_LINES = 200
 
 FORBIDDEN_FUNCTION_PREFIXES = ("get_", "do_", "handle", "process_", "kill")
 FORBIDDEN_WORDS = {"manager", "helper", "helpers", "util", "utils", "common", "misc"}
-# Hooks of click and Textual that are overridden, and so must be spelt their way.
+# Hooks of click, Textual and the standard library that are overridden, and so must be spelt their way.
 FOREIGN_HOOKS = {
+    "do_GET",
     "get_command",
     "get_content_height",
     "get_content_width",
     "get_default_screen",
     "get_driver_class",
+    "handle_error",
     "process_message",
     "_get_component_classes",
     "_handle_exception",

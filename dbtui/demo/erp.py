@@ -13,15 +13,17 @@ from dbtui.demo.servers import PostgreSQL
 
 DATABASE = "erp"
 LOGIN = "dba"
+WEB_LOGIN = "erp_web"
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def create_erp(server: PostgreSQL, password: str) -> None:
-    """Create the roles and the empty database; the login `dba` with `password` may do everything."""
+    """Create the roles and the empty database; `dba` may do everything, `erp_web` what the application does."""
     server.execute("CREATE ROLE erp_owner NOLOGIN")
     server.execute("CREATE ROLE erp_app NOLOGIN")
     server.execute("CREATE ROLE erp_report NOLOGIN")
     server.execute(f"CREATE ROLE {LOGIN} SUPERUSER LOGIN PASSWORD %s", [password])
+    server.execute(f"CREATE ROLE {WEB_LOGIN} LOGIN PASSWORD %s IN ROLE erp_app", [password])
     server.execute(f"CREATE DATABASE {DATABASE} OWNER erp_owner TEMPLATE template0")
 
 

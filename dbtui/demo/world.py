@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dbtui.demo import erp, shop
 from dbtui.demo.app import fill_app
-from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL, ServerDirectory, start_together
+from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL, ServerDirectory, WebApplication, start_together
 from dbtui.errors import ToolError
 
 # Nothing of the person's own configuration and databases is seen from within the world.
@@ -28,6 +28,7 @@ class World:
     postgresql: PostgreSQL | None = None
     mariadb: MariaDB | None = None
     pgbouncer: PgBouncer | None = None
+    web: WebApplication | None = None
     rows: dict[str, int] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
@@ -67,9 +68,11 @@ def open_world(say: Callable[[str], None], scale: float = 1.0) -> Iterator[World
             stack.callback(server.stop)
         say("starting " + ", ".join(server.kind for server in world.servers) if world.servers else "no servers here")
         start_together(*world.servers)
-        _fill(world, scale)
+        _fill(world, scale, stack)
         for name, count in world.rows.items():
             say(f"filled {name}: {count:,} rows".replace(",", " "))
+        if world.web:
+            say(f"a web application over erp, for load tests: {world.web.url()}")
         _write_configuration(world)
         yield world
 
@@ -98,19 +101,26 @@ def _create_servers(world: World) -> None:
         world.absent.append("PgBouncer is not installed; the package is pgbouncer")
     elif world.postgresql:
         world.pgbouncer = PgBouncer(world.postgresql)
-        for login in (erp.LOGIN, PgBouncer.stats_user):
+        for login in (erp.LOGIN, erp.WEB_LOGIN, PgBouncer.stats_user):
             world.pgbouncer.users[login] = world.password
 
 
-def _fill(world: World, scale: float) -> None:
+def _fill(world: World, scale: float, stack: ExitStack) -> None:
+    """Fill every database. The web application starts as soon as its own is full, and is awaited at the end."""
     if world.postgresql:
         erp.create_erp(world.postgresql, world.password)
         url = world.postgresql.url(erp.DATABASE, erp.LOGIN, world.password)
         world.rows["erp"] = erp.fill_erp(url, world.now, scale)
+        front = world.pgbouncer or world.postgresql
+        world.web = WebApplication(front.url(erp.DATABASE, erp.WEB_LOGIN, world.password), world.directory)
+        stack.callback(world.web.stop)
+        world.web.launch()
     if world.mariadb:
         shop.create_shop(world.mariadb, world.password)
         world.rows["shop"] = shop.fill_shop(world.mariadb, world.password, world.now, scale)
     world.rows["app"] = fill_app(world.sqlite, world.now, scale)
+    if world.web:
+        world.web.wait_until_ready()
 
 
 def _write_configuration(world: World) -> None:
@@ -123,6 +133,8 @@ def _write_configuration(world: World) -> None:
         if world.pgbouncer:
             console = _without_password(world.pgbouncer.console_url(), world.password)
             profile.append(f"pgbouncer_url = {_quote(console)}")
+        if world.web:
+            profile.append(f"app_pools = [{_quote(world.web.app_pools)}]")
         lines += ["", "[profiles.erp]", *profile]
     if world.pgbouncer:
         url = _without_password(world.pgbouncer.url(erp.DATABASE, erp.LOGIN, world.password), world.password)

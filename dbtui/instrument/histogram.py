@@ -55,8 +55,8 @@ class Tally(Histogram):
 
     __slots__ = ()
 
-    def add_one(self, *_: object) -> None:
-        """Count once more, whatever an event brings along."""
+    def add_one(self) -> None:
+        """Count once more."""
         self.add(0.0)
 
     @property

@@ -49,16 +49,22 @@ class Meter:
         """Hear of the events of a pool; the pool that replaces it hands them on."""
         event.listen(pool, "checkin", self._end_hold)
         event.listen(pool, "detach", self._end_hold)
-        event.listen(pool, "invalidate", self.invalidated.add_one)
-        event.listen(pool, "soft_invalidate", self.invalidated.add_one)
-        event.listen(pool, "close", self.closed.add_one)
-        event.listen(pool, "close_detached", self.closed.add_one)
+        event.listen(pool, "invalidate", self._count_invalidated)
+        event.listen(pool, "soft_invalidate", self._count_invalidated)
+        event.listen(pool, "close", self._count_closed)
+        event.listen(pool, "close_detached", self._count_closed)
 
     def _end_hold(self, _connection: object, record: ConnectionPoolEntry) -> None:
         memory = record.record_info
         since = memory.pop(_HELD_SINCE, None) if memory else None
         if since is not None:
             self.hold.add(perf_counter() - since)
+
+    def _count_invalidated(self, *_: object) -> None:
+        self.invalidated.add_one()
+
+    def _count_closed(self, *_: object) -> None:
+        self.closed.add_one()
 
     def read(self, template: AppPool) -> AppPool | None:
         """Return the pool's state and counts, the rest as in `template`; None when the pool is gone."""

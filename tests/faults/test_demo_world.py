@@ -1,7 +1,9 @@
 """The demo's world: what is in it, what it says when a server is missing here, and that it sees nothing else."""
 
+import json
 import os
 import stat
+import urllib.request
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +15,7 @@ from dbtui.demo import world as worlds
 from dbtui.demo.servers import MariaDB, PgBouncer
 from dbtui.demo.world import enter_environment, open_world
 from dbtui.errors import ToolError
+from tests.instrument.reading import ask_pool
 
 
 def mode_of(path: Path) -> int:
@@ -44,6 +47,16 @@ def test_the_world_has_every_server_filled_and_a_configuration_without_secrets()
         through_pooler.close()
         assert world.mariadb.execute("SELECT count(*) FROM products", database="shop") == [(30,)]
         assert world.absent == []
+
+        assert world.web
+        erp = settings.profile("erp")
+        assert erp
+        assert erp.pgbouncer_url
+        assert erp.app_pools == (world.web.app_pools,)
+        with urllib.request.urlopen(world.web.url(), timeout=10) as answer:
+            assert json.load(answer)["name"]
+        (path,) = Path("/").glob(erp.app_pools[0].removeprefix("unix:///"))
+        assert ask_pool(path)["url"] == f"postgresql://127.0.0.1:{world.pgbouncer.port}/erp"
         assert "filled shop" in " ".join(said)
     assert not world.home.exists()
 

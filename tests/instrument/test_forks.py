@@ -106,6 +106,9 @@ def test_a_child_tells_of_itself_and_leaves_its_parent_alone(publisher: Publishe
         run_threads(6, lambda _: use(engine))
         pool = ask_pool(publisher.path)
         assert pool["wait"]["count"] == pool["hold"]["count"] == 6
+        engine.dispose()
+        after = ask_pool(publisher.path)
+        assert after["closed"] == after["create"]["count"] == pool["checked_in"] > 0
         assert ask(ours)["pid"] == os.getppid()
         publisher.close()
         assert not publisher.path.exists()

@@ -171,6 +171,15 @@ def test_a_plain_engine_gets_a_pool_that_keeps_count(tmp_path: Path, short_direc
     before.dispose()
 
 
+def test_an_engine_with_options_of_its_own_shares_the_pool(tmp_path: Path, short_directory: Path) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/a.db")
+    publisher = publish_pool(engine.execution_options(isolation_level="AUTOCOMMIT"), "erp", directory=short_directory)
+    engine.connect().close()
+    assert ask_pool(publisher.path)["wait"]["count"] == 1
+    publisher.close()
+    engine.dispose()
+
+
 @pytest.mark.parametrize("kind", [NullPool, StaticPool, None])
 def test_a_pool_without_a_queue_is_refused(kind: type[sqlalchemy.Pool] | None, short_directory: Path) -> None:
     engine = sqlalchemy.create_engine("sqlite://", poolclass=kind)

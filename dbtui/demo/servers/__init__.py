@@ -5,6 +5,7 @@ from dbtui.demo.servers.directories import ServerDirectory, sweep_directories
 from dbtui.demo.servers.mysql import MariaDB
 from dbtui.demo.servers.pgbouncer import PgBouncer
 from dbtui.demo.servers.postgresql import PostgreSQL, PostgreSQLReplica
+from dbtui.demo.servers.web import WebApplication
 
 __all__ = [
     "MariaDB",
@@ -13,6 +14,7 @@ __all__ = [
     "PostgreSQLReplica",
     "Server",
     "ServerDirectory",
+    "WebApplication",
     "start_together",
     "sweep_directories",
 ]

@@ -40,6 +40,7 @@ class Server(abc.ABC):
     accounts: ClassVar[tuple[str, ...]] = ()
     end_signal: ClassVar[signal.Signals] = signal.SIGTERM
     superuser: ClassVar[str]
+    is_unprivileged: ClassVar[bool] = True  # root hands it to another account
 
     def __init__(self, directory: ServerDirectory | None = None, *, name: str = "") -> None:
         self._owns_directory = directory is None
@@ -48,7 +49,7 @@ class Server(abc.ABC):
         self.host = HOST
         self.port = 0
         self.password = secrets.token_urlsafe(16)
-        self.account: Account | None = choose_account(*self.accounts)
+        self.account: Account | None = choose_account(*self.accounts) if self.is_unprivileged else None
         self.home = self.directory.add_subdirectory(self.name, self.account)
         self.log = self.home / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -65,6 +66,10 @@ class Server(abc.ABC):
     @abc.abstractmethod
     def is_ready(self) -> bool:
         """Whether the launched server takes logins."""
+
+    def environment(self) -> dict[str, str]:
+        """What its processes have as environment."""
+        return clean_environment(self.home)
 
     def launch(self) -> None:
         """Wait for the preparation, then start the server; does not wait for it. Keeps a port it once had."""
@@ -118,7 +123,7 @@ class Server(abc.ABC):
                 stdout=log,
                 stderr=log,
                 cwd=self.home,
-                env=clean_environment(self.home),
+                env=self.environment(),
                 user=self.account.uid if self.account else None,
                 group=self.account.gid if self.account else None,
                 extra_groups=[] if self.account else None,
