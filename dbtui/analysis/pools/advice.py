@@ -140,7 +140,7 @@ def advise_clients(scene: Scene) -> Recommendation:
     """Return what to change when PgBouncer refuses clients."""
     pooler = scene.pooler
     most = 100 if pooler is None else pooler.settings.max_client_conn
-    value = ceil(max(most, 0 if pooler is None else pooler.used_clients) / scene.thresholds.target_utilisation)
+    value = ceil(most / scene.thresholds.target_utilisation)
     return Recommendation(
         sentence=f"raise max_client_conn from {most} to {value} (and its limit of open files above that), "
         "or run fewer processes with smaller pools",

@@ -4,7 +4,7 @@ PgBouncer's own `avg_*` are not used: they are as old as its stats_period, and w
 Its times are added late: `wait_time` when a server is assigned, `xact_time` (wait included) when a transaction ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
@@ -28,6 +28,8 @@ CONSOLE_DATABASE = "pgbouncer"
 _CLOCK_SECONDS, _CLOCK_FRACTION = 2.0, 0.2
 #: Busy servers may be counted so many more than there are, since time is added when transactions end.
 _BUSY_EXCESS_FRACTION, _BUSY_EXCESS = 1.25, 1.0
+#: And so many fewer than none. So many transactions for each server at work make an average.
+_BUSY_LACK, _LEAST_TURNS = 0.25, 2
 _START_TOLERANCE_SECONDS = 2.0
 
 
@@ -78,11 +80,11 @@ class PoolerActivity:
 
 
 def is_pooler_reset(older: PoolerSnapshot, newer: PoolerSnapshot) -> bool:
-    """Whether PgBouncer started anew (or dropped an idle database): some counter is smaller than it was."""
-    before = {each.database: each for each in older.totals}
-    return any(_is_less(before[each.database], each) for each in newer.totals if each.database in before) or (
-        (newer.cpu_seconds_total or 0.0) < (older.cpu_seconds_total or 0.0) and newer.cpu_seconds_total is not None
-    )
+    """Whether PgBouncer started anew (or forgot an idle database): some counter is smaller than it was, or gone."""
+    if (newer.cpu_seconds_total or 0.0) < (older.cpu_seconds_total or 0.0) and newer.cpu_seconds_total is not None:
+        return True
+    after = {each.database: each for each in newer.totals}
+    return any(_is_less(old, after.get(old.database, PoolerTotals(database=""))) for old in older.totals)
 
 
 def _is_less(old: PoolerTotals, new: PoolerTotals) -> bool:
@@ -101,7 +103,8 @@ def rate_pooler(older: PoolerSnapshot, newer: PoolerSnapshot) -> dict[str, PoolR
     """Return by database what happened a second between two looks of one PgBouncer, which was not restarted between."""
     seconds = newer.monotonic_seconds - older.monotonic_seconds
     before = {each.database: each for each in older.totals}
-    servers, waiting = _count_servers(older, newer), _count_waiting(older, newer)
+    servers, waiting = _most(count_servers, older, newer), _fewest_waiting(older, newer)
+    working = _most(lambda pool: pool.sv_active, newer)
     rates = {}
     for total in newer.totals:
         old = before.get(total.database)
@@ -109,6 +112,8 @@ def rate_pooler(older: PoolerSnapshot, newer: PoolerSnapshot) -> dict[str, PoolR
             continue
         name = total.database
         rates[name] = _rate_database(old, total, seconds, servers.get(name, 0), waiting.get(name, 0))
+        if total.xact_total - old.xact_total < _LEAST_TURNS * working.get(name, 0):
+            rates[name] = replace(rates[name], busy=None)
     return rates
 
 
@@ -116,7 +121,7 @@ def _rate_database(old: PoolerTotals, new: PoolerTotals, seconds: float, servers
     transactions, waited = new.xact_total - old.xact_total, max(0.0, new.wait_seconds - old.wait_seconds)
     is_frozen = waiting > 0 and waited < 1e-6
     busy = None if is_frozen else (new.xact_seconds - old.xact_seconds - waited) / seconds
-    if busy is not None and not -_BUSY_EXCESS <= busy <= servers * _BUSY_EXCESS_FRACTION + _BUSY_EXCESS:
+    if busy is not None and not -_BUSY_LACK <= busy <= servers * _BUSY_EXCESS_FRACTION + _BUSY_EXCESS:
         busy = None  # a wait or a transaction far longer than the window was added at once
     return PoolRates(
         tier=Tier.POOLER,
@@ -139,27 +144,26 @@ def count_servers(pool: PoolerPool) -> int:
     return pool.sv_active + pool.sv_idle + pool.sv_used + pool.sv_tested + pool.sv_login + pool.sv_cancel
 
 
-def _count_servers(*looks: PoolerSnapshot) -> dict[str, int]:
-    """The most servers that a database's pools had in any of the looks."""
+def _most(count: Callable[[PoolerPool], int], *looks: PoolerSnapshot) -> dict[str, int]:
+    """The most that was counted over a database's pools in any of the looks."""
     most: dict[str, int] = {}
     for look in looks:
-        now: dict[str, int] = {}
-        for pool in look.pools:
-            now[pool.database] = now.get(pool.database, 0) + count_servers(pool)
-        for name, count in now.items():
-            most[name] = max(count, most.get(name, 0))
+        for name, number in _sum_pools(look, count).items():
+            most[name] = max(number, most.get(name, 0))
     return most
 
 
-def _count_waiting(older: PoolerSnapshot, newer: PoolerSnapshot) -> dict[str, int]:
-    """The fewest clients that waited in a database's pools in both looks."""
-    counts: list[dict[str, int]] = []
-    for look in (older, newer):
-        now: dict[str, int] = {}
-        for pool in look.pools:
-            now[pool.database] = now.get(pool.database, 0) + pool.cl_waiting
-        counts.append(now)
-    return {name: min(count, counts[0].get(name, 0)) for name, count in counts[1].items()}
+def _fewest_waiting(older: PoolerSnapshot, newer: PoolerSnapshot) -> dict[str, int]:
+    before = _sum_pools(older, lambda pool: pool.cl_waiting)
+    after = _sum_pools(newer, lambda pool: pool.cl_waiting)
+    return {name: min(number, before.get(name, 0)) for name, number in after.items()}
+
+
+def _sum_pools(look: PoolerSnapshot, count: Callable[[PoolerPool], int]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for pool in look.pools:
+        sums[pool.database] = sums.get(pool.database, 0) + count(pool)
+    return sums
 
 
 def rate_pooler_cpu(looks: Sequence[PoolerSnapshot]) -> float | None:

@@ -167,6 +167,7 @@ def observe(track: PoolTrack, facts: PoolFacts, now: float, thresholds: Threshol
     )
 
 
+_WITHOUT_SERVER = (PoolState.LOGIN_BOUND, PoolState.UNREACHABLE)
 _NOT_SATURATED = (PoolState.PAUSED, PoolState.DISABLED, PoolState.UNREACHABLE, PoolState.LOGIN_BOUND)
 
 
@@ -203,9 +204,12 @@ def _level(has_error: bool, critical: Gate, high: Gate, warn: Gate) -> Level:
 
 def _state(facts: PoolFacts, samples: tuple[Sample, ...], critical: Gate, thresholds: Thresholds) -> PoolState:
     """What a pool does. That logins are the limit, or fail, is believed when it lasts; until then it connects."""
-    if facts.state in (PoolState.LOGIN_BOUND, PoolState.UNREACHABLE):
-        lasts = _lasts(samples, thresholds, lambda each: each.state in (PoolState.LOGIN_BOUND, PoolState.UNREACHABLE))
-        return facts.state if lasts else PoolState.CONNECTING
+    if facts.state is PoolState.LOGIN_BOUND:
+        lasts = _lasts(samples, thresholds, lambda each: each.state in _WITHOUT_SERVER)
+        return PoolState.LOGIN_BOUND if lasts else PoolState.CONNECTING
+    if facts.state is PoolState.UNREACHABLE:
+        since = next((each.at for each in reversed(samples) if each.state not in _WITHOUT_SERVER), samples[0].at)
+        return facts.state if samples[-1].at - since >= thresholds.unreachable_seconds else PoolState.CONNECTING
     if facts.state is PoolState.OK and critical.is_on:
         return PoolState.SATURATED
     return facts.state

@@ -190,7 +190,8 @@ def _pooler_clients(scene: Scene) -> Verdict | None:
     pooler = scene.pooler
     if pooler is None or pooler.problem or client_level(pooler, scene.thresholds) is not Level.CRITICAL:
         return None
-    used = f"{pooler.used_clients}/{pooler.settings.max_client_conn}"
+    most = pooler.settings.max_client_conn  # those who are just refused are counted too
+    used = f"{min(pooler.used_clients, most)}/{most}"
     return Verdict(
         kind=VerdictKind.POOLER_CLIENTS,
         level=_level(scene, Level.CRITICAL),
