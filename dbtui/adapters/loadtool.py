@@ -24,6 +24,9 @@ from dbtui.model.loadtest import GeneratorPlan, GeneratorSaid, GeneratorSecrets,
 #: Python needs so long to be there, at worst.
 _START_SECONDS = 0.7
 _START_SECONDS_EACH = 0.3
+#: Clients of a database server log in before the test begins.
+_LOGIN_SECONDS = 0.01
+_MOST_LOGIN_SECONDS = 5.0
 _PATIENCE_SECONDS = 20.0
 _PASSED_ON = ("DB_POOL_SIZE", "DB_MAX_OVERFLOW", "DB_POOL_TIMEOUT", "XDG_RUNTIME_DIR", "SSL_CERT_DIR")
 
@@ -123,6 +126,9 @@ def running_generators(
     """Start the generators of a plan; leaving the block ends those that still run. Raises ToolError, Cancelled."""
     processes = plan.request.processes
     begins = time.monotonic() + _START_SECONDS + _START_SECONDS_EACH * processes
+    if plan.sql is not None:
+        most = max(stage.concurrency for stage in plan.request.stages)
+        begins += min(_MOST_LOGIN_SECONDS, _LOGIN_SECONDS * most)
     with ExitStack() as stack:
         tools = []
         for each in share_plan(replace(plan, begins=begins), processes):

@@ -198,8 +198,8 @@ def _parse_k6_points(lines: Iterable[str]) -> LoadResult:
         raise UsageError("these JSON lines hold no http_req_duration of k6", _KNOWN)
     began, ended = min(at for at, *_ in points), max(at for at, *_ in points)
     by_second: dict[int, list[tuple[float, str]]] = {}
-    for at, seconds, kind, _url in points:
-        by_second.setdefault(int((at - began).total_seconds()), []).append((seconds, kind))
+    for at, taken, kind, _url in points:
+        by_second.setdefault(int((at - began).total_seconds()), []).append((taken, kind))
     stage = LoadStage(name="k6", seconds=max(1.0, (ended - began).total_seconds()), concurrency=1)
     target = Counter(url for *_, url in points).most_common(1)[0][0]
     request = LoadRequest(kind=LoadKind.HTTP, target=target, stages=(stage,))

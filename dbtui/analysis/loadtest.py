@@ -188,9 +188,13 @@ def find_knee(stages: Sequence[StageResult]) -> str:
     return ""
 
 
+def count_well_answered(result: StageResult) -> int:
+    """Return how many requests were answered, and not with an error."""
+    return result.completed - sum(count for kind, count in result.errors if kind not in NO_ANSWER)
+
+
 def _useful_rate(result: StageResult) -> float:
-    refused = sum(count for kind, count in result.errors if kind not in NO_ANSWER)
-    return max(0.0, result.rate - refused / result.seconds) if result.seconds else 0.0
+    return result.rate * count_well_answered(result) / result.completed if result.completed else 0.0
 
 
 def _remarks(stages: Sequence[StageResult], seconds: Sequence[LoadSecond]) -> list[str]:

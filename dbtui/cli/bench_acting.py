@@ -7,6 +7,7 @@ from typing import Any
 from dbtui.analysis.load_report import conclusions, describe_request, describe_result, format_latency, format_rate
 from dbtui.analysis.load_stages import plan_stages, refuse_sql_load
 from dbtui.analysis.load_urls import parse_header, parse_http_url, parse_method
+from dbtui.analysis.loadtest import count_well_answered
 from dbtui.cli import exit_codes
 from dbtui.cli.bench_reading import check_reports, parse_duration, parse_numbers, show_result, write_reports
 from dbtui.cli.confirm import confirm
@@ -172,10 +173,10 @@ def _code_of(state: JobState) -> int:
 
 
 def judge_load(result: LoadResult) -> JobState:
-    """Say how a test ended: cancelled, failed when nothing was ever answered, else well."""
+    """Say how a test ended: cancelled, failed when every answer was an error or there was none, else well."""
     if result.ended_early.startswith("cancelled"):
         return JobState.CANCELLED
-    return JobState.SUCCEEDED if any(stage.completed for stage in result.stages) else JobState.FAILED
+    return JobState.SUCCEEDED if any(count_well_answered(each) for each in result.stages) else JobState.FAILED
 
 
 def summarise_load(result: LoadResult) -> str:
@@ -200,15 +201,13 @@ def show_load_plan(plan: LoadPlan) -> list[str]:
     if request.kind is LoadKind.HTTP:
         lines.append(f"  request   {request.method}, redirects are not followed")
     else:
-        lines += [
-            f"  statement {format_untrusted(' '.join(each.split()), 200)}"
-            for each in request.statements or ("SELECT 1",)
-        ]
+        statements = [" ".join(each.split()) for each in request.statements or ("SELECT 1",)]
+        lines += [f"  statement {format_untrusted(each, 200)}" for each in statements]
         way = "a pooled engine (DB_POOL_*)" if request.path is SqlPath.POOL else "a connection for each client"
         lines.append(f"  path      {way}{', through PgBouncer' if request.is_pooled else ''}")
     lines += [f"  stage     {_describe_stage(stage)}" for stage in request.stages]
     lines.append(f"  limits    {request.seconds:g} s in all" + (f", {request.most} requests" if request.most else "")
-                 + f", {request.timeout_seconds:g} s for a request, {request.processes} process(es)")  # fmt: skip
+                 + f", {request.timeout_seconds:g} s for a request, generators: {request.processes}")  # fmt: skip
     lines += [f"  warning   {each}" for each in plan.warnings]
     lines += [f"  refused   {each}" for each in plan.refusals]
     return [format_untrusted(line) for line in lines]
@@ -216,10 +215,8 @@ def show_load_plan(plan: LoadPlan) -> list[str]:
 
 def _describe_stage(stage: LoadStage) -> str:
     if stage.rate:
-        return (
-            f"{stage.name}: {stage.seconds:g} s, {stage.rate:g} starts a second, at most {stage.concurrency} under way"
-        )
-    return f"{stage.name}: {stage.seconds:g} s, {stage.concurrency} at a time"
+        return f"{stage.name}: {stage.seconds:g} s, open, at most {stage.concurrency} under way"
+    return f"{stage.name}: {stage.seconds:g} s"
 
 
 def _fields(result: LoadResult) -> dict[str, Any]:

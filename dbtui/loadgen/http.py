@@ -67,6 +67,9 @@ class HttpClient(Client):
         self._intended = 0.0
         self._connecting: asyncio.Task[None] | None = None
 
+    def prepare(self) -> None:
+        """Nothing: connecting is part of what a web server does for a request."""
+
     def start(self, intended: float) -> None:
         """Send a request; connect first when there is no connection."""
         self.began = time.monotonic()

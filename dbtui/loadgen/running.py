@@ -22,6 +22,10 @@ class Client(Protocol):
 
     began: float | None
 
+    def prepare(self) -> None:
+        """Connect, before the test begins."""
+        ...
+
     def start(self, intended: float) -> None:
         """Ask. `intended`: when that was meant to happen, from which the latency counts."""
         ...
@@ -38,8 +42,17 @@ class Client(Protocol):
 class Load:
     """One generator's test. Clients tell it, by `done`, when they may be used again."""
 
-    def __init__(self, plan: GeneratorPlan, record: Record, make_client: Callable[["Load"], Client]) -> None:
+    def __init__(
+        self,
+        plan: GeneratorPlan,
+        record: Record,
+        make_client: Callable[["Load"], Client],
+        *,
+        is_prepared: bool = False,
+    ) -> None:
+        """`is_prepared`: all clients connect before the test begins, so that no request has to wait for that."""
         self.plan = plan
+        self._is_prepared = is_prepared
         self.record = record
         self.loop = asyncio.get_running_loop()
         self._make_client = make_client
@@ -57,6 +70,11 @@ class Load:
         """Run every stage, then wait a little for what is still under way."""
         self.loop.add_reader(self._timer.descriptor, self._tick)
         stages = time_stages(self.plan)
+        for _ in range(max(timed.stage.concurrency for timed in stages) if self._is_prepared else 0):
+            client = self._make_client(self)
+            client.prepare()
+            self._clients.append(client)
+        self._spare = self._clients[::-1]
         await self._sleep_until(stages[0].begins)
         self._beat()
         for timed in stages:

@@ -32,7 +32,7 @@ async def run_postgresql(plan: GeneratorPlan, secrets: GeneratorSecrets) -> None
     parameters = make_parameters(plan, secrets)
     canceller = Canceller()
     make = partial(PostgresqlClient, parameters=parameters, canceller=canceller)
-    load = Load(plan, Record(plan.request.slo_seconds), make)
+    load = Load(plan, Record(plan.request.slo_seconds), make, is_prepared=True)
     running = asyncio.ensure_future(load.run())
 
     def end() -> None:
@@ -65,6 +65,10 @@ class PostgresqlClient(Client):
         self._stage = 0
         self._intended = 0.0
 
+    def prepare(self) -> None:
+        """Connect. A failure shows when the connection is needed."""
+        self._connect()
+
     def start(self, intended: float) -> None:
         """Send a statement; connect first when there is no connection."""
         self.began = time.monotonic()
@@ -72,7 +76,7 @@ class PostgresqlClient(Client):
         self._stage = self.load.record.stage_number
         if self._is_ready:
             self._execute()
-        else:
+        elif self._connection is None:
             self.load.loop.call_soon(self._connect)
 
     def _connect(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import psycopg2
 import pymysql
+import pymysql.cursors
 import sqlalchemy.exc
 from sqlalchemy import Engine
 
@@ -60,12 +61,15 @@ def _mysql_opener(plan: GeneratorPlan, secrets: GeneratorSecrets) -> Callable[[]
     options = msgspec.json.decode(dict(plan.sql.parameters)["options"], type=MysqlOptions)
     options = replace(options, password=Secret(secrets.password) if secrets.password is not None else None)
     is_read_only = plan.sql.is_read_only
+    is_shared = plan.request.path is SqlPath.POOL
 
     def connect() -> MysqlConnection:
         made = open_connection(options, options.database)
         if is_read_only:
             with made.cursor() as cursor:
                 cursor.execute("SET SESSION TRANSACTION READ ONLY")
+        if is_shared:  # SQLAlchemy reads rows by position
+            made.cursorclass = pymysql.cursors.Cursor  # type: ignore[assignment]
         return made
 
     return connect
@@ -79,6 +83,11 @@ class MysqlClient:
         self._statements = statements
         self._next = 0
         self._connection: MysqlConnection | None = None
+
+    def prepare(self) -> None:
+        """Connect."""
+        with contextlib.suppress(ConnectError):  # tried again when it is needed, and counted then
+            self._connection = self._connect()
 
     def run(self) -> tuple[str, bool]:
         """Run the next statement and read what it returns."""
@@ -125,6 +134,9 @@ class PoolClient:
         self._next = 0
         self._lock = threading.Lock()
         self._driver: Any = None
+
+    def prepare(self) -> None:
+        """Nothing: a pool connects when it is asked to."""
 
     def run(self) -> tuple[str, bool]:
         """Run the next statement in a transaction of its own."""

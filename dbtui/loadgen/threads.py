@@ -1,5 +1,6 @@
 """Clients with a thread each: drivers that block, and clients that share a pooled engine as an application's do."""
 
+import os
 import signal
 import threading
 import time
@@ -7,11 +8,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dbtui.loadgen.protocol import end_soon
-from dbtui.loadgen.reporting import Record
+from dbtui.loadgen.reporting import Record, say
 from dbtui.loadgen.running import DRAIN_SECONDS, FAILED_SECONDS
 from dbtui.loadgen.schedule import Arrivals, TimedStage, report_moments, time_stages
 from dbtui.loadgen.thread_clients import make_clients
-from dbtui.model.loadtest import GeneratorPlan, GeneratorSecrets
+from dbtui.model.loadtest import GeneratorPlan, GeneratorSaid, GeneratorSecrets
 
 _BEAT_SECONDS = 0.02
 _ENDING_SECONDS = 2.0
@@ -19,6 +20,10 @@ _ENDING_SECONDS = 2.0
 
 class ThreadClient(Protocol):
     """Runs one statement at a time, on its own thread."""
+
+    def prepare(self) -> None:
+        """Connect, before the test begins. A failure shows when the connection is needed."""
+        ...
 
     def run(self) -> tuple[str, bool]:
         """Run the next statement; return the kind of error, empty for none, and whether the server answered."""
@@ -55,7 +60,6 @@ class ThreadedLoad:
         self._make_client = make_client
         self._changed = threading.Condition()
         self._under_way: dict[int, UnderWay] = {}
-        self._threads: list[threading.Thread] = []
         self._limit = 0
         self._left = plan.request.most if plan.request.most is not None else 1 << 62
         self._arrivals: Arrivals | None = None
@@ -64,6 +68,8 @@ class ThreadedLoad:
     def run(self) -> None:
         """Run every stage, then wait a little for what is still under way."""
         stages = time_stages(self.plan)
+        for number in range(max(timed.stage.concurrency for timed in stages)):
+            threading.Thread(target=self._serve, args=(number,), daemon=True).start()
         for timed in stages:
             self._run_stage(timed)
             if self._is_finished:
@@ -98,10 +104,6 @@ class ThreadedLoad:
             self._limit = timed.stage.concurrency
             self._arrivals = timed.arrivals(self.plan)
             self._changed.notify_all()
-        while len(self._threads) < self._limit:
-            number = len(self._threads)
-            self._threads.append(threading.Thread(target=self._serve, args=(number,), daemon=True))
-            self._threads[-1].start()
         for moment, second in report_moments(timed, self.plan.begins):
             self._wait_until(moment)
             with self._changed:
@@ -130,6 +132,7 @@ class ThreadedLoad:
     def _serve(self, number: int) -> None:
         """The life of a client."""
         client = self._make_client()
+        client.prepare()
         while (intended := self._take_turn(number)) is not None:
             with self._changed:
                 under_way = self._under_way[number] = UnderWay(client, self.record.stage_number, intended)
@@ -143,7 +146,7 @@ class ThreadedLoad:
         now = time.monotonic()
         with self._changed:
             del self._under_way[number]
-            if under_way.given_up and kind:
+            if under_way.given_up:
                 self.record.failed(under_way.stage, under_way.intended, now, under_way.given_up)
             elif is_answered:
                 self.record.answered(under_way.stage, under_way.intended, now, kind)
@@ -190,4 +193,11 @@ def run_threads(plan: GeneratorPlan, secrets: GeneratorSecrets) -> None:
             raise SystemExit(1)
 
         signal.signal(signal.SIGTERM, end)
+        threading.excepthook = _fail
         load.run()
+
+
+def _fail(failed: threading.ExceptHookArgs) -> None:
+    """A client that ended unexpectedly ends the test: what the others measure would be less than was asked for."""
+    say(GeneratorSaid(failure=f"a client of the load generator failed: {failed.exc_type.__name__}: {failed.exc_value}"))
+    os._exit(1)
