@@ -17,6 +17,8 @@ LOW_CACHE_HIT_FRACTION = 0.9
 #: A start that is derived from an uptime in whole seconds moves a little from look to look.
 _START_TOLERANCE_SECONDS = 5.0
 _JITTER = 0.25
+_COMPARED = ("sessions_used", "sessions_available", "sessions_active", "sessions_idle_in_transaction",
+             "sessions_blocked")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,18 @@ def assess_cache_hit(rates: Rates) -> TargetFinding | None:
         return None
     words = f"{fraction * 100:.1f} % of the reads hit the cache"
     return TargetFinding(TargetConcern.LOW_CACHE_HIT, FindingLevel.REMARK, words)
+
+
+def assess_changes(previous: TargetStatus | None, current: TargetStatus) -> frozenset[str]:
+    """Return which values of a target differ between two looks, by their names; ages and sizes, which always do, are
+    none of them. Before the first look there was nothing to differ from.
+    """
+    if previous is None:
+        return frozenset()
+    changed = {name for name in _COMPARED if getattr(previous, name) != getattr(current, name)}
+    if previous.info is not None and current.info is not None and previous.info.role != current.info.role:
+        changed.add("role")
+    return frozenset(changed)
 
 
 def assess_rates(previous: TargetStatus, current: TargetStatus) -> Rates:

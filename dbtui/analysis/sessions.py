@@ -14,6 +14,7 @@ PREPARED_TRANSACTION = 0
 #: From so old on, the transaction of a client is something to say.
 OLD_TRANSACTION_SECONDS = 60.0
 _NAMED_SESSIONS = 5
+_COMPARED = ("state", "wait", "blocked_by")
 _LONG_TRANSACTION_SECONDS = 1.0
 
 
@@ -148,6 +149,36 @@ def _findings(session: Session, victims: int) -> Iterator[tuple[SessionConcern, 
         yield SessionConcern.IDLE_IN_TRANSACTION, FindingLevel.REMARK, f"idle in transaction{since}"
     if session.is_client and age is not None and age >= OLD_TRANSACTION_SECONDS:
         yield SessionConcern.OLD_TRANSACTION, FindingLevel.REMARK, f"transaction {format_duration(age)} old"
+
+
+def assess_changes(
+    previous: SessionsSnapshot | None, current: SessionsSnapshot, victims: Mapping[int, tuple[int, int]]
+) -> dict[int, frozenset[str]]:
+    """Return by its number which values of a session differ between two looks.
+
+    They are `state`, `wait`, `blocked_by` and `victims`; a session that was not there has another `session_id`. Ages,
+    which always differ, are not compared. `victims` are how many waited for each then and now. Before the first look
+    there was nothing to differ from.
+    """
+    if previous is None:
+        return {}
+    before = {each.session_id: each for each in previous.sessions}
+    changes: dict[int, frozenset[str]] = {}
+    for session in current.sessions:
+        then = before.get(session.session_id)
+        if then is None or not _is_same(then, session):
+            changes[session.session_id] = frozenset({"session_id"})
+            continue
+        changed = {name for name in _COMPARED if getattr(then, name) != getattr(session, name)}
+        waited, wait = victims.get(session.session_id, (0, 0))
+        if changed or waited != wait:
+            changes[session.session_id] = frozenset(changed | ({"victims"} if waited != wait else set()))
+    return changes
+
+
+def _is_same(then: Session, now: Session) -> bool:
+    """Whether two looks tell of one session, and not of a later one that was given its number."""
+    return (then.started_at, then.user, then.client) == (now.started_at, now.user, now.client)
 
 
 # ---------------------------------------------------------------- the blocking tree

@@ -6,7 +6,7 @@ spans straight into styled segments, so no markup parser ever sees them.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal
@@ -20,6 +20,7 @@ from dbtui.model.text import format_untrusted
 #: No terminal line is longer; what is beyond this many characters could not be seen anyway.
 LONGEST_TEXT = 4000
 _WIDEST_LABEL = 20
+_FRESH = Style(underline=True)
 
 
 class Tone(StrEnum):
@@ -45,10 +46,11 @@ def _safe_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of text with one tone, made safe when it is made."""
+    """A run of text with one tone, made safe when it is made. `is_fresh`: it says something else than a moment ago."""
 
     text: str
     tone: Tone = Tone.PLAIN
+    is_fresh: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _safe_text(self.text))
@@ -78,6 +80,11 @@ def strong(text: str) -> Span:
     return Span(text, Tone.STRONG)
 
 
+def fresh(span: Span, is_so: bool = True) -> Span:
+    """Return text that says something else than a moment ago, if it does."""
+    return replace(span, is_fresh=True) if is_so else span
+
+
 def plain_text(drawn: Line) -> str:
     """Return a line's text without tones."""
     return "".join(span.text for span in drawn)
@@ -99,15 +106,15 @@ def cut(drawn: Line, width: int) -> Line:
     """Return a line in at most `width` cells; what was cut is marked with `…`."""
     most = 2 * width + 64  # more characters than could be seen: endless texts need not be measured
     if any(len(span.text) > most for span in drawn):
-        drawn = tuple(Span(span.text[:most], span.tone) for span in drawn)
+        drawn = tuple(replace(span, text=span.text[:most]) for span in drawn)
     if width_of(drawn) <= width:
         return drawn
     kept: list[Span] = []
     for span in drawn:
         if span.width >= width:
-            kept.append(Span(cut_text(span.text, width) if span.width > width else span.text, span.tone))
+            kept.append(replace(span, text=cut_text(span.text, width) if span.width > width else span.text))
             if not kept[-1].text.endswith("…"):
-                kept[-1] = Span(cut_text(kept[-1].text + " ", width), span.tone)
+                kept[-1] = replace(span, text=cut_text(kept[-1].text + " ", width))
             break
         kept.append(span)
         width -= span.width
@@ -179,9 +186,13 @@ def _words(drawn: Line, longest: int) -> Iterator[Span]:
         for word in re.findall(r"\S+\s*|\s+", span.text):
             pieces = chop_cells(word, longest) if cell_len(word.rstrip()) > longest else [word]
             for piece in pieces:
-                yield Span(piece, span.tone)
+                yield replace(span, text=piece)
 
 
 def segments(drawn: Line, base: Style, tones: Mapping[Tone, Style]) -> list[Segment]:
-    """Return a line as styled segments: the tones laid over a base style."""
-    return [Segment(span.text, base + tones[span.tone]) for span in drawn if span.text]
+    """Return a line as styled segments: the tones laid over a base style, and what is fresh underlined."""
+    return [
+        Segment(span.text, base + tones[span.tone] + _FRESH if span.is_fresh else base + tones[span.tone])
+        for span in drawn
+        if span.text
+    ]

@@ -71,7 +71,7 @@ async def test_columns_give_way_at_eighty(world: World) -> None:
 
 
 async def test_a_target_that_is_down_says_why_and_when_it_is_tried_again(world: World) -> None:
-    """Its reason runs over the row; what it last said is in the detail, with its age."""
+    """Its reason runs over the row; what it last said comes after it, and is in the detail, with its age."""
     app = world.app()
     async with app.run_test(size=LARGE) as pilot:
         await wait_to_see(pilot, "PG 15.18")
@@ -86,7 +86,7 @@ async def test_a_target_that_is_down_says_why_and_when_it_is_tried_again(world: 
         text = await wait_to_see(
             pilot, "connection refused on db1:5432, next try in 8 s (last seen 3 min ago)", "R tries now"
         )
-        assert "39/97" not in _row(text, "erp")
+        assert "(last seen 3 min ago)  39/97 sessions, 91 GB" in _row(text, "erp")
         assert "last seen 3 min ago" in text.split("R tries now")[1]
         assert "39 of 97" in text
         await wait_to_see(pilot, "next try in 7 s")  # without another look

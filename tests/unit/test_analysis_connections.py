@@ -1,5 +1,6 @@
 """Rates out of two looks, and the pauses between tries."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,11 +9,12 @@ from dbtui.analysis.connections import (
     NO_RATES,
     Rates,
     assess_cache_hit,
+    assess_changes,
     assess_rates,
     assess_status,
     describe_backoff,
 )
-from dbtui.model.connections import FileStatus, StatusCounters, TargetStatus
+from dbtui.model.connections import EngineName, FileStatus, ServerInfo, StatusCounters, TargetStatus
 from dbtui.model.findings import FindingLevel, TargetConcern
 from tests.unit.samples import MOMENT
 
@@ -65,6 +67,16 @@ def test_reads_that_miss_the_cache() -> None:
     low = assess_cache_hit(Rates(cache_hit_fraction=0.75))
     assert low is not None
     assert (low.level, low.words) == (FindingLevel.REMARK, "75.0 % of the reads hit the cache")
+
+
+def test_values_that_differ_are_named_and_ages_are_none() -> None:
+    info = ServerInfo(engine=EngineName.POSTGRESQL, flavour="PostgreSQL", version="15.18", role="replica")
+    first = replace(look(0), info=info, sessions_used=5, oldest_transaction_seconds=1.0, size_bytes=10)
+    assert assess_changes(None, first) == frozenset()
+    older = replace(look(1), info=info, sessions_used=5, oldest_transaction_seconds=2.0, size_bytes=20, lag_seconds=1.0)
+    assert assess_changes(first, older) == frozenset()
+    promoted = replace(older, info=replace(info, role="primary"), sessions_used=6, sessions_blocked=1)
+    assert assess_changes(older, promoted) == {"role", "sessions_used", "sessions_blocked"}
 
 
 def test_rates_are_differences_a_second() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dbtui.analysis.sessions import (
     BlockingNode,
     SessionFilter,
+    assess_changes,
     assess_session,
     blocking_tree,
     count_victims,
@@ -134,6 +135,25 @@ def test_what_there_is_to_say_of_a_session() -> None:
     ]
     (many,) = assess_session(session(9, *range(1, 8)))
     assert many.words == "blocked by 1, 2, 3, 4, 5 …"
+
+
+# ---------------------------------------------------------------- changes
+
+
+def test_values_that_differ_are_named_and_ages_are_none() -> None:
+    first = snapshot_of(session(1, state="active", transaction_seconds=1.0, sql="SELECT 1"), session(2), session(3))
+    assert assess_changes(None, first, {}) == {}
+    older = replace(session(1, state="active", transaction_seconds=2.0, sql="SELECT 2"))
+    second = snapshot_of(older, session(2, 1, wait="Lock: tuple"), session(4))
+    assert assess_changes(first, second, {1: (0, 1), 2: (0, 0)}) == {
+        1: {"victims"}, 2: {"wait", "blocked_by"}, 4: {"session_id"},
+    }  # fmt: skip
+    assert assess_changes(second, second, {1: (1, 1)}) == {}
+
+
+def test_another_session_with_the_same_number_is_a_new_one() -> None:
+    first, second = (snapshot_of(session(1, started_at=MOMENT.replace(hour=hour))) for hour in (1, 2))
+    assert assess_changes(first, second, {}) == {1: {"session_id"}}
 
 
 # ---------------------------------------------------------------- filters and groups

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dbtui.analysis.connections import NO_RATES, Rates, assess_cache_hit, assess_rates, assess_status
+from dbtui.analysis.connections import NO_RATES, Rates, assess_cache_hit, assess_changes, assess_rates, assess_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment, TargetStatus
 from dbtui.model.findings import FindingLevel, TargetConcern, TargetFinding
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.ages import age_text, brief_age
-from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
+from dbtui.tui.cells import Line, Span, Tone, dim, fresh, line, strong
 from dbtui.tui.widgets.header import environment_sign, version_text
 from dbtui.tui.widgets.rows import Column
 from dbtui.watches import Look
@@ -26,6 +26,7 @@ class Row:
     seen: TargetStatus | None = None
     rates: Rates = NO_RATES
     findings: tuple[TargetFinding, ...] = ()  # of the last good look
+    changed: frozenset[str] = frozenset()  # what that one said otherwise than the one before
 
     @property
     def status(self) -> TargetStatus | None:
@@ -46,7 +47,8 @@ def row_after(row: Row, look: Look) -> Row:
     if not status.reachable:
         return replace(row, look=look)
     rates = assess_rates(row.seen, status) if row.seen is not None else NO_RATES
-    return replace(row, look=look, seen=status, rates=rates, findings=assess_status(status))
+    findings, changed = assess_status(status), assess_changes(row.seen, status)
+    return replace(row, look=look, seen=status, rates=rates, findings=findings, changed=changed)
 
 
 def show_problem(row: Row, now: datetime, brief: bool = False) -> str:
@@ -75,18 +77,20 @@ def _sign(row: Row) -> Span:
     return Span("▲", Tone.WARNING) if row.findings else Span("●", Tone.OK)
 
 
-def _up(draw: Callable[[TargetStatus], Span], concern: TargetConcern | None = None) -> Callable[[Row], Span]:
+def _up(
+    draw: Callable[[TargetStatus], Span], concern: TargetConcern | None = None, value: str = ""
+) -> Callable[[Row], Span]:
     """Draw a cell of a reachable target; the reason of one that is down runs on over it.
 
-    Where there is something to say of `concern`, the cell has the tone of it.
+    Where there is something to say of `concern`, the cell has the tone of it. `value` is what differs when it is fresh.
     """
 
     def drawn(row: Row) -> Span:
         if row.is_down or row.seen is None:
             return Span("")
-        cell = draw(row.seen)
+        cell = fresh(draw(row.seen), value in row.changed)
         found = next((each for each in row.findings if each.kind is concern), None)
-        return Span(cell.text, _TONES[found.level]) if found is not None else cell
+        return replace(cell, tone=_TONES[found.level]) if found is not None else cell
 
     return drawn
 
@@ -98,6 +102,22 @@ def _sessions(status: TargetStatus) -> Span:
 
 def _number(count: int | None, tone: Tone = Tone.PLAIN) -> Span:
     return Span("", tone) if count is None else dim("0") if not count else Span(str(count), tone)
+
+
+def _role(status: TargetStatus) -> Span:
+    return Span(status.info.role if status.info else "")
+
+
+def _active(status: TargetStatus) -> Span:
+    return _number(status.sessions_active)
+
+
+def _idle(status: TargetStatus) -> Span:
+    return _number(status.sessions_idle_in_transaction, Tone.WARNING)
+
+
+def _blocked(status: TargetStatus) -> Span:
+    return _number(status.sessions_blocked)
 
 
 def _oldest(status: TargetStatus) -> Span:
@@ -151,12 +171,26 @@ def _path(status: TargetStatus) -> Span:
 
 
 def server_cell(row: Row, now: datetime) -> Line:
-    """Return version, or why there is none."""
+    """Return version, or why there is none, and then what was last seen."""
     if row.status is None:
         return line(dim("asking …"))
     if row.is_down or row.status.info is None:
-        return line(Span(show_problem(row, now, brief=True), Tone.TROUBLE))
+        return line(Span(show_problem(row, now, brief=True), Tone.TROUBLE), dim(_last_seen(row.seen)))
     return line(version_text(row.status.info))
+
+
+def _last_seen(seen: TargetStatus | None) -> str:
+    """What a target that is down last said, in few words; how old that is stands before it."""
+    if seen is None:
+        return ""
+    told = [
+        f"{_sessions(seen).text} sessions" if seen.sessions_used is not None else "",
+        f"{seen.sessions_blocked} blocked" if seen.sessions_blocked else "",
+        f"oldest {brief_age(age)}" if (age := seen.oldest_transaction_seconds) is not None else "",
+        f"lag {brief_age(lag)}" if (lag := seen.lag_seconds) is not None else "",
+        format_bytes(seen.size_bytes) if seen.size_bytes is not None else "",
+    ]
+    return "  " + ", ".join(each for each in told if each)
 
 
 def _environment(row: Row) -> Span:
@@ -178,15 +212,15 @@ def connection_columns(clock: Callable[[], datetime]) -> list[Column[Row]]:
         Column("NAME", _name, 11, grow=2, widest=26, order=lambda row: row.profile.name.lower()),
         Column("SERVER", lambda row: server_cell(row, clock()), 16, spills=True,
                order=lambda row: row.status.info.flavour if row.status and row.status.info else None),
-        Column("ROLE", _up(lambda status: Span(status.info.role if status.info else "")), 7, spare=1),
-        Column("SESSIONS", _up(_sessions, TargetConcern.FULL), 8, right=True, descending=True,
+        Column("ROLE", _up(_role, value="role"), 7, spare=1),
+        Column("SESSIONS", _up(_sessions, TargetConcern.FULL, "sessions_used"), 8, right=True, descending=True,
                order=_order(lambda s: s.sessions_used)),
-        Column("ACTIVE", _up(lambda status: _number(status.sessions_active)), 6, right=True, spare=7,
-               descending=True, order=_order(lambda s: s.sessions_active)),
-        Column("IDLE TX", _up(lambda status: _number(status.sessions_idle_in_transaction, Tone.WARNING)), 7,
-               right=True, spare=6, descending=True, order=_order(lambda s: s.sessions_idle_in_transaction)),
-        Column("BLOCKED", _up(lambda status: _number(status.sessions_blocked), TargetConcern.BLOCKED), 7, right=True,
-               spare=4, descending=True, order=_order(lambda s: s.sessions_blocked)),
+        Column("ACTIVE", _up(_active, value="sessions_active"), 6, right=True, spare=7, descending=True,
+               order=_order(lambda s: s.sessions_active)),
+        Column("IDLE TX", _up(_idle, value="sessions_idle_in_transaction"), 7, right=True, spare=6, descending=True,
+               order=_order(lambda s: s.sessions_idle_in_transaction)),
+        Column("BLOCKED", _up(_blocked, TargetConcern.BLOCKED, "sessions_blocked"), 7, right=True, spare=4,
+               descending=True, order=_order(lambda s: s.sessions_blocked)),
         Column("OLDEST", _up(_oldest, TargetConcern.OLD_TRANSACTION), 6, right=True, spare=2, descending=True,
                order=_order(lambda s: s.oldest_transaction_seconds)),
         Column("TPS", _rate, 6, right=True, spare=3, descending=True, order=lambda row: row.rates.tps),

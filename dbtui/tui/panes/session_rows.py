@@ -7,7 +7,7 @@ from dbtui.analysis.sessions import BlockingNode, GroupRow, SessionFilter, asses
 from dbtui.model.findings import FindingLevel, SessionConcern
 from dbtui.model.sessions import Session, SessionsSnapshot
 from dbtui.tui.ages import brief_age
-from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
+from dbtui.tui.cells import Line, Span, Tone, dim, fresh, line, strong
 from dbtui.tui.widgets.rows import Column
 
 _SHORT_STATES = {"idle in transaction": "idle in tx", "idle in transaction (aborted)": "aborted tx"}
@@ -15,12 +15,13 @@ _SHORT_STATES = {"idle in transaction": "idle in tx", "idle in transaction (abor
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session, how many wait for it, and in the tree the branch that leads to it."""
+    """A session, how many wait for it, in the tree the branch that leads to it, and what differs from the last look."""
 
     session: Session
     key: str
     victims: int = 0
     branch: str = ""
+    changed: frozenset[str] = frozenset()
 
 
 def session_key(session: Session) -> str:
@@ -29,9 +30,18 @@ def session_key(session: Session) -> str:
     return f"{session.session_id} {born}"
 
 
-def list_rows(sessions: Sequence[Session], victims: Mapping[int, int]) -> list[SessionRow]:
+#: Which values of each session differ from the last look, by its number.
+Changes = Mapping[int, frozenset[str]]
+_SAME: frozenset[str] = frozenset()
+
+
+def list_rows(sessions: Sequence[Session], victims: Mapping[int, int], changes: Changes) -> list[SessionRow]:
     """Return sessions as rows: those that work first, then dbtui's own, workers of the server last."""
-    rows = [SessionRow(each, session_key(each), victims.get(each.session_id, 0)) for each in sessions]
+    rows = [
+        SessionRow(each, session_key(each), victims.get(each.session_id, 0),
+                   changed=changes.get(each.session_id, _SAME))
+        for each in sessions
+    ]  # fmt: skip
 
     def rank(row: SessionRow) -> tuple[bool, bool, bool, int]:
         session = row.session
@@ -40,16 +50,18 @@ def list_rows(sessions: Sequence[Session], victims: Mapping[int, int]) -> list[S
     return sorted(rows, key=rank)
 
 
-def tree_rows(roots: Sequence[BlockingNode]) -> list[SessionRow]:
+def tree_rows(roots: Sequence[BlockingNode], changes: Changes | None = None) -> list[SessionRow]:
     """Return the blocking tree as rows, each root followed by those who wait for it."""
-    return [row for root in roots for row in _branch(root, "", "")]
+    return [row for root in roots for row in _branch(root, "", "", changes or {})]
 
 
-def _branch(node: BlockingNode, before: str, below: str) -> Iterator[SessionRow]:
-    yield SessionRow(node.session, session_key(node.session), node.victims, before)
+def _branch(node: BlockingNode, before: str, below: str, changes: Changes) -> Iterator[SessionRow]:
+    changed = changes.get(node.session.session_id, _SAME)
+    yield SessionRow(node.session, session_key(node.session), node.victims, before, changed)
     for place, child in enumerate(node.children, 1):
         last = place == len(node.children)
-        yield from _branch(child, f"{below}{'└ ' if last else '├ '}", f"{below}{'  ' if last else '│ '}")
+        bend, line_down = ("└ ", "  ") if last else ("├ ", "│ ")
+        yield from _branch(child, below + bend, below + line_down, changes)
 
 
 # ------------------------------------------------------------ cells
@@ -71,10 +83,18 @@ def state_text(session: Session) -> str:
 
 
 def _state(row: SessionRow) -> Line:
-    return (sign(row.session, row.victims), Span(state_text(row.session)))
+    return (sign(row.session, row.victims), _state_span(row))
+
+
+def _state_span(row: SessionRow) -> Span:
+    return fresh(Span(state_text(row.session)), "state" in row.changed)
 
 
 def _wait(row: SessionRow) -> Span:
+    return fresh(_reason(row), not row.changed.isdisjoint(("wait", "blocked_by", "victims")))
+
+
+def _reason(row: SessionRow) -> Span:
     session = row.session
     if session.blocked_by:
         return Span(f"by {' '.join(str(each) for each in session.blocked_by[:3])}", Tone.TROUBLE)
@@ -107,7 +127,8 @@ def _query(row: SessionRow) -> Span:
 
 def _id(row: SessionRow) -> Span:
     number = str(row.session.session_id)
-    return dim(number) if row.session.is_own or not row.session.is_client else strong(number)
+    cell = dim(number) if row.session.is_own or not row.session.is_client else strong(number)
+    return fresh(cell, "session_id" in row.changed)
 
 
 def _user(row: SessionRow) -> Span:
@@ -133,7 +154,8 @@ OLDEST_TRANSACTION = 7
 
 
 def _node(row: SessionRow) -> Line:
-    return (dim(row.branch), sign(row.session, row.victims), strong(str(row.session.session_id)),
+    number = fresh(strong(str(row.session.session_id)), "session_id" in row.changed)
+    return (dim(row.branch), sign(row.session, row.victims), number,
             Span(f" {row.session.user or row.session.application}"))  # fmt: skip
 
 
@@ -145,16 +167,16 @@ def _since(row: SessionRow) -> Span:
 
 def _role(row: SessionRow) -> Span:
     if row.victims:
-        return Span(f"blocks {row.victims}", Tone.WARNING)
+        return fresh(Span(f"blocks {row.victims}", Tone.WARNING), "victims" in row.changed)
     return Span("waits", Tone.TROUBLE) if row.session.blocked_by else Span("")
 
 
 TREE_COLUMNS: list[Column[SessionRow]] = [
     Column("SESSION", _node, 22, grow=2, widest=38),
     Column("", _role, 9),
-    Column("STATE", lambda row: Span(state_text(row.session)), 10),
+    Column("STATE", _state_span, 10),
     Column("SINCE", _since, 6, right=True),
-    Column("WAIT", lambda row: Span(row.session.wait), 10, spare=2, grow=1, widest=26),
+    Column("WAIT", lambda row: fresh(Span(row.session.wait), "wait" in row.changed), 10, spare=2, grow=1, widest=26),
     Column("APPLICATION", lambda row: Span(row.session.application), 12, spare=1, grow=1, widest=22),
     Column("SQL", _sql, 14, grow=6),
 ]

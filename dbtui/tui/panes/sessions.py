@@ -16,6 +16,7 @@ from dbtui.analysis.sessions import (
     GroupBy,
     GroupRow,
     SessionFilter,
+    assess_changes,
     blocking_tree,
     count_victims,
     filter_sessions,
@@ -60,6 +61,7 @@ class SessionsView(Vertical):
         self.row: Row | None = None
         self.snapshot: SessionsSnapshot | None = None
         self.blocking: tuple[BlockingNode, ...] = ()
+        self.changes: rows.Changes = {}
         self.filter = SessionFilter.CLIENTS
         self.mode = LIST  # or TREE, or what sessions are grouped by
         self.group: tuple[GroupBy, str] | None = None  # only the sessions of this group are listed
@@ -115,6 +117,7 @@ class SessionsView(Vertical):
         same = self.row is not None and self.row.profile.name == row.profile.name
         if not same:
             self.snapshot, self.blocking, self.marked, self.group = None, (), frozenset(), None
+            self.changes = {}
             self.filter, self.mode = SessionFilter.CLIENTS, LIST
             for table in self.query(Table):
                 table.show_filter("")
@@ -125,12 +128,21 @@ class SessionsView(Vertical):
     def show_row(self, row: Row) -> None:
         """Show the last look at the target; when it is down, its last sessions stay, dimmed."""
         self.row = row
-        if row.look is not None and row.look.sessions is not None:
-            self.snapshot = row.look.sessions
-            self.blocking = blocking_tree(self.snapshot.sessions)
-            self.marked &= {rows.session_key(each) for each in self.snapshot.sessions}
+        if row.is_down:
+            self.changes = {}
+        elif row.look is not None and row.look.sessions is not None and row.look.sessions is not self.snapshot:
+            self._take(row.look.sessions)
         self.set_class(row.is_down, "-old")
         self.show_all()
+
+    def _take(self, snapshot: SessionsSnapshot) -> None:
+        """Keep a look, who blocks whom in it, and what differs from the one before."""
+        blocking = blocking_tree(snapshot.sessions)
+        then, now = count_victims(self.blocking), count_victims(blocking)
+        waiting = {each: (then.get(each, 0), now.get(each, 0)) for each in then | now}
+        self.changes = assess_changes(self.snapshot, snapshot, waiting)
+        self.snapshot, self.blocking = snapshot, blocking
+        self.marked &= {rows.session_key(each) for each in snapshot.sessions}
 
     def show_all(self) -> None:
         """Draw everything anew; what did not change is not sent."""
@@ -154,10 +166,10 @@ class SessionsView(Vertical):
     def _show_rows(self, snapshot: SessionsSnapshot) -> None:
         chosen = self._chosen(snapshot)
         if self.mode == LIST:
-            self.table.show_rows(rows.list_rows(chosen, count_victims(self.blocking)), self._nothing())
+            self.table.show_rows(rows.list_rows(chosen, count_victims(self.blocking), self.changes), self._nothing())
         elif self.mode == TREE:
             self.table.show_rows(
-                rows.tree_rows(self.blocking), [line(" Nobody waits for another session. t goes back.")]
+                rows.tree_rows(self.blocking, self.changes), [line(" Nobody waits for another session. t goes back.")]
             )
         else:
             self.table.show_rows(group_sessions(chosen, self.mode), self._nothing())
