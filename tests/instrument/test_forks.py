@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from dbtui.demo.servers.base import choose_port
 from dbtui.instrument import create_engine, publish_pool
 from dbtui.instrument.publisher import Publisher
 from tests.instrument.reading import ROOT, ask, ask_pool, connected, run_in_child, run_threads, wait_until
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWa
 SERVER = """
 import os, signal, sys, threading, time
 from sqlalchemy import text
+from dbtui.demo.servers.base import choose_port
 from dbtui.instrument import create_engine, publish_pool
 
 url, directory, workers = os.environ["DATABASE_URL"], sys.argv[1], int(sys.argv[2])
@@ -198,12 +200,13 @@ def test_a_prefork_server_with_threads(postgresql_database: str, short_directory
 
 def test_by_http_a_child_has_a_port_of_its_own(engine: Engine, short_directory: Path) -> None:
     publisher = publish_pool(engine, "web", directory=short_directory, http_port=0)
-    port = publisher.http_port
-    chosen = publish_pool(create_engine(engine.url), "web2", directory=short_directory, http_port=(port or 0) + 1)
+    port = choose_port()
+    chosen = publish_pool(create_engine(engine.url), "web2", directory=short_directory, http_port=port)
+    assert chosen.http_port == port
 
     def in_child() -> None:
         wait_until(lambda: chosen.path.exists() and publisher.path.exists())
-        assert (chosen.http_port or 0) > (port or 0) + 1
+        assert (chosen.http_port or 0) > port
         assert publisher.http_port not in (None, 0)
         with urllib.request.urlopen(f"http://127.0.0.1:{chosen.http_port}/metrics", timeout=10) as answer:
             assert f'process_pid="{os.getpid()}"' in answer.read().decode()

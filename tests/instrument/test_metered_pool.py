@@ -199,6 +199,7 @@ def test_the_counts_outlast_the_pool(url: str) -> None:
     assert state.wait.count == state.hold.count == 4
     assert (state.size, state.checked_in, state.checked_out) == (2, 1, 0)
     engine.dispose()
+    before.dispose()
 
 
 def test_a_pool_without_limit_says_so(url: str) -> None:
