@@ -15,6 +15,7 @@ from dbtui.tui.actions import Keymap, Situation, action_of, bindings_of
 from dbtui.tui.cells import Tone
 from dbtui.tui.feel import Feel
 from dbtui.tui.filtering import FilterLine
+from dbtui.tui.frames import NotingScreen
 from dbtui.tui.frugal import FrugalApp
 from dbtui.tui.keymap import textual_keymap
 from dbtui.tui.panes.connections import ConnectionsPane
@@ -69,6 +70,13 @@ class Frame(FrugalApp, inherit_bindings=False):
         self.statuses: dict[str, TargetStatus] = {}
         self.active = "connections" if opened is None else "backups"
         self.is_leaving = False
+
+    def get_default_screen(self) -> NotingScreen:
+        """Return the screen, with the classes of its size from the beginning: else all would be laid out twice."""
+        width, height = self.size
+        sizes = ((width, self.HORIZONTAL_BREAKPOINTS), (height, self.VERTICAL_BREAKPOINTS))
+        fitting = [[name for least, name in points or () if size >= least] for size, points in sizes]
+        return NotingScreen(id="_default", classes=" ".join(names[-1] for names in fitting if names))
 
     def compose(self) -> ComposeResult:
         """The frame and its panes."""

@@ -4,11 +4,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dbtui.model.connections import ConnectionProfile
 from dbtui.routines.context import RoutineContext
 from dbtui.watches import Look, Watch
+
+if TYPE_CHECKING:  # what only the pools pane needs
+    from dbtui.tui.ladder_feed import LadderFeed
 
 #: Between two targets that are looked at for the first time, so that a hundred of them leave room for keys.
 _APART_SECONDS = 0.02
@@ -62,13 +65,14 @@ class Watches:
         self._begun: set[str] = set()
         self._watches: dict[str, Watching] = {}
         self._ended = False
+        self._feed: LadderFeed | None = None
 
     def add(self, profile: ConnectionProfile, context: RoutineContext, seconds: float) -> None:
         """Watch a profile from now on, or soon: targets are begun one after another."""
         if profile.name in self._watches:
             return
         watch = self._watches[profile.name] = make_watch(profile, context, self._publish, seconds)
-        self._loop.call_later(len(self._watches) * _APART_SECONDS, self._begin, profile.name, watch)
+        self._loop.call_later((len(self._watches) - 1) * _APART_SECONDS, self._begin, profile.name, watch)
 
     def _begin(self, name: str, watch: Watching) -> None:
         if not self._ended and name not in self._begun:
@@ -77,6 +81,9 @@ class Watches:
 
     def _publish(self, look: Look) -> None:
         """Keep a look until it is taken; a newer one of the same target replaces it. On the watch's own thread."""
+        feed = self._feed
+        if feed is not None and feed.profile.name == look.profile:
+            feed.receive(look)
         with self._lock:
             waiting = bool(self._looks)
             earlier = self._looks.get(look.profile)
@@ -93,6 +100,11 @@ class Watches:
 
     def __getitem__(self, name: str) -> Watching:
         return self._watches[name]
+
+    def share(self, feed: "LadderFeed") -> None:
+        """Hand what is seen of a ladder's server to it as well, until it has ended; the ladder begins now."""
+        self._feed = feed
+        feed.begin(self._watches.get(feed.profile.name))
 
     def set_pace(self, seconds: float, live: str = "", live_seconds: float = 1.0) -> None:
         """Look every so many seconds; at the target called `live` at another pace, and at its sessions too."""

@@ -1,4 +1,8 @@
-"""What the UI may cost, in a real pseudo-terminal at 160x45 and 80x24: bytes exactly, time with room for neighbours."""
+"""What the UI may cost, in a real pseudo-terminal at 160x45 and 80x24.
+
+Other programs on the machine do not count: time is what the kernel says the UI's threads were on a processor, and a
+key's answer is timed without what the UI waited for one.
+"""
 
 import os
 import sqlite3
@@ -42,6 +46,30 @@ def on_sqlite(tmp_path: Path) -> Iterator[Callable[[int, int], Terminal]]:
         terminal.process.close()
 
 
+def _seconds_run(pid: int) -> float:
+    """The seconds that a process's threads were on a processor: sched-stats of the Linux kernel, in nanoseconds."""
+    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def _seconds_waited(pid: int) -> float:
+    """The seconds in which a process's first thread could have run, and no processor was free."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
+def _time_key(ui: Terminal, key: str) -> tuple[float, int]:
+    """Seconds until a key is answered, without those in which the UI had no processor; the bytes of the answer."""
+    before, began = _seconds_waited(ui.process.pid), time.monotonic()
+    ui.press(key)
+    sent = 0
+    while not sent:
+        sent = ui.read(2.0, 1)
+    taken = time.monotonic() - began
+    waited = _seconds_waited(ui.process.pid) - before
+    while count := ui.read(0.08):
+        sent += count
+    return max(0.0, taken - waited), sent
+
+
 def _bytes_of(ui: Terminal, keys: str) -> int:
     ui.press(keys)
     sent = 0
@@ -52,12 +80,12 @@ def _bytes_of(ui: Terminal, keys: str) -> int:
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_memory_and_silence(on_sqlite: Callable[[int, int], Terminal], columns: int, rows: int) -> None:
-    """Below 60 MB after the start on a SQLite file, and no byte while nothing changes."""
+    """Below 55 MB after the start on a SQLite file, and no byte while nothing changes."""
     ui = on_sqlite(columns, rows)
     ui.wait_to_see("SQLite")
     ui.wait_to_see("backs up")
     ui.wait_until_idle()
-    assert psutil.Process(ui.process.pid).memory_info().rss < 60 * MEGABYTE
+    assert psutil.Process(ui.process.pid).memory_info().rss < 55 * MEGABYTE
     began, sent = time.monotonic(), 0
     while time.monotonic() - began < 4:
         sent += ui.read(0.5)
@@ -73,18 +101,12 @@ def test_keys_and_dialogs(start_ui: Start, columns: int, rows: int) -> None:
     taken: list[float] = []
     bytes_sent: list[int] = []
     for key in "jjjjkkkk" * 3:
-        began = time.monotonic()
-        ui.press(key)
-        sent = 0
-        while not sent:
-            sent = ui.read(2.0, 1)
-        taken.append(time.monotonic() - began)
-        while count := ui.read(0.08):
-            sent += count
+        seconds, sent = _time_key(ui, key)
+        taken.append(seconds)
         bytes_sent.append(sent)
     assert statistics.median(bytes_sent) <= 2000, bytes_sent
     assert max(bytes_sent) <= 3000, bytes_sent  # beside the list, all about another backup
-    assert statistics.median(taken) < 0.030  # 8 ms where nothing else runs: tests/benchmarks/bench_terminal.py
+    assert statistics.median(taken) <= 0.008, taken
     ui.wait_until_idle()
     for keys in ("?", "\x1b", "r", "\x1b", ":", "\x1b", "Y", "\x1b"):
         assert 0 < _bytes_of(ui, keys) <= 45_000, keys
@@ -98,10 +120,10 @@ def test_live_sessions(start_ui: Start, columns: int, rows: int) -> None:
     ui.press("\r")
     ui.wait_to_see("look 0")
     ui.wait_until_idle(0.3)
-    process = psutil.Process(ui.process.pid)
-    before, began, sent = sum(process.cpu_times()[:2]), time.monotonic(), 0
+    before, began, sent = _seconds_run(ui.process.pid), time.monotonic(), 0
     while time.monotonic() - began < 10:
         sent += ui.read(0.25)
     seconds = time.monotonic() - began
     assert 0 < sent / seconds <= 5000
-    assert (sum(process.cpu_times()[:2]) - before) / seconds < 0.04  # two percent where nothing else runs
+    share = (_seconds_run(ui.process.pid) - before) / seconds
+    assert share <= (0.02 if columns == 80 else 0.025), share  # the server's answers are made up in this process

@@ -88,8 +88,9 @@ class Table(Drawn, Generic[RowT], can_focus=True):
 
     def show_marks(self, marks: Iterable[str]) -> None:
         """Tick the rows with these keys."""
-        self.marks = frozenset(marks)
-        self.repaint_changed()
+        before, self.marks = self.marks, frozenset(marks)
+        if before != self.marks:
+            self.repaint_changed()
 
     def show_filter(self, text: str) -> None:
         """Show only rows that match `text`."""
