@@ -36,11 +36,13 @@ _HISTOGRAMS: tuple[tuple[str, str, Callable[[AppPool], Timing]], ...] = (
 )
 
 
-def format_metrics(service: str, pid: int, pools: Sequence[AppPool]) -> str:
-    """Return the text, complete with its end mark."""
+def format_metrics(service: str, pid: int, started_at: float, pools: Sequence[AppPool]) -> str:
+    """Return the text, complete with its end mark. `started_at` in seconds since 1970: the counts began then."""
     lines = [
         *_describe("target", "info", "The process that tells."),
         f'target_info{{service_name="{_escape(service)}",process_pid="{pid}"}} 1',
+        *_describe("process_start_time_seconds", "gauge", "When this process began to count.", "seconds"),
+        f"process_start_time_seconds {started_at}",
         *_describe("db_client_connection_count", "gauge", "Connections of the pool that are idle and that are used."),
     ]
     for pool in pools:

@@ -248,7 +248,7 @@ class Publisher:
         now = time.monotonic()
         pools = self.collect(now)
         if request == "metrics":
-            return format_metrics(self.service, self._pid, pools)
+            return format_metrics(self.service, self._pid, self._started, pools)
         return format_pools(self.service, self._pid, self._started, now, pools)
 
     def collect(self, monotonic_seconds: float) -> list[AppPool]:

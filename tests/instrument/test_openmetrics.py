@@ -13,6 +13,7 @@ from dbtui.model.pools import BUCKETS_SECONDS, AppPool, Timing
 COUNTS = (*range(len(BUCKETS_SECONDS)), 7)
 TIMING = Timing(sum(COUNTS), 12.5, COUNTS)
 EMPTY = Timing(0, 0.0, (0,) * len(COUNTS))
+STARTED = 1_795_392_160.97
 POOL = AppPool(
     source="s", service="erp", pid=7, pool="erp", size=5, max_overflow=10, timeout_seconds=30.0, checked_in=2,
     checked_out=7, overflow=4, pending=3, oldest_pending_seconds=1.5, wait=TIMING, abandoned=EMPTY, hold=TIMING,
@@ -30,7 +31,7 @@ def values_of(text: str, **labels: str) -> dict[str, float]:
 
 
 def test_a_strict_parser_finds_every_value() -> None:
-    text = format_metrics("erp-api", 7, [POOL])
+    text = format_metrics("erp-api", 7, STARTED, [POOL])
     assert text.endswith("\n# EOF\n")
     found = values_of(text, db_client_connection_pool_name="erp")
     expected = {
@@ -56,7 +57,7 @@ def test_a_strict_parser_finds_every_value() -> None:
 
 
 def test_buckets_are_cumulative() -> None:
-    text = format_metrics("erp-api", 7, [POOL])
+    text = format_metrics("erp-api", 7, STARTED, [POOL])
     buckets = [each for each in samples_of(text) if each.name == "db_client_connection_wait_time_seconds_bucket"]
     assert [float(each.labels["le"]) for each in buckets] == [*BUCKETS_SECONDS, float("inf")]
     assert [each.value for each in buckets] == [sum(COUNTS[: n + 1]) for n in range(len(COUNTS))]
@@ -64,7 +65,7 @@ def test_buckets_are_cumulative() -> None:
 
 def test_pools_are_told_apart_and_no_limit_is_no_number() -> None:
     endless = replace(POOL, pool="endless", size=0, max_overflow=-1, timeout_seconds=None)
-    text = format_metrics("erp-api", 7, [POOL, endless])
+    text = format_metrics("erp-api", 7, STARTED, [POOL, endless])
     found = values_of(text, db_client_connection_pool_name="endless")
     assert "db_client_connection_max" not in found
     assert "db_client_connection_idle_max" not in found
@@ -74,9 +75,11 @@ def test_pools_are_told_apart_and_no_limit_is_no_number() -> None:
 
 @pytest.mark.parametrize("name", ['a"b', "back\\slash", "new\nline", "naïve {x=1}", ""])
 def test_names_are_quoted(name: str) -> None:
-    text = format_metrics("erp-api", 7, [replace(POOL, pool=name)])
+    text = format_metrics("erp-api", 7, STARTED, [replace(POOL, pool=name)])
     assert values_of(text, db_client_connection_pool_name=name)["db_client_connection_max"] == 15
 
 
 def test_no_pools_are_no_error() -> None:
-    assert values_of(format_metrics("erp-api", 7, [])) == {"target_info": 1}
+    assert values_of(format_metrics("erp-api", 7, STARTED, [])) == {
+        "target_info": 1, "process_start_time_seconds": STARTED,
+    }  # fmt: skip
