@@ -188,6 +188,8 @@ async def test_a_server_that_goes_away_is_down_and_comes_back(
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "PG ")
         await pilot.press("enter")
+        await wait_to_see(pilot, "clients 0", "Nobody is connected. f shows others.")
+        await pilot.press("F")
         await wait_to_see(pilot, "dbtui", "● active")
         server.stop()
         text = await wait_to_see(pilot, "next try in", "last seen")
