@@ -36,7 +36,8 @@ class Meter:
 
     def reset(self) -> None:
         """Begin again from nothing: in a forked child, where neither waiting threads nor counts are its own."""
-        self.pending: dict[object, float] = {}  # when each acquisition under way began
+        # When each acquisition under way began: of those who wait, and of those whose connection is made or tested.
+        self.pending: dict[object, float] = {}
         self.wait = Histogram()
         self.abandoned = Histogram()
         self.hold = Histogram()

@@ -34,8 +34,8 @@ def publish_pool(
 
     `service` names the application. Readers of this user and root find a socket `<service>.<pid>.sock` in `directory`
     ($XDG_RUNTIME_DIR/dbtui, else /tmp/dbtui-<uid>). With `http_port` (0: any), http://127.0.0.1:<port>/metrics tells
-    the same as OpenMetrics text; a forked child takes the next free port above. All pools of one service in one process
-    share one socket.
+    the same as OpenMetrics text, to every user of this host; a forked child takes the next free port above. All pools
+    of one service in one process share one socket. Under systemd's PrivateTmp, name a `directory` seen from outside.
 
     An engine of `dbtui.instrument.create_engine` keeps count already. The QueuePool of any other engine is replaced by
     one with the same settings, so call this before the first query: idle connections of the old pool are closed, those
