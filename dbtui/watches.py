@@ -20,6 +20,7 @@ from dbtui.adapters.deadlines import DEADLINES
 from dbtui.analysis.connections import describe_backoff
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, DbtuiError, ServerError
 from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
+from dbtui.model.pools import ServerPool
 from dbtui.model.sessions import SessionsSnapshot
 from dbtui.model.text import mask_passwords
 from dbtui.routines.context import RoutineContext
@@ -47,13 +48,16 @@ class Look:
     """One look at a target, or the reason why there was none: then `status.problem` says it.
 
     `attempt` counts the failures in a row, 0 after a good look; `next_try_at` is when the next one comes.
-    `last_seen_at` is when a look was last good; who shows looks keeps that one's data. `sessions` None: not asked for.
+    `last_seen_at` is when a look was last good; who shows looks keeps that one's data. `sessions` and
+    `server_pool` None: not asked for.
     `is_login_refused`: another password, and then `wake()`, may help.
     """
 
     profile: str
     status: TargetStatus
     sessions: SessionsSnapshot | None = None
+    server_pool: ServerPool | None = None
+    pool_gap: str = ""  # why there is no `server_pool` although it was asked for
     problem_code: str = ""
     attempt: int = 0
     next_try_at: datetime | None = None
@@ -82,7 +86,7 @@ class Watch:
         self._publish = publish
         self._chance = chance
         self._interval_seconds = interval_seconds
-        self._wants_sessions = False
+        self._wants_sessions = self._wants_pool = False
         self._changed = threading.Condition()
         self._is_stopped = self._is_paused = self._is_woken = self._asks_anew = False
         self._cancellation = Cancellation()
@@ -141,6 +145,18 @@ class Watch:
         with self._changed:
             self._is_woken = self._is_woken or (wanted and not self._wants_sessions)
             self._wants_sessions = wanted
+            self._changed.notify_all()
+
+    @property
+    def wants_pool(self) -> bool:
+        """Whether a look asks for the server's slots and who holds them, too."""
+        return self._wants_pool
+
+    @wants_pool.setter
+    def wants_pool(self, wanted: bool) -> None:
+        with self._changed:
+            self._is_woken = self._is_woken or (wanted and not self._wants_pool)
+            self._wants_pool = wanted
             self._changed.notify_all()
 
     @property
@@ -212,14 +228,22 @@ class Watch:
             if self._asks_anew:
                 self._refused.clear()
             self._asks_anew = False
-            wants_sessions = self._wants_sessions
+            wants_sessions, wants_pool = self._wants_sessions, self._wants_pool
         with DEADLINES.limiting(_LOOKING_SECONDS, self._cancellation):
             status = self._collect_status(adapter, target)
             sessions = self._collect_sessions(adapter, target) if wants_sessions else None
+            pool = self._collect_pool(adapter, target) if wants_pool else None
         self._attempt, self._last_seen_at = 0, self._context.now()
         self._show(
-            Look(profile=self.profile.name, status=status, sessions=sessions, last_seen_at=self._last_seen_at)
-        )  # fmt: skip
+            Look(
+                profile=self.profile.name,
+                status=status,
+                sessions=sessions,
+                server_pool=None if isinstance(pool, str) else pool,
+                pool_gap=pool if isinstance(pool, str) else "",
+                last_seen_at=self._last_seen_at,
+            )
+        )
 
     def _collect_status(self, adapter: Adapter, target: Target) -> TargetStatus:
         answer = self._ask("status", lambda: adapter.collect_status(target))
@@ -239,6 +263,10 @@ class Watch:
         if isinstance(answer, str):
             return SessionsSnapshot(profile=self.profile.name, taken_at=self._context.now(), gaps=(answer,))
         return answer
+
+    def _collect_pool(self, adapter: Adapter, target: Target) -> ServerPool | str | None:
+        asked = adapter.pools
+        return None if asked is None else self._ask("the server's slots", lambda: asked.collect_server_pool(target))
 
     def _ask(self, question: str, ask: Callable[[], AnswerT]) -> AnswerT | str:
         """Return the answer, or why there is none while the connection is sound; what is refused is asked once."""

@@ -6,7 +6,7 @@ routine (a generator of events) and stops when its Target's cancellation is requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
     from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
     from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
     from dbtui.model.events import Routine
-    from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
+    from dbtui.model.pools import ServerPool
+from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
 TargetT = TypeVar("TargetT")
 
@@ -154,6 +155,18 @@ class SessionAdapter(Protocol):
         ...
 
 
+class PoolAdapter(Protocol):
+    """The slots of a server and who holds them."""
+
+    def collect_server_pool(self, target: Target) -> ServerPool:
+        """Ask for slots, sessions by what they do, peak and refusals. Raises ServerError, ConnectError."""
+        ...
+
+    def collect_backends(self, target: Target, process_ids: Collection[int]) -> Mapping[int, Session]:
+        """Ask what these sessions of the server do; those that have ended meanwhile are not in the answer."""
+        ...
+
+
 class Adapter(Protocol):
     """One engine."""
 
@@ -170,6 +183,11 @@ class Adapter(Protocol):
     @property
     def sessions(self) -> SessionAdapter | None:
         """Its sessions; None when the engine has no such thing."""
+        ...
+
+    @property
+    def pools(self) -> PoolAdapter | None:
+        """Its slots; None when the engine has no such thing."""
         ...
 
     def open_target(

@@ -6,12 +6,15 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.adapters.processes import tool_environment, tool_output
 from dbtui.errors import ToolError
 from dbtui.model.doctor import CredentialFile, DirectoryFacts, InstalledTool, TerminalFacts
+from dbtui.model.pools import HostLoad
 
 #: What is asked for each setting; the first is one that every tmux has. A pane may have a passthrough of its own.
 _TMUX_SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -168,3 +171,33 @@ def _holds_secret(path: Path, words: tuple[str, ...]) -> bool:
     except OSError:
         return False
     return any(line.strip().lower().startswith(words) for line in lines)
+
+
+def collect_host() -> HostLoad:
+    """Look at this machine's processors and memory, as the kernel counts them (proc(5))."""
+    told = _read_proc("stat").partition("\n")[0].split()
+    memory = dict(re.findall(r"(?m)^(MemTotal|MemAvailable):\s+(\d+) kB", _read_proc("meminfo")))
+    return HostLoad(
+        taken_at=datetime.now(UTC),
+        monotonic_seconds=time.monotonic(),
+        cores=os.cpu_count() or 1,
+        load_1m=os.getloadavg()[0],
+        busy_seconds_total=_busy_seconds(told),
+        memory_available_bytes=int(memory["MemAvailable"]) * 1024 if "MemAvailable" in memory else None,
+        memory_bytes=int(memory["MemTotal"]) * 1024 if "MemTotal" in memory else None,
+    )
+
+
+def _busy_seconds(told: list[str]) -> float | None:
+    """User, nice, system, interrupts and what other guests of this hardware took; not idle and not iowait."""
+    if len(told) < 9 or told[0] != "cpu":
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(each) for each in told[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _read_proc(name: str) -> str:
+    try:
+        return (Path("/proc") / name).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import capabilities, status
 from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.pools import POOLS
 from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
@@ -17,6 +18,7 @@ class MysqlAdapter:
 
     engine = EngineName.MYSQL
     sessions: SessionAdapter | None = SESSIONS
+    pools: PoolAdapter | None = POOLS
 
     @cached_property
     def backups(self) -> BackupAdapter:

@@ -301,3 +301,12 @@ WHERE state LIKE 'Waiting for % lock' OR state IN ('User lock', 'Waiting for tab
 -- name: server_clock
 -- The moment itself, not that of the statement's beginning, as seconds since 1970.
 SELECT UNIX_TIMESTAMP(SYSDATE(6)) AS seconds;
+
+-- name: server_pool
+-- Threads, their peak, and who was turned away for want of a slot.
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Threads_connected', 'Max_used_connections', 'Uptime',
+  'Connection_errors_max_connections');
+
+-- name: host_of_server
+-- What the server's machine calls itself.
+SELECT @@hostname AS host;

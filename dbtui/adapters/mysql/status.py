@@ -43,7 +43,7 @@ def collect_status(target: MysqlTarget) -> TargetStatus:
         sessions_available=int(target.collect_one("session_limit")["sessions"]),
         size_bytes=size.size_bytes,
         tables=size.tables,
-        started_at=_started_at(target, taken_at, counted["Uptime"]),
+        started_at=reckon_start(target, taken_at, counted["Uptime"]),
         sessions_active=max(0, counted["Threads_running"] - 1),  # the one that asks
         counters=_counters(counted),
         lag_seconds=replication.lag_seconds,
@@ -82,7 +82,7 @@ def _with_transactions(target: MysqlTarget, status: TargetStatus) -> TargetStatu
     )
 
 
-def _started_at(target: MysqlTarget, now: datetime, uptime_seconds: int) -> datetime:
+def reckon_start(target: MysqlTarget, now: datetime, uptime_seconds: int) -> datetime:
     """Return when the server started: it cannot change while we are connected, so it is reckoned once."""
     known = target.memory.get("started_at")
     if not isinstance(known, datetime):

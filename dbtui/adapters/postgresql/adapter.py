@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.pools import POOLS
 from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
@@ -22,6 +23,7 @@ class PostgresqlAdapter:
 
     engine = EngineName.POSTGRESQL
     sessions: SessionAdapter | None = SESSIONS
+    pools: PoolAdapter | None = POOLS
 
     @cached_property
     def backups(self) -> BackupAdapter:

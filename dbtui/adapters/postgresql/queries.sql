@@ -206,6 +206,36 @@ LEFT JOIN workers w ON w.pid = a.pid
 WHERE a.backend_type IS DISTINCT FROM 'parallel worker'
 ORDER BY a.pid;
 
+-- name: collect_server_pool
+-- Who holds the slots and what for, counted by the server so that a thousand sessions are few rows. Texts are not
+-- converted, as for collect_sessions. What a pooler keeps open has the name of whoever used it last: it is no dbtui.
+SET LOCAL client_encoding = 'SQL_ASCII';
+WITH client AS (
+  SELECT a.application_name AS application, host(a.client_addr) AS address, a.client_port AS port, a.usename AS login,
+         CASE WHEN a.state LIKE 'idle in transaction%' THEN 'idle in transaction'
+              WHEN a.state = 'idle' THEN 'idle'
+              WHEN a.state IS NULL OR a.state = 'disabled' THEN NULL
+              WHEN a.wait_event_type IS NULL THEN 'on cpu'
+              WHEN a.wait_event_type = 'Lock' THEN 'lock'
+              WHEN a.wait_event_type = 'IO' THEN 'io'
+              ELSE 'other wait' END AS state,
+         extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS seconds,
+         a.pid = pg_backend_pid()
+         OR a.application_name = current_setting('application_name') AND a.usename = session_user
+            AND (a.pid = ANY (CAST(:own AS int[])) OR NOT (CAST(:is_pooled AS boolean) AND a.state = 'idle')) AS is_own
+  FROM pg_catalog.pg_stat_activity a
+  WHERE a.backend_type = 'client backend' OR a.backend_type IS NULL AND a.usesysid IS NOT NULL AND a.datid IS NOT NULL
+)
+SELECT application, coalesce(address, CASE WHEN port IS NULL THEN '' ELSE 'local' END) AS client, login, state, is_own,
+       count(*)::int AS count, max(seconds) AS oldest_seconds,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+       - coalesce(current_setting('reserved_connections', true), '0')::int AS slots,
+       pg_postmaster_start_time() AS started_at, pg_has_role('pg_read_all_stats', 'USAGE') AS sees_sessions,
+       pg_backend_pid() AS process_id
+FROM client
+GROUP BY application, 2, login, state, is_own
+ORDER BY count DESC;
+
 -- name: collect_prepared_transactions
 -- A prepared transaction holds locks and has no process; pg_blocking_pids calls each of them 0.
 SET LOCAL client_encoding = 'SQL_ASCII';
