@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fix_pgbouncer",
     "tests.fix_sshd",
     "tests.fix_tls",
+    "tests.fix_web",
 ]
 
 STRANGERS = ("PG", "MYSQL", "MARIADB", "TEXTUAL", "XDG_", "DBTUI", "DB_", "AWS_", "SSL_CERT", "COLUMNS", "LINES")

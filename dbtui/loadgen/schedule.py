@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from dbtui.model.loadtest import GeneratorPlan, LoadStage
 
+_HAIR = 1e-6  # of a request: what floating point may be off by
+
 
 class Arrivals:
     """The intended starts of an open model, evenly spaced. Times are moments of CLOCK_MONOTONIC.
@@ -17,7 +19,7 @@ class Arrivals:
         self._rate = rate
         self._begins = begins
         self._shift = shift
-        self._count = max(0, math.ceil((ends - begins) * rate - shift))
+        self._count = max(0, math.ceil((ends - begins) * rate - shift - _HAIR))
         self._taken = 0
         self.next = self._moment(0)
 

@@ -67,7 +67,9 @@ def apply_load(
         with running_generators(target, secrets, c.cancellation, c.environ) as generators:
             yield from run.follow(generators)
     except (Cancelled, ToolError):
-        if not c.cancellation.requested or not run.has_result:
+        if not run.has_result:
+            c.cancellation.check()
+        if not c.cancellation.requested:
             raise
         run.ended_early = f"cancelled ({c.cancellation.reason})"
     return run.result(began_at, c.now())
