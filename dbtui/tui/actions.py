@@ -6,6 +6,7 @@ An action belongs to a scope: `global`, a pane, or a part of a pane. Its owner (
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -18,6 +19,10 @@ from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
 if TYPE_CHECKING:
     from dbtui.model.backups import BackupEntry, BackupTable
     from dbtui.model.sessions import Session
+
+
+#: What there is to do as long as nothing is open.
+FIRST_OPEN = "open a connection first: {global.connections}, then {connections.open}"
 
 
 class Danger(IntEnum):
@@ -64,6 +69,10 @@ class Situation:
     def key_of(self, action: Action) -> str:
         """Return the first key of an action as people write it, or nothing."""
         return next((key_name(key) for key in self.keys_of(action)), "")
+
+    def speak(self, text: str) -> str:
+        """Return a sentence with the keys of the actions that it names in braces."""
+        return speak(text, self.keymap)
 
     def keys_of(self, action: Action) -> tuple[str, ...]:
         """Return the keys of an action."""
@@ -116,7 +125,7 @@ def _needs_server(situation: Situation) -> str | None:
 
 
 def _needs_target(situation: Situation) -> str | None:
-    return None if situation.opened else "open a connection first: 1, then enter"
+    return None if situation.opened else situation.speak(FIRST_OPEN)
 
 
 def _needs_entry(situation: Situation) -> str | None:
@@ -215,7 +224,8 @@ def _act(action_id: str, keys: str, label: str, help_text: str, *, danger: Dange
 
 
 ACTIONS: tuple[Action, ...] = (
-    _act("connections.open", "enter", "open", "Open this connection and show its sessions; 2 shows its backups",
+    _act("connections.open", "enter", "open",
+         "Open this connection and show its sessions; {global.backups} shows its backups",
          footer=1, reason=_needs_profile),
     _act("connections.backup", "b", "backup", "Back up this connection's database", footer=2, reason=_needs_profile,
          danger=Danger.REVERSIBLE),
@@ -238,7 +248,8 @@ ACTIONS: tuple[Action, ...] = (
          reason=_needs_blocker),
     _act("sessions.explain", "x", "explain", "Show the plan of this session's statement, without running it", footer=7,
          reason=_needs_statement),
-    _act("sessions.tick", "space", "mark", "Mark this session for C or K", footer=9, reason=_needs_session),
+    _act("sessions.tick", "space", "mark",
+         "Mark this session for {sessions.cancel_query} or {sessions.terminate}", footer=9, reason=_needs_session),
     _act("sessions.untick", "u", "unmark all", "Unmark every session", reason=_needs_marks),
     _act("sessions.group", "v", "group", "Count sessions by application, user, database, client; then list them again",
          footer=17),
@@ -345,6 +356,19 @@ def actions_in(scopes: Iterable[str]) -> list[Action]:
 def key_name(key: str) -> str:
     """Return a key as people write it: `⏎`, `?`, `ctrl+x`."""
     return _KEY_NAMES.get(key, key)
+
+
+_NAMED = re.compile(r"\{([a-z]+\.[a-z_]+)\}")
+
+
+def speak(text: str, keymap: Keymap) -> str:
+    """Return a sentence with the keys of the actions that it names in braces: `{live.pause} goes on`, `p goes on`."""
+
+    def key(found: re.Match[str]) -> str:
+        keys = keymap.get(found[1], action_of(found[1]).keys)
+        return key_name(keys[0]).replace("⏎", "enter") if keys else "(no key)"
+
+    return _NAMED.sub(key, text)
 
 
 def bindings_of(scope: str) -> list[BindingType]:

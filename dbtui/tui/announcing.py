@@ -6,6 +6,7 @@ from dbtui.jobs import Job
 from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.tui.cells import Tone
 from dbtui.tui.panes.jobs import outcome_text
+from dbtui.tui.spoken_keys import spoken_key
 from dbtui.tui.widgets.jobs_strip import job_title
 
 _TONES = {
@@ -23,5 +24,5 @@ def announcement(job: Job[Any], outcome: JobOutcome[Any]) -> tuple[str, Tone]:
         text = f"{job_title(job)}: {text}"
     if outcome.warnings and outcome.error is None:
         count = len(outcome.warnings)
-        text = f"{text}; {count} warning{'s' if count > 1 else ''}, see 3 Jobs"
+        text = f"{text}; {count} warning{'s' if count > 1 else ''}, see {spoken_key('global.jobs')} Jobs"
     return text, _TONES.get(outcome.state, Tone.PLAIN)

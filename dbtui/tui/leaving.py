@@ -12,6 +12,7 @@ from dbtui.jobs import Job, JobRunner
 from dbtui.routines.context import RoutineContext
 from dbtui.tui.cells import Tone
 from dbtui.tui.frame import Frame
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.jobs_strip import job_title, short_routine
 from dbtui.tui.workers import request_cancel
 
@@ -42,7 +43,8 @@ async def end_jobs(app: Frame) -> None:
     ends = time.monotonic() + MOST_SECONDS
     cancel_all(app.runner)
     while (running := app.runner.running) and time.monotonic() < ends:
-        app.say(f"{ending_text(running)} (at most {MOST_SECONDS:.0f} s; q leaves at once)", Tone.WARNING)
+        leaves = speak_keys("{global.quit} leaves at once")
+        app.say(f"{ending_text(running)} (at most {MOST_SECONDS:.0f} s; {leaves})", Tone.WARNING)
         await asyncio.sleep(_LOOK_SECONDS)
         cancel_all(app.runner)  # one may have been on its way
 

@@ -1,6 +1,7 @@
 """Keys and looks from the configuration: what cannot be is an error that names the line, what can be is shown."""
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,14 +9,18 @@ import pytest
 
 from dbtui.config import KeySetting, UiSettings, load_settings
 from dbtui.errors import ConfigError
+from dbtui.model.connections import ConnectionProfile
+from dbtui.tui import actions
 from dbtui.tui.actions import ACTIONS, Situation, action_of
+from dbtui.tui.app import DbtuiApp
 from dbtui.tui.cells import plain_text
 from dbtui.tui.dialogs.help import show_help
 from dbtui.tui.feel import decide_feel
-from dbtui.tui.keymap import PLACES, make_keymap
+from dbtui.tui.keymap import PLACES, make_keymap, textual_keymap
 from dbtui.tui.widgets.footer import show_footer
+from tests.tui.fake_watches import idle, snapshot
 from tests.tui.fix_pty import Terminal
-from tests.tui.world import World, screen_text, wait_to_see
+from tests.tui.world import World, screen_text, wait_to_see, wait_until
 
 Start = Callable[..., Terminal]
 
@@ -118,6 +123,77 @@ async def test_new_keys_work_and_old_ones_do_not(world: World) -> None:
         await pilot.press("9")
         assert app.active == "jobs"
         assert "Jobs" in screen_text(app)
+
+
+#: Other keys for all that sentences name, and a key that none of them has.
+OTHERS = {
+    "live.pause": ("f2",), "global.refresh": ("f3",), "global.back": ("f4",), "global.cancel": ("f5",),
+    "sessions.tree": ("f6",), "sessions.root": ("f7",), "sessions.filter_next": ("f8",), "backups.backup": ("f9",),
+    "global.backups": ("f10",), "global.connections": ("f11",), "connections.password": ("f12",),
+    "connections.open": ("A",), "global.quit": ("Q",), "sessions.cancel_query": ("ctrl+g",), "global.copy_to": ("Z",),
+    "sessions.terminate": ("ctrl+t",), "global.jobs": ("J",),
+}  # fmt: skip
+
+
+def _remapped(world: World, opened: ConnectionProfile | None = None) -> DbtuiApp:
+    app = world.app(opened)
+    app.keymap = OTHERS
+    app.set_keymap(textual_keymap(OTHERS))
+    return app
+
+
+async def test_sentences_name_the_keys_of_the_configuration(world: World) -> None:
+    """In messages, hints, empty lists, reasons and the help: the screen is read."""
+    app = _remapped(world)
+    async with app.run_test(size=(160, 45)) as pilot:
+        await wait_to_see(pilot, "connection refused")
+        await pilot.press("j", "j")
+        await wait_to_see(pilot, "f3 tries now · f12 types a password")
+        await pilot.press("f2")
+        await wait_to_see(pilot, "paused: f2 goes on, f3 asks once")
+        await pilot.press("f2", "J")
+        await wait_to_see(pilot, "f10, then f9 makes a backup")
+        await pilot.press("f10", "f9")
+        await wait_to_see(pilot, "open a connection first: f11, then A")
+        await pilot.press("f11", "g", "A")
+        await wait_to_see(pilot, "8123", "f6 tree · f7 root")
+        await pilot.press("question_mark")
+        await wait_to_see(pilot, "Mark this session for ctrl+g or ctrl+t")
+        await pilot.press("escape", "slash", *"zzz", "enter")
+        await wait_to_see(pilot, "f4 clears the filter")
+        world.sessions["erp"] = snapshot("erp", idle(8300))
+        await pilot.press("f4", "f3", "f8", "f8", "f8")
+        await wait_to_see(pilot, "No session is blocked. f8 shows others.")
+        await pilot.press("f11", "G", "A")
+        await wait_to_see(pilot, "f10 shows its backups, f4 goes back")
+
+
+async def test_the_strip_and_the_way_out_name_them_too(world: World) -> None:
+    """What ends a job, and what leaves at once."""
+    ends = threading.Event()
+    world.gate = lambda _context: (ends.wait(20), None)[1]
+    app = _remapped(world, world.profiles[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_to_see(pilot, "not proven")
+        await pilot.press("v")
+        await wait_to_see(pilot, "f5 cancel")
+        await pilot.press("Q")
+        await wait_to_see(pilot, "Leave while a job runs?")
+        await pilot.press("y")
+        await wait_to_see(pilot, "Q leaves at once")
+        ends.set()
+        await wait_until(pilot, lambda: not app.is_running)
+
+
+def test_no_sentence_holds_a_key_of_its_own() -> None:
+    """Whoever writes one names the action: `speak_keys("{live.pause} goes on")`."""
+    keys = r"(?:[A-Za-z]|esc|ctrl\+[a-z]|\d)"
+    verbs = r"(?:goes|asks|tries|clears|shows|opens|types|makes|stops|leaves|cancels?|reads|backs|ends|tree|root)"
+    named = re.compile(rf"""["'\s({{;·,]{keys} {verbs}\b""")
+    for path in sorted(Path(actions.__file__).parent.rglob("*.py")):
+        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if '"""' not in text and "#" not in text and '"' in text:
+                assert not named.search(text), f"{path.name}, line {number}: {text.strip()}"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ _TITLES = {
     "connections": "Connections",
     "sessions": "Sessions",
     "live": "What is asked again and again",
+    "pools": "Pools",
+    "clients": "Clients of PgBouncer",
+    "replay": "A recording",
     "history": "List of backups",
     "contents": "Inside a backup",
     "backups": "Backups",
@@ -47,9 +50,9 @@ def show_help(situation: Situation) -> list[Line]:
             reason = action.reason(situation)
             keys = f"  {_keys(action, situation):<16} "
             if reason is None:
-                lines.append(line(Span(keys, Tone.KEY), action.help))
+                lines.append(line(Span(keys, Tone.KEY), situation.speak(action.help)))
             else:
-                lines.append(line(dim(keys), dim(f"{action.help} · not now: {reason}")))
+                lines.append(line(dim(keys), dim(f"{situation.speak(action.help)} · not now: {reason}")))
     lines += [BLANK, *_SIGNS]
     return lines
 

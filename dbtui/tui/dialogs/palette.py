@@ -42,7 +42,8 @@ def offers(situation: Situation) -> list[Hit]:
 
 def _offer(action: Action, situation: Situation) -> Hit:
     reason = action.reason(situation)
-    return Hit(f"action {action.action_id}", action.label, reason or action.help, situation.key_of(action),
+    told = reason or situation.speak(action.help)
+    return Hit(f"action {action.action_id}", action.label, told, situation.key_of(action),
                allowed=reason is None)  # fmt: skip
 
 

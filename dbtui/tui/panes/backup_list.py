@@ -9,6 +9,7 @@ from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.ages import format_age, format_time, parse_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, size_bar, strong
 from dbtui.tui.dialogs.plan_lines import fact, warning
+from dbtui.tui.spoken_keys import speak_keys, spoken_key
 from dbtui.tui.widgets.rows import Column
 
 _BAR = 12
@@ -150,15 +151,20 @@ def _weight_of(tables: tuple[BackupTable, ...]) -> Callable[[BackupTable], int]:
 def history_empty(directory: str, opened: str, problem: str) -> list[Line]:
     """Return what an empty history says: what would be here, and the key that makes it."""
     if problem:
-        return [line(" ", Span("✖ ", Tone.TROUBLE), Span(problem)), BLANK, line(dim(" R reads it again"))]
+        return [
+            line(" ", Span("✖ ", Tone.TROUBLE), Span(problem)),
+            BLANK,
+            line(dim(speak_keys(" {global.refresh} reads it again"))),
+        ]
     lines: list[Line] = [
         line(" No backup in ", strong(directory), " yet. Every backup made there would be a row."),
         BLANK,
     ]
+    named = ("backups.backup", "global.connections", "connections.open")
+    backup, first, opens = (Span(spoken_key(action_id), Tone.KEY) for action_id in named)
     if opened:
-        return [*lines, line(" ", Span("b", Tone.KEY), " backs up ", strong(opened))]
-    return [*lines, line(" ", Span("1", Tone.KEY), ", then ", Span("⏎", Tone.KEY), " opens a connection; ",
-                         Span("b", Tone.KEY), " backs it up")]  # fmt: skip
+        return [*lines, line(" ", backup, " backs up ", strong(opened))]
+    return [*lines, line(" ", first, ", then ", opens, " opens a connection; ", backup, " backs it up")]
 
 
 def utc_now() -> datetime:

@@ -33,6 +33,7 @@ from dbtui.tui.messages import JobWanted, SituationChanged
 from dbtui.tui.panes import backup_contents as inside
 from dbtui.tui.panes import backup_list as listing
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.table import Table
 from dbtui.tui.workers import outcome_of, run_in_background
@@ -290,7 +291,8 @@ class BackupsPane(Pane):
     async def _reading(self, request: JobRequest[Any], say: Callable[[str], object]) -> JobOutcome[Any]:
         """Wait for something that is read from a backup; meanwhile say how long it has taken."""
         began = time.monotonic()
-        timer = self.set_interval(1.0, lambda: say(f"Reading the backup … {time.monotonic() - began:.0f} s, esc stops"))
+        stops = speak_keys("{global.back} stops")
+        timer = self.set_interval(1.0, lambda: say(f"Reading the backup … {time.monotonic() - began:.0f} s, {stops}"))
         try:
             return await outcome_of(self._runner, request)
         finally:

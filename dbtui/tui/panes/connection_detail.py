@@ -9,6 +9,7 @@ from dbtui.tui.ages import age_text, format_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, plain_text, strong
 from dbtui.tui.dialogs.plan_lines import fact, warning
 from dbtui.tui.panes.connection_rows import Row, has_password, show_fraction, show_problem, show_rate
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.header import environment_sign
 
 EMPTY: tuple[Line, ...] = (
@@ -27,7 +28,8 @@ def show_connection(row: Row, now: datetime) -> list[Line]:
     profile, status, seen = row.profile, row.status, row.seen
     lines: list[Line] = [line(strong(profile.name), Span("  "), environment_sign(profile.environment) or Span(""))]
     if row.is_down:
-        cure = "R tries now · P types a password" if has_password(profile) else "R tries now"
+        types = " · {connections.password} types a password" if has_password(profile) else ""
+        cure = speak_keys("{global.refresh} tries now" + types)
         lines += [line(Span("✖ ", Tone.TROUBLE), Span(show_problem(row, now), Tone.TROUBLE)), line("  ", dim(cure))]
     if seen is not None and seen.info is not None:
         if not row.is_down:

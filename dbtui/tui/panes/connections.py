@@ -23,6 +23,7 @@ from dbtui.tui.panes.connection_detail import EMPTY, show_connection, show_profi
 from dbtui.tui.panes.connection_rows import Row, connection_columns, connection_search, row_after
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.panes.sessions import SessionsView
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.typed_passwords import TypedPasswords
 from dbtui.tui.watching import Watches
 from dbtui.tui.widgets.drawn import TextPanel
@@ -313,7 +314,9 @@ class ConnectionsPane(Pane):
         self.is_paused = not self.is_paused
         if self._watches is not None:
             self._watches.set_paused(self.is_paused)
-        self.announce("paused: p goes on, R asks once" if self.is_paused else "asking again")
+        self.announce(
+            speak_keys("paused: {live.pause} goes on, {global.refresh} asks once") if self.is_paused else "asking again"
+        )
 
     def act_faster(self) -> None:
         """Ask more often."""

@@ -22,6 +22,7 @@ from dbtui.tui.dialogs.plan_lines import fact
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import CancelWanted
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.spoken_keys import spoken_key
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.jobs_strip import format_amount, short_routine, what_text
 from dbtui.tui.widgets.rows import Column
@@ -94,11 +95,15 @@ COLUMNS: list[Column[Run]] = [
     Column("RESULT", lambda run: dim(run.detail), 16, grow=3, spare=1),
 ]  # fmt: skip
 
-EMPTY: tuple[Line, ...] = (
-    line(" Nothing has run yet. Every backup, restore and verification would be here, with its exact commands."),
-    BLANK,
-    line(" ", Span("2", Tone.KEY), ", then ", Span("b", Tone.KEY), " makes a backup"),
-)
+
+def show_nothing() -> list[Line]:
+    """Return what is here before anything has run, and the keys that change that."""
+    return [
+        line(" Nothing has run yet. Every backup, restore and verification would be here, with its exact commands."),
+        BLANK,
+        line(" ", Span(spoken_key("global.backups"), Tone.KEY), ", then ",
+             Span(spoken_key("backups.backup"), Tone.KEY), " makes a backup"),
+    ]  # fmt: skip
 
 
 def show_event(event: Event) -> list[Line]:
@@ -192,7 +197,7 @@ class JobsPane(Pane):
         jobs = [run_of_job(job) for job in reversed(self._runner.jobs)]
         shown = {_identity(run) for run in jobs}
         past = [run_of_history(entry) for entry in self._past]
-        self.table.show_rows([*jobs, *(run for run in past if _identity(run) not in shown)], EMPTY)
+        self.table.show_rows([*jobs, *(run for run in past if _identity(run) not in shown)], show_nothing())
 
     def job_changed(self) -> None:
         """Show it."""

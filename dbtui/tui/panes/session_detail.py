@@ -8,6 +8,7 @@ from dbtui.tui.ages import brief_age, format_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact, warning
 from dbtui.tui.panes.session_rows import SessionRow, sign, sql_text
+from dbtui.tui.spoken_keys import speak_keys
 
 _MOST_VICTIMS = 12
 _MOST_SQL_LINES = 400
@@ -57,7 +58,12 @@ def _blocking(session: Session, by_id: Mapping[int, Session], tree: Sequence[Blo
     found = root_blocker(tree, session.session_id)
     root = found.session if found is not None else session
     if root.session_id not in (*session.blocked_by, session.session_id):
-        yield fact("root", Span(str(root.session_id), Tone.TROUBLE), f"  {_brief(root)}", dim("  o goes there"))
+        yield fact(
+            "root",
+            Span(str(root.session_id), Tone.TROUBLE),
+            f"  {_brief(root)}",
+            dim(speak_keys("  {sessions.root} goes there")),
+        )
     waiting = [each for each in by_id.values() if session.session_id in each.blocked_by]
     for place, other in enumerate(waiting[:_MOST_VICTIMS]):
         yield fact("" if place else "blocks", Span(str(other.session_id), Tone.WARNING), f"  {_brief(other)}")
@@ -88,7 +94,7 @@ def show_tree(rows: Sequence[SessionRow]) -> list[Line]:
     """Return the blocking tree in brief, for beside the list."""
     if not rows:
         return [line(strong("Blocking")), line(dim("Nobody waits for another session."))]
-    lines = [line(strong("Blocking"), dim("  t tree · o root"))]
+    lines = [line(strong("Blocking"), dim(speak_keys("  {sessions.tree} tree · {sessions.root} root")))]
     for row in rows:
         waits = brief_age(row.session.query_seconds if row.session.blocked_by else row.session.transaction_seconds)
         lines.append(line(dim(row.branch), sign(row.session, row.victims), strong(str(row.session.session_id)),

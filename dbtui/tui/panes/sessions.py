@@ -40,6 +40,7 @@ from dbtui.tui.panes.connection_detail import show_connection
 from dbtui.tui.panes.connection_rows import Row, show_problem
 from dbtui.tui.panes.session_detail import show_gaps, show_plan, show_session, show_tree
 from dbtui.tui.panes.session_rows import SessionRow
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.table import Table
 from dbtui.tui.workers import outcome_of, run_in_background
@@ -161,7 +162,8 @@ class SessionsView(Vertical):
         for table in (self.query_one("#sessions", Table), self.query_one("#tree", Table)):
             table.show_marks(self.marked)
         beside = self.query_one("#blocking", TextPanel)
-        beside.show_text([cut(each, beside.text_width) for each in show_tree(rows.tree_rows(self.blocking))], keep=True)
+        width = beside.text_width or self.app.size.width  # it has no place yet when another pane was shown before
+        beside.show_text([cut(each, width) for each in show_tree(rows.tree_rows(self.blocking))], keep=True)
 
     def _show_rows(self, snapshot: SessionsSnapshot) -> None:
         chosen = self._chosen(snapshot)
@@ -169,7 +171,8 @@ class SessionsView(Vertical):
             self.table.show_rows(rows.list_rows(chosen, count_victims(self.blocking), self.changes), self._nothing())
         elif self.mode == TREE:
             self.table.show_rows(
-                rows.tree_rows(self.blocking, self.changes), [line(" Nobody waits for another session. t goes back.")]
+                rows.tree_rows(self.blocking, self.changes),
+                [line(speak_keys(" Nobody waits for another session. {sessions.tree} goes back."))],
             )
         else:
             self.table.show_rows(group_sessions(chosen, self.mode), self._nothing())
@@ -198,13 +201,14 @@ class SessionsView(Vertical):
         snapshot = self.snapshot
         if snapshot is None:
             down = self.row is not None and self.row.is_down
-            return [line(dim(" Its sessions would be here. R tries now." if down else " Asking for its sessions …"))]
+            tries = speak_keys(" Its sessions would be here. {global.refresh} tries now.")
+            return [line(dim(tries if down else " Asking for its sessions …"))]
         if snapshot.unsupported:
             about = show_connection(self.row, datetime.now(UTC)) if self.row is not None else []
             return [line(f" {snapshot.unsupported}."), BLANK, *(line(" ", *each) for each in about), BLANK,
-                    line(dim(" 2 shows its backups, esc goes back."))]  # fmt: skip
+                    line(dim(speak_keys(" {global.backups} shows its backups, {global.back} goes back.")))]  # fmt: skip
         nobody = "Nobody is connected" if self.filter in _TITLES else f"No session is {self.filter.value}"
-        return [line(f" {nobody}. f shows others."), *show_gaps(snapshot)]
+        return [line(f" {nobody}. ", speak_keys("{sessions.filter_next} shows others.")), *show_gaps(snapshot)]
 
     def _show_mode(self) -> None:
         for table in self.query(Table):
@@ -358,7 +362,8 @@ class SessionsView(Vertical):
         try:
             while not (await asyncio.wait({waiting}, timeout=_SETTLE_SECONDS))[0]:
                 seconds = time.monotonic() - began
-                self._tell_plan(row, [line(dim(f"Asking for the plan … {seconds:.0f} s, esc goes back"))])
+                away = speak_keys("{global.back} goes back")
+                self._tell_plan(row, [line(dim(f"Asking for the plan … {seconds:.0f} s, {away}"))])
         finally:
             waiting.cancel()
         outcome = waiting.result()

@@ -10,6 +10,7 @@ from dbtui.jobs import Job
 from dbtui.model.events import Progressed
 from dbtui.model.text import format_bytes, format_count, format_duration
 from dbtui.tui.cells import Line, Span, Tone, bar, cut, dim, line, spread, strong, width_of
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines
 
 _RATE_SECONDS = 8.0
@@ -65,7 +66,7 @@ def job_title(job: Job[Any]) -> str:
 def show_job(job: Job[Any], meter: Meter, width: int, more: int = 0) -> Line:
     """Return one line of the strip. How far it is and the key that ends it are always there; the title gives way."""
     narrow = width < 110
-    right = line(dim(f" +{more} more " if more else " ctrl+x cancel "))
+    right = line(dim(f" +{more} more " if more else speak_keys(" {global.cancel} cancel ")))
     if job.cancellation.requested:
         work = line(Span("  cancelling, undoing what it did ", Tone.WARNING))
     else:

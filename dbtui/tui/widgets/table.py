@@ -16,6 +16,7 @@ from textual.strip import Strip
 
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, segments, strong, width_of
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Drawn
 from dbtui.tui.widgets.rows import GAP, Column, RowT, RowView, column_widths
 from dbtui.tui.widgets.toned import Tones
@@ -164,7 +165,11 @@ class Table(Drawn, Generic[RowT], can_focus=True):
 
     def _nothing(self, y: int) -> Line:
         if self.view.rows and self.view.filter:
-            words = line(" Nothing here matches ", strong(self.view.filter), dim(" · esc clears the filter"))
+            words = line(
+                " Nothing here matches ",
+                strong(self.view.filter),
+                dim(speak_keys(" · {global.back} clears the filter")),
+            )
             return words if y == 1 else BLANK
         return self.empty[y - 1] if 1 <= y <= len(self.empty) else BLANK
 
