@@ -60,6 +60,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
+    try:
+        code = main()
+    except SystemExit:
+        code = 1
     os._exit(code)  # threads that wait for a server are not waited for

@@ -41,7 +41,7 @@ def end_with_input() -> None:
 
 
 def _end_with_input() -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(sys.stdin.fileno(), 4096):  # not by the buffer, whose lock an ending interpreter wants
         continue
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_LAST_SECONDS)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbtui.analysis.latencies import (
@@ -33,12 +33,14 @@ def is_close(found: float | None, exact: float) -> bool:
     return abs(found - exact) <= max(exact * RELATIVE_ERROR, ABSOLUTE_ERROR_SECONDS) * (1 + 1e-9) + 1e-12
 
 
+@settings(deadline=None)
 @given(MANY, st.sampled_from([0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0]))
 def test_quantiles_are_those_of_the_exact_values(values: list[float], share: float) -> None:
     exact = sorted(values)[max(1, math.ceil(share * len(values))) - 1]
     assert is_close(quantile(record_all(values), share), exact)
 
 
+@settings(deadline=None)
 @given(MANY)
 def test_the_recorder_counts_as_the_function_does(values: list[float]) -> None:
     recorder = LatencyRecorder()
@@ -48,6 +50,7 @@ def test_the_recorder_counts_as_the_function_does(values: list[float]) -> None:
     assert recorder.take() == Latencies()
 
 
+@settings(deadline=None)
 @given(MANY, MANY)
 def test_merged_and_subtracted(some: list[float], others: list[float]) -> None:
     both = merge([record_all(some), record_all(others)])
@@ -55,6 +58,7 @@ def test_merged_and_subtracted(some: list[float], others: list[float]) -> None:
     assert subtract(both, record_all(some)) == record_all(others)
 
 
+@settings(deadline=None)
 @given(MANY)
 def test_mean_and_largest_fit_the_quantiles(values: list[float]) -> None:
     histogram = record_all(values)
@@ -62,11 +66,13 @@ def test_mean_and_largest_fit_the_quantiles(values: list[float]) -> None:
     assert largest(histogram) == quantile(histogram, 1.0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, BUCKETS - 1))
 def test_a_bucket_holds_its_middle(bucket: int) -> None:
     assert bucket_of(seconds_of(bucket)) == bucket or seconds_of(bucket) > LARGEST_SECONDS
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(min_value=0, max_value=1e5), min_size=2, max_size=2))
 def test_longer_is_never_before_shorter(values: list[float]) -> None:
     low, high = sorted(values)
