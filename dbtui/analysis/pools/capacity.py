@@ -44,7 +44,7 @@ def assess_capacities(pooler: PoolerSnapshot, server: ServerPool | None) -> dict
         reserve = _reserve(pool, database, pooler.settings, size)
         if reserve:
             limits = {RESERVE: size + reserve}
-        used = _count_used(pool)
+        used = count_used(pool)
         limits[MAX_DB] = _left(_database_limit(database, pooler.settings), by_database[pool.database] - used)
         limits[MAX_USER] = _left(_user_limit(user, pooler.settings), by_user[pool.user] - used)
         limits[SLOTS] = None if free is None else count_servers(pool) + free
@@ -62,15 +62,15 @@ def _narrowest(configured: int | None, limits: Mapping[str, int | None]) -> Capa
 
 def _pool_size(database: PoolerDatabase | None, user: PoolerUser | None, settings: PoolerSettings) -> int:
     if user is not None and user.pool_size:
-        return user.pool_size
-    return settings.default_pool_size if database is None else database.pool_size
+        return max(0, user.pool_size)
+    return max(0, settings.default_pool_size if database is None else database.pool_size)
 
 
 def _reserve(pool: PoolerPool, database: PoolerDatabase | None, settings: PoolerSettings, size: int) -> int:
     """What the reserve adds: once its timeout has passed for the first in the queue, or while it is in use."""
     reserve = settings.reserve_pool_size if database is None else database.reserve_pool_size
     timeout = settings.reserve_pool_timeout_seconds
-    if not reserve or not size or timeout <= 0:
+    if reserve <= 0 or not size or timeout <= 0:
         return 0
     is_open = (pool.cl_waiting > 0 and pool.maxwait_seconds >= timeout) or count_servers(pool) > size
     return reserve if is_open else 0
@@ -89,8 +89,8 @@ def _left(limit: int, others: int) -> int | None:
     return None if limit <= 0 else max(0, limit - others)
 
 
-def _count_used(pool: PoolerPool) -> int:
-    """Connections that are not closed to make room for another pool."""
+def count_used(pool: PoolerPool) -> int:
+    """Return the servers of a pool that are not closed to make room for another pool."""
     return pool.sv_active + pool.sv_tested + pool.sv_login + pool.sv_cancel
 
 
@@ -98,7 +98,7 @@ def _sum_used(pools: tuple[PoolerPool, ...]) -> tuple[dict[str, int], dict[str, 
     by_database: dict[str, int] = {}
     by_user: dict[str, int] = {}
     for pool in pools:
-        used = _count_used(pool)
+        used = count_used(pool)
         by_database[pool.database] = by_database.get(pool.database, 0) + used
         by_user[pool.user] = by_user.get(pool.user, 0) + used
     return by_database, by_user

@@ -4,12 +4,10 @@ A counter adds a wait or a transaction when it ends, so that those under way at 
 too much or too little; the tolerance is what they can make, and the noise of a few looks.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
-from statistics import fmean, pstdev
 
 from dbtui.analysis.pools import rates as differences
-from dbtui.analysis.pools.capacity import list_pools
 from dbtui.analysis.pools.rates import AppKey, key_of
 from dbtui.analysis.pools.thresholds import Thresholds
 from dbtui.analysis.pools.tracks import Looks, PoolFacts
@@ -27,25 +25,32 @@ def check_pooler(looks: Looks[PoolerSnapshot], thresholds: Thresholds) -> Iterat
     window = looks.over(thresholds.checks_seconds)
     if len(window) < _LEAST_LOOKS:
         return
+    seen = [_add_up(look) for look in window]
     for database, rates in differences.rate_pooler(window[0], window[-1]).items():
         if rates.queue is None or rates.busy is None:
             continue
-        waiting = [_sum(look, database, lambda pool: pool.cl_waiting) for look in window]
-        working = [_sum(look, database, lambda pool: pool.sv_active + pool.sv_cancel) for look in window]
-        maxwait = max(
-            (pool.maxwait_seconds for look in window for pool in look.pools if pool.database == database), default=0.0
-        )
+        counts = [each.get(database, _NOTHING) for each in seen]
+        waiting, working = [each[0] for each in counts], [each[1] for each in counts]
         ended = (rates.transactions or 0.0) * rates.seconds
-        edges = max(waiting) * maxwait / rates.seconds
-        if ended >= _TURNS * max(1.0, *waiting):
+        edges = max(waiting) * max(each[2] for each in counts) / rates.seconds
+        if ended >= _TURNS * max(1, *waiting):
             yield _check(Tier.POOLER, database, "waiting", waiting, rates.queue, edges)
-        if ended >= _TURNS * max(1.0, *working):
+        if ended >= _TURNS * max(1, *working):
             spent = max(working) * (rates.hold_mean_seconds or 0.0) / rates.seconds
             yield _check(Tier.POOLER, database, "working", working, rates.busy, edges + spent)
 
 
-def _sum(look: PoolerSnapshot, database: str, count: Callable[..., int]) -> int:
-    return sum(count(pool) for pool in list_pools(look) if pool.database == database)
+_NOTHING = (0, 0, 0.0)
+
+
+def _add_up(look: PoolerSnapshot) -> dict[str, tuple[int, int, float]]:
+    """Clients that wait, servers that work and the longest wait, by database."""
+    sums: dict[str, tuple[int, int, float]] = {}
+    for pool in look.pools:
+        waiting, working, longest = sums.get(pool.database, _NOTHING)
+        working += pool.sv_active + pool.sv_cancel
+        sums[pool.database] = waiting + pool.cl_waiting, working, max(longest, pool.maxwait_seconds)
+    return sums
 
 
 def check_app(
@@ -80,8 +85,8 @@ def _check_app_pool(name: str, usable: Sequence[tuple[float, AppPool]]) -> Itera
 
 
 def _check(tier: Tier, pool: str, name: str, seen: Sequence[int], derived: float, edges: float) -> Check:
-    counted = fmean(seen)
-    noise = 3 * pstdev(seen) / sqrt(len(seen))
+    counted = sum(seen) / len(seen)
+    noise = 3 * sqrt(sum((each - counted) ** 2 for each in seen)) / len(seen)
     holds = abs(counted - derived) <= _ABSOLUTE + _FRACTION * max(counted, derived) + noise + edges
     relation = "agree" if holds else "counters disagree"
     sentence = f"{pool}: {counted:.1f} {name} were seen on average, the counters say {derived:.1f}: {relation}"

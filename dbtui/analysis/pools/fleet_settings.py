@@ -2,7 +2,7 @@
 
 from math import ceil, floor
 
-from dbtui.analysis.pools.words import count_of, quote_name
+from dbtui.analysis.pools.words import count_of
 from dbtui.model.ladders import FleetFacts, FleetReport, RecommendedSetting
 from dbtui.model.text import format_untrusted
 
@@ -53,7 +53,7 @@ def _reserve(size: int) -> int:
 
 def recommend_pooler(facts: FleetFacts) -> tuple[RecommendedSetting, ...]:
     """Return the settings for a PgBouncer in front of the server; nothing for a server that it cannot serve."""
-    if not facts.is_postgresql:
+    if not facts.is_postgresql and facts.pooler is None:
         return ()
     size, why = _size_with_reason(facts)
     now = facts.pooler
@@ -130,8 +130,7 @@ def format_pgbouncer_ini(report: FleetReport) -> str:
     facts = report.facts
     lines = ["[databases]"]
     if facts.host and facts.database:
-        host, database = _quote_value(facts.host), _quote_value(facts.database)
-        lines.append(f"{quote_name(facts.database)} = host={host} port={facts.port} dbname={database}")
+        lines += _format_database(facts)
     else:
         lines.append("; erp = host=db1 port=5432 dbname=erp")
     lines += ["", "[pgbouncer]"]
@@ -147,6 +146,14 @@ def format_pgbouncer_ini(report: FleetReport) -> str:
     ]
     application = " ".join(f"{each.name}={each.value}" for each in report.application_settings)
     return "\n".join([*lines, f"; In the environment of the application: {application}", ""])
+
+
+def _format_database(facts: FleetFacts) -> list[str]:
+    """The line of the database. PgBouncer reads few characters in a name here; another database comes by any name."""
+    host, name = _quote_value(facts.host), facts.database
+    if name.isascii() and all(each.isalnum() or each in "_.-" for each in name):
+        return [f"{name} = host={host} port={facts.port} dbname={name}"]
+    return [f"; {format_untrusted(name)}, and every other database", f"* = host={host} port={facts.port}"]
 
 
 def _quote_value(value: str) -> str:

@@ -270,7 +270,7 @@ def rate_cores(looks: Sequence[HostLoad]) -> float | None:
     seconds = newer.monotonic_seconds - older.monotonic_seconds
     if older.busy_seconds_total is None or newer.busy_seconds_total is None or seconds <= 0:
         return None
-    return min(float(newer.cores), max(0.0, newer.busy_seconds_total - older.busy_seconds_total) / seconds)
+    return min(float(max(1, newer.cores)), max(0.0, newer.busy_seconds_total - older.busy_seconds_total) / seconds)
 
 
 def index_app(look: AppPoolsSnapshot) -> Mapping[AppKey, AppPool]:

@@ -11,6 +11,8 @@ from dbtui.model.ladders import Level, PoolReading, PoolState, TierReading
 from dbtui.model.pools import AppPoolsSnapshot, HostLoad, PoolerSnapshot, ServerPool, ServerState, Tier
 from dbtui.model.text import format_untrusted
 
+#: `used_clients` is without console sessions, which count against max_client_conn; one of them is ours.
+_OWN_CONSOLE = 1
 _NAMES = {Tier.APP: "app pools", Tier.POOLER: "PgBouncer", Tier.SERVER: "server", Tier.HOST: "host"}
 
 
@@ -146,9 +148,9 @@ def client_level(look: PoolerSnapshot, thresholds: Thresholds) -> Level:
     most = look.settings.max_client_conn
     if most <= 0:
         return Level.OK
-    share = look.used_clients / most
-    if share >= 1:
+    if look.used_clients + _OWN_CONSOLE >= most:
         return Level.CRITICAL
+    share = look.used_clients / most
     return Level.HIGH if share >= thresholds.high_utilisation else Level.OK
 
 

@@ -196,7 +196,7 @@ def _pooler_clients(scene: Scene) -> Verdict | None:
         kind=VerdictKind.POOLER_CLIENTS,
         level=_level(scene, Level.CRITICAL),
         tier=Tier.POOLER,
-        sentence=_sentence(scene, f"PgBouncer takes no more clients, {used} of max_client_conn, the next is refused"),
+        sentence=_sentence(scene, f"PgBouncer has {used} clients of max_client_conn and refuses the next"),
         recommendation=advice.advise_clients(scene),
     )
 
