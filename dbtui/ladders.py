@@ -124,7 +124,8 @@ class LadderWatch:
         self._attempt = 0
         self._clients_to: Callable[[PoolerClients], None] | None = None
         self._clients_at = float("-inf")
-        self._asks_again = False  # for the clients, once: the server's sessions were not known yet
+        self._clients_seconds = CLIENTS_SECONDS  # from then until they are asked for again
+        self._asks_again = False  # soon, once: the server's sessions were not known yet
         self._owns_server = server is None
         self._server = server or Watch(profile, context, self.receive, interval_seconds)
         self._threads = [self._thread("publish", self._publish_until_stopped)]
@@ -196,7 +197,7 @@ class LadderWatch:
             is_new = wanted is not None and self._clients_to is None
             self._clients_to = wanted
             if is_new:
-                self._clients_at, self._asks_again = float("-inf"), True
+                self._clients_seconds, self._asks_again = _AGAIN_SECONDS, True
         if self._owns_server:
             self._server.wants_sessions = wanted is not None
         if is_new:
@@ -297,7 +298,7 @@ class LadderWatch:
             forget_settings(console)
         with DEADLINES.limiting(_LOOKING_SECONDS, console.cancellation):
             found = collect_pooler(console, self._context.now())
-            if publish is not None and time.monotonic() - self._clients_at >= CLIENTS_SECONDS:
+            if publish is not None and time.monotonic() - self._clients_at >= self._clients_seconds:
                 self._clients_at = time.monotonic()
                 publish(self._collect_clients(console))
         self._attempt = 0
@@ -308,8 +309,7 @@ class LadderWatch:
         with self._lock:
             sessions, asked_at = self._known.sessions, self._known.sessions_at
             is_fresh = sessions is not None and time.monotonic() - asked_at < _SESSIONS_SECONDS
-            if not is_fresh and self._asks_again:
-                self._clients_at -= CLIENTS_SECONDS - _AGAIN_SECONDS
+            self._clients_seconds = _AGAIN_SECONDS if self._asks_again and not is_fresh else CLIENTS_SECONDS
             self._asks_again = False
         return join_clients(console, self._context.now(), MOST_CLIENTS, sessions if is_fresh else None)
 

@@ -15,10 +15,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.libpq.conninfo import choose_password, format_conninfo, format_server, parse_conninfo
-from dbtui.adapters.libpq.failures import translate, translate_connect
+from dbtui.adapters.libpq.failures import translate_connect
 from dbtui.adapters.libpq.interrupts import open_connection, shut_socket
 from dbtui.adapters.pgbouncer.machine import find_process, peer_credentials
-from dbtui.errors import AuthenticationError, ConnectError, DbtuiError
+from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ServerError
 from dbtui.model.connections import ConnectionProfile, Secret
 from dbtui.model.text import format_untrusted
 
@@ -105,7 +105,15 @@ class Console:
                 return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
         except psycopg2.Error as error:
             self.cancellation.check()
-            raise _translate(error, self.source) from None
+            raise self._translate(error) from None
+
+    def _translate(self, error: psycopg2.Error) -> DbtuiError:
+        """PgBouncer refuses everything with the SQLSTATE of a broken connection, which it seldom is."""
+        if self._connection.closed:
+            hint = "check PgBouncer, then try again"
+            return ConnectError(f"the console of PgBouncer at {self.source} was lost", hint, code=error.pgcode or "")
+        refused = format_untrusted(error.diag.message_primary or str(error).strip(), 300)
+        return ServerError(f"PgBouncer at {self.source} says: {refused}", code=error.pgcode or "")
 
     def is_same_account(self) -> bool:
         """Whether PgBouncer runs under our account and let us in for that: such a login may do everything."""
@@ -146,10 +154,3 @@ def _translate_connect(error: psycopg2.Error, parameters: Mapping[str, str], sou
             f"add {user} to stats_users (to look) or admin_users (to order) in pgbouncer.ini, then RELOAD",
         )
     return translate_connect(error, parameters)
-
-
-def _translate(error: psycopg2.Error, source: str) -> DbtuiError:
-    said = translate(error)
-    if isinstance(said, ConnectError):
-        return ConnectError(f"the console of PgBouncer at {source} was lost", "it is tried again", code=said.code)
-    return said
