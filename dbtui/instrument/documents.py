@@ -40,6 +40,8 @@ def _describe_pool(pool: AppPool) -> dict[str, Any]:
         "overflow": pool.overflow,
         "pending": pool.pending,
         "oldest_pending": pool.oldest_pending_seconds,
+        "connecting": pool.connecting,
+        "oldest_connecting": pool.oldest_connecting_seconds,
         "timeouts": pool.timeouts_total,
         "invalidated": pool.invalidated_total,
         "closed": pool.closed_total,

@@ -1,7 +1,9 @@
 """QueuePool that keeps count: who waits, for how long, how long connections are held, and how many come and go.
 
-By subclassing and public methods alone. The counts live in a `Meter`, which outlasts the pool: `Engine.dispose()` makes
-a new pool of the same class with the same creator, and the creator carries the meter along.
+By subclassing and public methods alone. An acquisition waits until the pool grants it a place. The place is in use from
+then on, also while its connection is made or tested, which takes a while behind a busy pooler: that is no waiting for
+the pool. The counts live in a `Meter`, which outlasts the pool: `Engine.dispose()` makes a new pool of the same class
+with the same creator, and the creator carries the meter along.
 """
 
 import inspect
@@ -9,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -36,8 +39,8 @@ class Meter:
 
     def reset(self) -> None:
         """Begin again from nothing: in a forked child, where neither waiting threads nor counts are its own."""
-        # When each acquisition under way began: of those who wait, and of those whose connection is made or tested.
-        self.pending: dict[object, float] = {}
+        self.pending: dict[_Turn, float] = {}  # who waits for a place, and since when
+        self.connecting: dict[_Turn, float] = {}  # who has one, and whose connection is being made or tested
         self.wait = Histogram()
         self.abandoned = Histogram()
         self.hold = Histogram()
@@ -72,7 +75,8 @@ class Meter:
         pool = self.pool()
         if pool is None:
             return None
-        waiting = self._waiting_since()
+        now = perf_counter()
+        waiting, connecting = _begins(self.pending), _begins(self.connecting)
         checked_in = pool.checkedin()
         return AppPool(
             source=template.source,
@@ -89,7 +93,9 @@ class Meter:
             checked_out=max(0, pool.checkedout()),
             overflow=max(0, pool.overflow()),
             pending=len(waiting),
-            oldest_pending_seconds=max(0.0, perf_counter() - min(waiting)) if waiting else 0.0,
+            oldest_pending_seconds=max(0.0, now - min(waiting, default=now)),
+            connecting=len(connecting),
+            oldest_connecting_seconds=max(0.0, now - min(connecting, default=now)),
             wait=self.wait.read(),
             abandoned=self.abandoned.read(),
             hold=self.hold.read(),
@@ -99,13 +105,37 @@ class Meter:
             closed_total=self.closed.total,
         )
 
-    def _waiting_since(self) -> list[float]:
-        for _ in range(_COPY_ATTEMPTS):
-            try:
-                return list(self.pending.values())
-            except RuntimeError:  # it changed on the way
-                continue
-        return [perf_counter()] * len(self.pending)
+
+class _Turn:
+    """One acquisition: of which meter, and when it got its place in the pool, 0 as long as it has none."""
+
+    __slots__ = ("meter", "placed_at")
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.placed_at = 0.0
+
+
+#: The acquisition that is under way here. A context is a thread's own, and a task's.
+_TURN: ContextVar[_Turn | None] = ContextVar("dbtui.turn", default=None)
+
+
+def _note_place() -> None:
+    """Called before a connection is made or tested: whoever wants it has waited for the pool until now."""
+    turn = _TURN.get()
+    if turn is not None and not turn.placed_at:
+        turn.placed_at = perf_counter()
+        turn.meter.connecting[turn] = turn.placed_at
+        turn.meter.pending.pop(turn, None)
+
+
+def _begins(turns: dict[_Turn, float]) -> list[float]:
+    for _ in range(_COPY_ATTEMPTS):
+        try:
+            return list(turns.values())
+        except RuntimeError:  # it changed on the way
+            continue
+    return [perf_counter()] * len(turns)
 
 
 class MeteredQueuePool(QueuePool):
@@ -123,6 +153,9 @@ class MeteredQueuePool(QueuePool):
     ) -> None:
         timed = creator if isinstance(creator, _TimedCreator) else _TimedCreator(creator, Meter())
         super().__init__(timed, pool_size=pool_size, max_overflow=max_overflow, timeout=timeout, **options)
+        dialect = options.get("dialect")
+        if dialect is not None and not isinstance(dialect.do_ping, _NotedPing):
+            dialect.do_ping = _NotedPing(dialect.do_ping)
         self.max_overflow = -1 if pool_size == 0 else max_overflow
         self.meter = timed.meter
         if timed is not creator:
@@ -133,23 +166,25 @@ class MeteredQueuePool(QueuePool):
     def connect(self) -> PoolProxiedConnection:
         """Return a connection, as QueuePool does, and count how long that took."""
         meter = self.meter
-        pending = meter.pending
-        turn = object()
-        pending[turn] = began = perf_counter()
+        turn = _Turn(meter)
+        token = _TURN.set(turn)
+        meter.pending[turn] = began = perf_counter()
         try:
             connection = super().connect()
         except BaseException as error:
-            meter.abandoned.add(perf_counter() - began)
+            meter.abandoned.add((turn.placed_at or perf_counter()) - began)
             if isinstance(error, PoolTimeout):
                 meter.timeouts.add_one()
             raise
         finally:
-            del pending[turn]
-        ended = perf_counter()
-        meter.wait.add(ended - began)
+            _TURN.reset(token)
+            meter.pending.pop(turn, None)
+            meter.connecting.pop(turn, None)
+        placed_at = turn.placed_at or perf_counter()
+        meter.wait.add(placed_at - began)
         memory = connection.record_info
         if memory is not None:
-            memory[_HELD_SINCE] = ended
+            memory[_HELD_SINCE] = placed_at
         return connection
 
 
@@ -181,10 +216,22 @@ class _TimedCreator:
         self._takes_record = _takes_record(creator)
 
     def __call__(self, rec: ConnectionPoolEntry) -> Any:
+        _note_place()
         began = perf_counter()
         connection = self._creator(rec) if self._takes_record else self._creator()
         self.meter.create.add(perf_counter() - began)
         return connection
+
+
+class _NotedPing:
+    """Tests a connection as its dialect does, and notes that whoever wants it has its place in the pool."""
+
+    def __init__(self, ping: Callable[[Any], bool]) -> None:
+        self._ping = ping
+
+    def __call__(self, connection: Any) -> bool:
+        _note_place()
+        return self._ping(connection)
 
 
 def _takes_record(creator: Callable[..., Any]) -> bool:

@@ -19,6 +19,10 @@ _GAUGES: tuple[tuple[str, str, str, _Value], ...] = (
     ("db_client_connection_pending_requests", "", "Who waits for a connection.", lambda pool: pool.pending),
     ("dbtui_connection_oldest_pending_seconds", "seconds", "How long the one who waits longest has waited.",
      lambda pool: pool.oldest_pending_seconds),
+    ("dbtui_connection_connecting", "", "Connections in use that are still being made or tested.",
+     lambda pool: pool.connecting),
+    ("dbtui_connection_oldest_connecting_seconds", "seconds", "How long the longest of them has taken.",
+     lambda pool: pool.oldest_connecting_seconds),
     ("dbtui_connection_overflow", "", "Connections beyond those that the pool keeps.", lambda pool: pool.overflow),
     ("dbtui_connection_timeout_seconds", "seconds", "After how long one who waits gives up.",
      lambda pool: pool.timeout_seconds),
@@ -29,8 +33,12 @@ _COUNTERS: tuple[tuple[str, str, _Value], ...] = (
     ("dbtui_connection_closed", "Connections closed, for whatever reason.", lambda pool: pool.closed_total),
 )
 _HISTOGRAMS: tuple[tuple[str, str, Callable[[AppPool], Timing]], ...] = (
-    ("db_client_connection_wait_time_seconds", "Time to get a connection.", lambda pool: pool.wait),
-    ("db_client_connection_use_time_seconds", "Time from getting a connection to its return.", lambda pool: pool.hold),
+    ("db_client_connection_wait_time_seconds", "Time to get a place in the pool.", lambda pool: pool.wait),
+    (
+        "db_client_connection_use_time_seconds",
+        "Time from getting a place in the pool to its return.",
+        lambda pool: pool.hold,
+    ),
     ("db_client_connection_create_time_seconds", "Time to make a new connection.", lambda pool: pool.create),
     ("dbtui_connection_abandoned_time_seconds", "Time that those waited who got none.", lambda pool: pool.abandoned),
 )

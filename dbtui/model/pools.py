@@ -42,8 +42,9 @@ class Timing:
 class AppPool:
     """One connection pool inside one process of an application.
 
-    `max_overflow` -1 and `size` 0 mean unlimited, as in SQLAlchemy. `wait` is of acquisitions that got a connection,
-    `abandoned` of those that gave up; `hold` from checkout to checkin; `create` is the time to connect.
+    `max_overflow` -1 and `size` 0 mean unlimited, as in SQLAlchemy. `wait` is the time for a place in the pool of
+    acquisitions that got a connection, `abandoned` of those that did not; `hold` is from getting the place, so with
+    connecting and testing, to checkin; `create` is the time to connect.
     """
 
     source: str  # the socket's path or the endpoint's URL
@@ -59,8 +60,10 @@ class AppPool:
     checked_in: int = 0
     checked_out: int = 0
     overflow: int = 0  # connections beyond `size` that exist now
-    pending: int = 0
+    pending: int = 0  # who waits for a place in the pool
     oldest_pending_seconds: float = 0.0
+    connecting: int = 0  # of `checked_out`: whose connection is still being made or tested
+    oldest_connecting_seconds: float = 0.0
     wait: Timing = Timing()
     abandoned: Timing = Timing()
     hold: Timing = Timing()
