@@ -49,7 +49,7 @@ class CopyRoute(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CopyWay:
-    """The way of a copy. `sentence`: what stands in its way or may lose it, empty: nothing known; `remedy`: the cure."""
+    """The way of a copy. `sentence`: what stands in its way or may lose it, empty: nothing; `remedy`: the cure."""
 
     route: CopyRoute
     sentence: str = ""

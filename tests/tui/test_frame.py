@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dbtui.analysis.copying import assess_copying
 from dbtui.model.connections import Environment, Secret, TargetStatus
+from dbtui.model.doctor import TerminalFacts
 from dbtui.model.jobs import JobState
 from dbtui.tui.actions import Situation
 from dbtui.tui.cells import plain_text, width_of
@@ -209,10 +211,11 @@ async def test_copy_is_sent_to_the_terminal(world: World, monkeypatch: pytest.Mo
 def test_clipboard_limits_and_screen() -> None:
     """Too long is refused; GNU screen gets pieces it can carry."""
     with pytest.raises(ValueError, match="more than a terminal takes"):
-        clipboard_sequence("x" * (MOST_BYTES + 1), {})
-    wrapped = clipboard_sequence("x" * 400, {"TERM": "screen"})
+        clipboard_sequence("x" * (MOST_BYTES + 1), assess_copying(TerminalFacts()))
+    wrapped = clipboard_sequence("x" * 400, assess_copying(TerminalFacts(term="screen", is_screen=True)))
     assert wrapped.count("\x1bP") == 3
-    assert clipboard_sequence("x", {"TERM": "screen-256color", "TMUX": "/tmp/x"}).startswith("\x1b]52;c;")
+    tmux = TerminalFacts(term="screen-256color", is_tmux=True)
+    assert clipboard_sequence("x", assess_copying(tmux)).startswith("\x1b]52;c;")
 
 
 def test_fuzzy_scores() -> None:
