@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,13 @@ Figures = dict[str, Any]
 
 def parse_load_output(text: str, read_at: datetime) -> LoadResult:
     """Return what a tool measured. `read_at` stands for times that the output does not hold. Raises UsageError."""
+    try:
+        return _parse(text, read_at)
+    except (ValueError, TypeError, OverflowError):
+        raise UsageError("this output holds figures that are none", _KNOWN) from None
+
+
+def _parse(text: str, read_at: datetime) -> LoadResult:
     stripped = text.lstrip("\ufeff \t\r\n")
     if stripped.startswith("{"):
         return _parse_json(stripped, read_at)
@@ -251,7 +259,7 @@ def _parse_pgbench(text: str, read_at: datetime) -> LoadResult:
     failed = int(_find(r"number of failed transactions: (\d+)", text) or 0)
     mean = _find(r"latency average = ([\d.]+) ms", text)
     kind = _find(r"transaction type: (.+)", text) or "pgbench"
-    return _result("pgbench", kind.strip(), {
+    result = _result("pgbench", kind.strip(), {
         "seconds": seconds,
         "concurrency": int(_find(r"number of clients: (\d+)", text) or 1),
         "completed": completed,
@@ -261,6 +269,21 @@ def _parse_pgbench(text: str, read_at: datetime) -> LoadResult:
         "goodput": rate,
         "mean_seconds": float(mean) / 1000 if mean else None,
     }, read_at, kind=LoadKind.SQL)  # fmt: skip
+    return replace(result, seconds=tuple(_pgbench_seconds(text)))
+
+
+def _pgbench_seconds(text: str) -> Iterator[LoadSecond]:
+    """Read the lines of -P: they tell how many, and of latencies only the mean."""
+    before = 0.0
+    for at_text, rate in re.findall(r"^progress: ([\d.]+) s, ([\d.]+) tps", text, re.M):
+        at = float(at_text)
+        if at > before:
+            count = round(float(rate) * (at - before))
+            yield LoadSecond(
+                stage="pgbench", second=int(before), monotonic_seconds=at, seconds=at - before, started=count,
+                completed=count, good=count,
+            )  # fmt: skip
+            before = at
 
 
 # --- words and numbers -------------------------------------------------------------------------------------------

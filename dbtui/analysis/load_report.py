@@ -201,8 +201,9 @@ def _timeline(seconds: Sequence[LoadSecond]) -> list[str]:
         f"over time, a column is {step} s, │ begins a stage",
         f"           {marks}",
         f"answers/s  {_sparkline(rates)}  up to {format_rate(max(rates))}",
-        f"p95        {_sparkline(p95s)}  up to {format_latency(max(p95s))}",
     ]
+    if any(p95s):
+        lines.append(f"p95        {_sparkline(p95s)}  up to {format_latency(max(p95s))}")
     if any(errors):
         lines.append(f"errors     {_sparkline(errors)}  up to {format_count(round(max(errors)))}")
     return lines
