@@ -78,6 +78,20 @@ def filter_sessions(
     return tuple(each for each in found if not _is_background(each) or each.blocked_by or each.session_id in blockers)
 
 
+#: Filters that look at a session itself.
+_NARROWING = (SessionFilter.ACTIVE, SessionFilter.IDLE_IN_TRANSACTION, SessionFilter.BLOCKED, SessionFilter.MINE)
+
+
+def count_filtered(snapshot: SessionsSnapshot) -> dict[SessionFilter, int]:
+    """Return how many sessions each filter lets through, as `filter_sessions` would, looking at each session once."""
+    blockers = {blocker for each in snapshot.sessions for blocker in each.blocked_by}
+    shown = [
+        each for each in snapshot.sessions if not _is_background(each) or each.blocked_by or each.session_id in blockers
+    ]
+    counts = {wanted: sum(_is_wanted(each, wanted, snapshot.user) for each in shown) for wanted in _NARROWING}
+    return {each: counts.get(each, len(shown)) for each in SessionFilter} | {SessionFilter.ALL: len(snapshot.sessions)}
+
+
 def _is_background(session: Session) -> bool:
     return session.is_own or not session.is_client
 

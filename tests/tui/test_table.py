@@ -93,15 +93,17 @@ async def test_refresh_keeps_the_row_at_its_height() -> None:
 
 
 async def test_ten_thousand_rows_are_quick() -> None:
-    """Showing, filtering and jumping cost what is in view."""
+    """Showing, filtering and jumping cost what is in view. A pane with all its columns: test_many_rows.py."""
     app = Shown()
     async with app.run_test(size=(80, 40)) as pilot:
-        began = time.perf_counter()
+        began = time.process_time()
         app.table.show_rows(_rows(10_000))
         await pilot.pause()
+        assert time.process_time() - began < 0.2
+        began = time.process_time()
         app.table.show_filter("99")
         await pilot.pause()
-        assert time.perf_counter() - began < 1.0
+        assert time.process_time() - began < 0.2
         app.table.show_filter("")
         await pilot.press("G")
         await pilot.pause()

@@ -13,6 +13,7 @@ from dbtui.analysis.sessions import (
     assess_changes,
     assess_session,
     blocking_tree,
+    count_filtered,
     count_victims,
     filter_sessions,
     group_sessions,
@@ -23,6 +24,7 @@ from dbtui.analysis.sessions import (
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.findings import FindingLevel, SessionConcern
 from dbtui.model.sessions import Session, SessionsSnapshot, SessionVerb
+from tests.tui.fake_watches import lock_chain, snapshot
 from tests.unit.samples import MOMENT
 
 PROFILE = ConnectionProfile(name="erp", engine=EngineName.POSTGRESQL, url="postgresql://dba@db1/erp")
@@ -270,3 +272,9 @@ def test_who_has_gone_is_said_and_refuses_nothing() -> None:
         "there is no session 9 on erp, or the login may not see it",
         "there is no session 8 on erp, or the login may not see it",
     )
+
+
+def test_counts_are_those_of_the_filters() -> None:
+    """One pass instead of one for each filter."""
+    found = snapshot("erp", *lock_chain())
+    assert count_filtered(found) == {each: len(filter_sessions(found, each)) for each in SessionFilter}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbtui.analysis.sessions import BlockingNode, GroupRow, SessionFilter, assess_session, filter_sessions
+from dbtui.analysis.sessions import BlockingNode, GroupRow, SessionFilter, assess_session, count_filtered
 from dbtui.model.findings import FindingLevel, SessionConcern
 from dbtui.model.sessions import Session, SessionsSnapshot
 from dbtui.tui.ages import brief_age
@@ -203,8 +203,9 @@ def summary_line(snapshot: SessionsSnapshot, chosen: SessionFilter, marked: int,
         cells += [Span(f"■ {marked} marked", Tone.ACCENT), Span("  ")]
     if mode:
         cells += [strong(mode), Span("  ")]
+    counts = count_filtered(snapshot)
     for each in FILTERS:
-        count = len(filter_sessions(snapshot, each))
+        count = counts[each]
         text = f" {each.value} {count} "
         if each is chosen:
             cells.append(Span(text, Tone.ACTIVE))

@@ -108,8 +108,9 @@ class SessionsView(Vertical):
     @property
     def marked_sessions(self) -> list[Session]:
         """The sessions that are marked and still there."""
-        snapshot = self.snapshot
-        return [each for each in snapshot.sessions if rows.session_key(each) in self.marked] if snapshot else []
+        if self.snapshot is None or not self.marked:
+            return []
+        return [each for each in self.snapshot.sessions if rows.session_key(each) in self.marked]
 
     # ------------------------------------------------------------ what is shown
 
@@ -143,7 +144,8 @@ class SessionsView(Vertical):
         waiting = {each: (then.get(each, 0), now.get(each, 0)) for each in then | now}
         self.changes = assess_changes(self.snapshot, snapshot, waiting)
         self.snapshot, self.blocking = snapshot, blocking
-        self.marked &= {rows.session_key(each) for each in snapshot.sessions}
+        if self.marked:
+            self.marked &= {rows.session_key(each) for each in snapshot.sessions}
 
     def show_all(self) -> None:
         """Draw everything anew; what did not change is not sent."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from dbtui.tui.cells import Line, Span
@@ -89,10 +90,10 @@ class RowView(Generic[RowT]):
             rows = [row for row in rows if self.matches(row)]
         if self.order is not None:
             order = self.order
-            known = [row for row in rows if order(row) is not None]
-            unknown = [row for row in rows if order(row) is None]
-            known.sort(key=order, reverse=self.descending)
-            rows = known + unknown
+            valued = [(order(row), row) for row in rows]
+            known = [pair for pair in valued if pair[0] is not None]
+            known.sort(key=itemgetter(0), reverse=self.descending)
+            rows = [row for _, row in known] + [row for value, row in valued if value is None]
         if holds:
             last = len(self.places)
             rows.sort(key=lambda row: self.places.get(self.key_of(row), last))
