@@ -1,6 +1,5 @@
 """A laboratory for pools: PgBouncer before a real server, clients that behave as told, the ladder judged meanwhile."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import psycopg2
@@ -15,32 +15,27 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from dbtui.adapters.app_pool.collecting import collect_app_pools
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.machine import collect_host
 from dbtui.adapters.pgbouncer.console import Console
 from dbtui.adapters.pgbouncer.snapshot import collect_pooler
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.pools import collect_server_pool
 from dbtui.analysis.pools import Track, advance
 from dbtui.demo.servers import PgBouncer, PostgreSQL
-from dbtui.instrument import create_engine
-from dbtui.instrument.metered_pool import MeteredQueuePool
+from dbtui.instrument import create_engine, publish_pool
+from dbtui.instrument.publisher import Publisher
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
 from dbtui.model.ladders import LadderAssessment, TierReading
 from dbtui.model.pools import (
-    AppPool,
-    AppPoolsSnapshot,
     PoolerPool,
     PoolsSnapshot,
-    ServerHolder,
-    ServerPool,
-    ServerState,
     Tier,
 )
+from dbtui.routines.consoles import open_console
+from dbtui.routines.context import RoutineContext
 from tests.fix_servers import unique_name, wait_until
-
-SESSIONS = """
-SELECT application_name, coalesce(host(client_addr), ''), usename, state,
-       wait_event_type, count(*), max(extract(epoch FROM clock_timestamp() - state_change))
-FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-GROUP BY 1, 2, 3, 4, 5"""
 
 
 @dataclass
@@ -128,24 +123,42 @@ class PoolLab:
         server.execute(f'CREATE DATABASE "{self.database}" TEMPLATE template0')
         self._scopes.callback(server.execute, f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
         self._engines: list[Engine] = []
-        self._templates: list[AppPool] = []
+        self._publishers: list[Publisher] = []
+        self._directory = self._scopes.enter_context(TemporaryDirectory(prefix="lab"))
+        self.sockets = f"unix://{self._directory}/*.sock"
         self.console = self._open_console()
-        self._sessions = psycopg2.connect(server.url(self.database))
-        self._sessions.autocommit = True
-        self._scopes.callback(self._sessions.close)
+        self._target = self._open_target()
         self.track = Track()
 
     def _open_console(self) -> Console:
-        url = f"postgresql://{PgBouncer.admin_user}@127.0.0.1:{self.pooler.port}/pgbouncer"
-        profile = ConnectionProfile(name="lab", engine=EngineName.POSTGRESQL, url=url)
-        console = Console(profile, Secret(self.pooler.password), Cancellation(), {})
+        console = open_console(RoutineContext(), self.profile())
         self._scopes.callback(console.close)
         return console
+
+    def _open_target(self) -> PostgresqlTarget:
+        target = PostgresqlTarget(self.profile(), Secret(self.server.password), Cancellation(), {})
+        self._scopes.callback(target.close)
+        return target
+
+    def profile(self) -> ConnectionProfile:
+        """What an operator would have configured."""
+        user = self.server.superuser
+        return ConnectionProfile(
+            name="lab",
+            engine=EngineName.POSTGRESQL,
+            url=f"postgresql://{user}@127.0.0.1:{self.server.port}/{self.database}",
+            pgbouncer_url=f"postgresql://{PgBouncer.admin_user}@127.0.0.1:{self.pooler.port}/pgbouncer",
+            password=Secret(self.server.password),
+            pgbouncer_password=Secret(self.pooler.password),
+            app_pools=(self.sockets,),
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for publisher in self._publishers:
+            publisher.close()
         for engine in self._engines:
             engine.dispose()
         self._scopes.close()
@@ -162,7 +175,7 @@ class PoolLab:
         )
         engine.connect().close()  # SQLAlchemy asks a server what it is once, and everybody waits for that
         self._engines.append(engine)
-        self._templates.append(AppPool(source=service, service=service, pid=os.getpid(), pool="default"))
+        self._publishers.append(publish_pool(engine, service, directory=self._directory))
         return engine
 
     def order(self, command: str) -> None:
@@ -192,13 +205,16 @@ class PoolLab:
         """One look at every tier."""
         now = datetime.now(UTC)
         pooler = collect_pooler(self.console, now)
+        app = collect_app_pools([self.sockets], 0.5, now)
+        assert not app.gaps or not self._publishers
         return PoolsSnapshot(
             profile="lab",
             taken_at=now,
             monotonic_seconds=time.monotonic(),
-            app=self._look_at_app(now),
+            app=app if self._publishers else None,
             pooler=pooler,
-            server=self._look_at_server(now),
+            server=collect_server_pool(self._target),
+            host=collect_host(),
         )
 
     def watch(self, seconds: float, every: float = 0.5) -> Seen:
@@ -218,38 +234,6 @@ class PoolLab:
     def wait_for_waiting(self, count: int) -> None:
         """Wait until so many clients wait in PgBouncer."""
         wait_until(lambda: self.pool().cl_waiting >= count)
-
-    def _look_at_app(self, now: datetime) -> AppPoolsSnapshot:
-        pools = []
-        for engine, template in zip(self._engines, self._templates, strict=True):
-            assert isinstance(engine.pool, MeteredQueuePool)
-            pool = engine.pool.meter.read(template)
-            assert pool is not None
-            pools.append(pool)
-        return AppPoolsSnapshot(taken_at=now, monotonic_seconds=time.monotonic(), pools=tuple(pools))
-
-    def _look_at_server(self, now: datetime) -> ServerPool:
-        with self._sessions.cursor() as cursor:
-            cursor.execute(SESSIONS)
-            rows = cursor.fetchall()
-        holders = tuple(
-            ServerHolder(
-                application=row[0], client=row[1], user=row[2], state=_state(row[3], row[4]), count=row[5],
-                oldest_seconds=float(row[6] or 0.0),
-            )
-            for row in rows
-        )  # fmt: skip
-        used = 1 + sum(holder.count for holder in holders)
-        return ServerPool(
-            taken_at=now, monotonic_seconds=time.monotonic(), slots=97, used=used, holders=holders, is_local=True
-        )
-
-
-def _state(state: str, wait: str | None) -> ServerState:
-    if state == "active":
-        waits = {None: ServerState.ON_CPU, "Lock": ServerState.LOCK, "IO": ServerState.IO}
-        return waits.get(wait, ServerState.OTHER_WAIT)
-    return ServerState.IDLE_IN_TRANSACTION if state.startswith("idle in transaction") else ServerState.IDLE
 
 
 @contextmanager

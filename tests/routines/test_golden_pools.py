@@ -6,10 +6,16 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
+from dbtui.analysis.pools import assess_pools
 from dbtui.demo.servers import PostgreSQL
+from dbtui.ladders import LadderWatch
 from dbtui.model.ladders import Level, PoolRates, PoolState, VerdictKind
-from dbtui.model.pools import Tier
+from dbtui.model.pools import PoolsSnapshot, Tier
+from dbtui.routines.context import RoutineContext
+from tests.fix_servers import wait_until
+from tests.ramps import assess_foresight
 from tests.routines.pool_lab import Crowd, PoolLab, Seen, open_lab, sleep_in_server
+from tests.routines.ramp_load import Ramp, run_ramp
 
 WORK_SECONDS = 0.05
 SERVERS = 8
@@ -137,6 +143,36 @@ def test_run_h_a_pause_is_no_saturation(postgresql_server: PostgreSQL) -> None:
     assert "query_wait_timeout" in {each.name for each in seen.last.countdowns}
 
 
+def test_a_pause_of_everything_is_told_where_it_does_not_show(postgresql_server: PostgreSQL) -> None:
+    with open_lab(postgresql_server) as lab, ExitStack() as stack:
+        stack.enter_context(Crowd(lab.engine(), 15, sleep_in_server(WORK_SECONDS)))
+        lab.wait_for_waiting(5)
+        lab.order("PAUSE")
+        stack.callback(lab.order, "RESUME")
+        seen = lab.watch(9)
+    assert VerdictKind.UNREACHABLE not in {each.verdict.kind for each in seen.assessments}
+    verdict = seen.last.verdict
+    assert verdict.kind is VerdictKind.PAUSED
+    assert verdict.recommendation is not None
+    assert verdict.recommendation.command == ("RESUME;" if "1.18" in verdict.sentence else f"RESUME {lab.database};")
+
+
+def test_the_ladder_that_is_watched_is_judged_alike(postgresql_server: PostgreSQL) -> None:
+    snapshots: list[PoolsSnapshot] = []
+    with open_lab(postgresql_server) as lab, Crowd(lab.engine(), 40, sleep_in_server(WORK_SECONDS)):
+        watch = LadderWatch(lab.profile(), RoutineContext(), snapshots.append, 0.5)
+        watch.start()
+        try:
+            wait_until(lambda: len(snapshots) >= 16)
+        finally:
+            watch.stop()
+    seen = assess_pools(snapshots)
+    assert seen is not None
+    assert [tier.tier for tier in seen.tiers] == [Tier.APP, Tier.POOLER, Tier.SERVER, Tier.HOST]
+    assert seen.verdict.kind is VerdictKind.POOLER_POOL
+    assert seen.hidden_queue == pytest.approx(25, abs=4)
+
+
 def test_run_j_the_application_that_idles_in_transactions_is_named(postgresql_server: PostgreSQL) -> None:
     with open_lab(postgresql_server) as lab, ExitStack() as stack:
         engine = lab.engine("web")
@@ -207,3 +243,10 @@ def test_waiters_for_a_lock_are_not_an_undersized_pool(postgresql_server: Postgr
     assert verdict.culprits[0].application == "month end"
     assert verdict.recommendation is not None
     assert verdict.recommendation.command == "dbtui sessions lab"
+
+
+def test_the_moment_at_which_a_pool_will_be_full_is_foretold(postgresql_server: PostgreSQL) -> None:
+    with open_lab(postgresql_server) as lab:
+        seen = assess_foresight(run_ramp(lab, Ramp(seconds=36)))
+    assert seen.full_at is not None
+    assert seen.is_good, seen

@@ -179,6 +179,15 @@ def advise_paused(pool: PoolReading) -> Recommendation:
     )
 
 
+def advise_paused_unseen() -> Recommendation:
+    """Return how to end a pause of everything that does not show."""
+    return Recommendation(
+        sentence="end the pause when the work is done; was there none, PgBouncer's log says why its logins fail",
+        command="RESUME;",
+        where=CONSOLE,
+    )
+
+
 def advise_unreachable_server() -> Recommendation:
     """Return where to look when PgBouncer gets no connection to the server."""
     return Recommendation(

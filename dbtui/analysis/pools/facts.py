@@ -120,12 +120,12 @@ def _app_facts(
 def list_pooler_rates(looks: Looks[PoolerSnapshot], seconds: float) -> dict[str, PoolRates]:
     """Return by database the rates over the last `seconds`; after a restart or a jump, why there are none."""
     window = looks.over(seconds)
-    if len(window) > 1:
-        return differences.rate_pooler(window[0], window[-1])
+    rates = differences.rate_pooler(window[0], window[-1]) if len(window) > 1 else {}
     if looks.last is None or not (looks.was_reset or looks.has_clock_jumped):
-        return {}
+        return rates
     none = PoolRates(tier=Tier.POOLER, pool="", was_reset=looks.was_reset, has_clock_jumped=looks.has_clock_jumped)
-    return {pool.database: replace(none, pool=pool.database) for pool in list_pools(looks.last)}
+    marks = {pool.database: replace(none, pool=pool.database) for pool in list_pools(looks.last)}
+    return {**marks, **rates}
 
 
 def list_pooler_facts(

@@ -23,7 +23,10 @@ _MOST_LOOKS, _MOST_SAMPLES, _MOST_POINTS = 40, 120, 1200
 
 @dataclass(frozen=True, slots=True)
 class Looks(Generic[LookT]):
-    """The last looks of one tier, without a restart or a jump of a clock among them, the newest last."""
+    """The last looks of one tier, without a restart or a jump of a clock among them, the newest last.
+
+    `was_reset`: the oldest is the first after a restart. `has_clock_jumped`: the only one is the first after a jump.
+    """
 
     looks: tuple[LookT, ...] = ()
     is_new: bool = False  # the newest came with the snapshot that is judged
@@ -60,7 +63,8 @@ def follow(looks: Looks[LookT], new: LookT | None, is_reset: Callable[[LookT, Lo
         return Looks((new,), is_new=True, was_reset=True)
     from_ = new.monotonic_seconds - LOOKS_SECONDS
     kept = tuple(look for look in looks.looks if look.monotonic_seconds >= from_)[1 - _MOST_LOOKS :]
-    return Looks((*(kept or (last,)), new), is_new=True)
+    is_first_there = bool(kept) and kept[0] is looks.looks[0]
+    return Looks((*(kept or (last,)), new), is_new=True, was_reset=looks.was_reset and is_first_there)
 
 
 # ---------------------------------------------------------------- pools

@@ -15,6 +15,7 @@ from dbtui.model.ladders import Level, PoolState, Verdict, VerdictKind
 from dbtui.model.pools import ServerState, Tier
 from dbtui.model.text import format_untrusted
 
+_TELLS_PAUSE = (1, 19)
 #: Answers of a console that refused the login: PgBouncer runs.
 _LOGIN_REFUSED = ("28", "08P01", "42")
 
@@ -79,6 +80,17 @@ def _unreachable(scene: Scene) -> Verdict | None:
     lost = scene.pools_in(PoolState.UNREACHABLE, Tier.POOLER)
     if not lost:
         return None
+    if _is_paused_unseen(scene):
+        cause = f"PgBouncer has no connection for {lost[0].label} and opens none, though the server answers: it seems"
+        version = format_untrusted(scene.pooler.version) if scene.pooler else ""
+        return Verdict(
+            kind=VerdictKind.PAUSED,
+            level=_level(scene, Level.HIGH),
+            tier=Tier.POOLER,
+            pool=lost[0].pool,
+            sentence=_sentence(scene, f"{cause} paused as a whole, which PgBouncer {version} does not tell"),
+            recommendation=advice.advise_paused_unseen(),
+        )
     return Verdict(
         kind=VerdictKind.UNREACHABLE,
         level=_level(scene, Level.CRITICAL),
@@ -87,6 +99,15 @@ def _unreachable(scene: Scene) -> Verdict | None:
         sentence=_sentence(scene, f"PgBouncer gets no connection to the server for {lost[0].label}"),
         recommendation=advice.advise_unreachable_server(),
     )
+
+
+def _is_paused_unseen(scene: Scene) -> bool:
+    """Whether it looks like a PAUSE of everything, which PgBouncer tells from 1.19 on only (SHOW STATE)."""
+    pooler, server = scene.pooler, scene.server
+    if pooler is None or server is None or server.used >= server.slots:
+        return False
+    numbers = [int(part) for part in pooler.version.split(".")[:2] if part.isascii() and part.isdigit()]
+    return len(numbers) == 2 and tuple(numbers) < _TELLS_PAUSE and not any(pool.sv_login for pool in pooler.pools)
 
 
 def _paused(scene: Scene) -> Verdict | None:
