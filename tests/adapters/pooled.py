@@ -22,7 +22,7 @@ def profile_of(pooler: PgBouncer, database: str, user: str | None = None, **word
     """A profile of the server behind `pooler`, with the console as `user` (`pgbouncer_stats`)."""
     console = parse_url(pooler.console_url(user))
     profile = parse_url(pooler.server.url(database), "erp")
-    return replace(profile, pgbouncer_url=console.url, pgbouncer_password=console.password, **words)
+    return replace(profile, **{"pgbouncer_url": console.url, "pgbouncer_password": console.password} | words)
 
 
 @contextmanager
