@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -17,7 +18,8 @@ Answer = Callable[["WebServer", asyncio.StreamWriter, dict[str, list[str]]], Awa
 class WebServer:
     """Answers each path its own way. `requests` holds what came, request line and headers."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
         self.requests: list[bytes] = []
         self.port = 0
         self.stall_at = -1
@@ -41,7 +43,7 @@ class WebServer:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._converse, HOST, 0))
+        server = self._loop.run_until_complete(asyncio.start_server(self._converse, HOST, 0, ssl=self._context))
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()

@@ -101,7 +101,9 @@ class Generators:
                 number, line = self._lines.get(timeout=max(0.0, self._ends + _PATIENCE_SECONDS - time.monotonic()))
             except queue.Empty:
                 raise ToolError("the load generator did not end when it was meant to", "it was ended now") from None
-            if not line:
+            if not line.endswith(b"\n"):  # its end; or half a line, because it was ended
+                if line:
+                    continue
                 left.remove(number)
                 if number not in finished:
                     raise self._failure(self._tools[number])

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dbtui.errors import UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
@@ -107,6 +108,7 @@ def is_private(address: str) -> bool:
 
 def plan_http_load(request: LoadRequest, shown_target: str, host: str, address: str) -> LoadPlan:
     """Plan a test of a web server whose address is known."""
+    request = _fit_processes(request)
     private = is_private(address)
     where = f"{host} ({address})" if host != address else host
     warnings = () if private else (f"{where} is neither loopback nor a private address: only load what is yours",)
@@ -123,6 +125,7 @@ def plan_sql_load(
     request: LoadRequest, profile: ConnectionProfile, host: str, address: str, *, is_through_pooler: bool
 ) -> LoadPlan:
     """Plan a test of a database server that was reached. `address`: where `host` is, a path for a unix socket."""
+    request = _fit_processes(request)
     private = is_private(address)
     warnings = list(_warnings(request))
     if not private:
@@ -160,15 +163,18 @@ def refuse_sql_load(request: LoadRequest, profile: ConnectionProfile) -> None:
         raise UsageError(f"{name} is no PostgreSQL target, and PgBouncer pools nothing else", "leave --pooled out")
 
 
+def _fit_processes(request: LoadRequest) -> LoadRequest:
+    """Have no more generators than requests at a time, so that each has something to do."""
+    fewest = min((stage.concurrency for stage in request.stages), default=1)
+    return replace(request, processes=max(1, min(request.processes, fewest, request.most or fewest)))
+
+
 def _warnings(request: LoadRequest) -> tuple[str, ...]:
     warnings = []
     if request.kind is LoadKind.HTTP and not request.is_verified:
         warnings.append("the server's certificate is not checked")
     if request.kind is LoadKind.HTTP and request.method not in ("GET", "HEAD", "OPTIONS"):
         warnings.append(f"each request is a {request.method}: it may change something, as often as it is sent")
-    narrow = [stage.name for stage in request.stages if stage.concurrency < request.processes]
-    if narrow:
-        warnings.append(f"{', '.join(narrow)}: fewer requests at a time than processes; some of them have none")
     if request.path is SqlPath.POOL and request.processes > 1:
         warnings.append(f"each of the {request.processes} processes has a pool of its own")
     return tuple(warnings)

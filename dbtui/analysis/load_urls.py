@@ -59,7 +59,7 @@ def parse_http_url(text: str) -> HttpUrl:
         is_tls=parts.scheme.lower() == "https",
         host=_ascii_host(host, hint),
         port=port if port is not None else _PORTS[parts.scheme.lower()],
-        resource=quote((parts.path or "/") + query, safe="/?#[]@!$&'()*+,;=:%~-._"),
+        resource=quote((parts.path or "/") + query, safe="+*,;=:%~-._/?#[]@!$&'()"),
         authorization=login,
     )
 

@@ -28,12 +28,12 @@ class SecondsMerger:
 
     def __init__(self, generators: int) -> None:
         self._reached = dict.fromkeys(range(generators), -1)
-        self._waiting: dict[tuple[int, str, bool], list[LoadSecond]] = {}
+        self._waiting: dict[tuple[int, str, bool], list[tuple[int, LoadSecond]]] = {}
 
     def add(self, generator: int, second: LoadSecond) -> list[LoadSecond]:
         """Take a report; return the seconds that every generator has now passed, in order."""
         is_late = second.seconds == 0
-        self._waiting.setdefault((second.second, second.stage, is_late), []).append(second)
+        self._waiting.setdefault((second.second, second.stage, is_late), []).append((generator, second))
         if not is_late:
             self._reached[generator] = max(self._reached[generator], second.second)
         return self._take()
@@ -44,9 +44,13 @@ class SecondsMerger:
         return self._take()
 
     def _take(self) -> list[LoadSecond]:
-        passed = min(self._reached.values(), default=1 << 62)
-        ready = [key for key, parts in self._waiting.items() if key[0] < passed or len(parts) >= len(self._reached)]
-        return [merge_seconds(self._waiting.pop(key)) for key in ready]
+        ready = [key for key in self._waiting if self._is_ready(key)]
+        return [merge_seconds([second for _, second in self._waiting.pop(key)]) for key in ready]
+
+    def _is_ready(self, key: tuple[int, str, bool]) -> bool:
+        """Whether every generator that still runs has reported this, or something later."""
+        reported = {generator for generator, _ in self._waiting[key]}
+        return all(generator in reported or second > key[0] for generator, second in self._reached.items())
 
 
 def merge_seconds(parts: Sequence[LoadSecond]) -> LoadSecond:

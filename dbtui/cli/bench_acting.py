@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dbtui.analysis.load_report import conclusions, describe_request, describe_result, format_latency, format_rate
+from dbtui.analysis.load_report import conclusions, describe_request, describe_result
 from dbtui.analysis.load_stages import plan_stages, refuse_sql_load
 from dbtui.analysis.load_urls import parse_header, parse_http_url, parse_method
-from dbtui.analysis.loadtest import count_well_answered
+from dbtui.analysis.load_words import describe_amount, judge_load, parse_duration, parse_numbers, summarise_load
 from dbtui.cli import exit_codes
-from dbtui.cli.bench_reading import check_reports, parse_duration, parse_numbers, show_result, write_reports
+from dbtui.cli.bench_reading import check_reports, show_result, write_reports
 from dbtui.cli.confirm import confirm
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
@@ -17,7 +17,7 @@ from dbtui.errors import RefusedError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.jobs import JobState
 from dbtui.model.loadtest import LoadKind, LoadPlan, LoadRequest, LoadResult, LoadStage, SqlPath
-from dbtui.model.text import format_duration, format_untrusted
+from dbtui.model.text import format_untrusted
 from dbtui.routines.loadtest import apply_load, plan_load
 
 _MOST_FILE_BYTES = 16 << 20
@@ -95,7 +95,7 @@ def _rest(typed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _common(kind: LoadKind, typed: dict[str, Any]) -> dict[str, Any]:
-    counts = parse_numbers("--stages", typed["stages"])
+    counts = _numbers("--stages", typed["stages"])
     if any(count != int(count) for count in counts):
         raise UsageError("--stages counts requests at a time, in whole numbers", "or is it --rate-stages?")
     stages = plan_stages(
@@ -105,7 +105,7 @@ def _common(kind: LoadKind, typed: dict[str, Any]) -> dict[str, Any]:
         concurrency=typed["concurrency"],
         rate=typed["rate"],
         concurrencies=[int(count) for count in counts],
-        rates=parse_numbers("--rate-stages", typed["rate_stages"]),
+        rates=_numbers("--rate-stages", typed["rate_stages"]),
     )
     timeout = parse_duration("--timeout", typed["timeout"])
     if not 0 < timeout <= 3600:
@@ -117,6 +117,10 @@ def _common(kind: LoadKind, typed: dict[str, Any]) -> dict[str, Any]:
         "timeout_seconds": timeout,
         "processes": typed["processes"],
     }
+
+
+def _numbers(option: str, text: str | None) -> list[float]:
+    return parse_numbers(option, text) if text is not None else []
 
 
 def _bench(
@@ -153,11 +157,11 @@ def _bench(
     if plan.refusals:
         raise RefusedError(f"{name} refused: {'; '.join(plan.refusals)}", "nothing was sent")
     if plan.confirm:
-        confirm(f"loads {plan.shown_target} {_amount(plan)}", lines, [plan.confirm], confirmed)
+        confirm(f"loads {plan.shown_target} {describe_amount(plan)}", lines, [plan.confirm], confirmed)
     work: JobRequest[LoadResult] = JobRequest(
         routine=name,
         target=shown,
-        subject=_amount(plan),
+        subject=describe_amount(plan),
         start=lambda c: apply_load(c, plan, profile),
         summary=summarise_load,
         judge=judge_load,
@@ -170,28 +174,6 @@ def _bench(
 
 def _code_of(state: JobState) -> int:
     return exit_codes.INTERRUPTED if state is JobState.CANCELLED else exit_codes.FAILED
-
-
-def judge_load(result: LoadResult) -> JobState:
-    """Say how a test ended: cancelled, failed when every answer was an error or there was none, else well."""
-    if result.ended_early.startswith("cancelled"):
-        return JobState.CANCELLED
-    return JobState.SUCCEEDED if any(count_well_answered(each) for each in result.stages) else JobState.FAILED
-
-
-def summarise_load(result: LoadResult) -> str:
-    """Return a result in one line, for history."""
-    stages = [stage for stage in result.stages if not stage.stage.is_warm_up] or list(result.stages)
-    if not stages:
-        return "nothing was measured"
-    best = max(stages, key=lambda stage: stage.rate)
-    knee = f", knee at {result.knee}" if result.knee else ""
-    return f"{format_rate(best.rate)}/s with {best.stage.name}, p95 {format_latency(best.p95_seconds)}{knee}"
-
-
-def _amount(plan: LoadPlan) -> str:
-    stages = [stage for stage in plan.request.stages if not stage.is_warm_up]
-    return f"with {', '.join(stage.name for stage in stages)}, {format_duration(plan.request.seconds)}"
 
 
 def show_load_plan(plan: LoadPlan) -> list[str]:

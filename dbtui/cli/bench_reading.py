@@ -1,7 +1,6 @@
 """Load tests as tables, and what `dbtui bench read` does: the output of other generators."""
 
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,8 +26,6 @@ from dbtui.model.loadtest import LoadResult
 _MOST_BYTES = 1 << 30
 _DROPPED_FIRST = {"MEAN": 3, "P90": 2, "SECONDS": 4, "GOOD/S": 1}
 _SUFFIXES = (".json", ".md")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|min|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
 def read_output(*, file: str, reports: Sequence[str], as_json: bool) -> int:
@@ -61,27 +58,6 @@ def show_result(result: LoadResult) -> str:
     table = format_table(columns, [stage_cells(stage) for stage in result.stages], terminal_width())
     charts = format_charts(result)
     return "\n".join([*table, *(["", *charts] if charts else [])])
-
-
-def parse_duration(option: str, text: str) -> float:
-    """Return the seconds that `10s`, `250ms`, `2min` or `10` mean. Raises UsageError."""
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{option}: {text!r} is not a time", "write 10s, 250ms or 2min")
-    return float(found[1]) * _UNITS[found[2] or ""]
-
-
-def parse_numbers(option: str, text: str | None) -> list[float]:
-    """Return the numbers of `5,10,20`. Raises UsageError."""
-    if text is None:
-        return []
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"{option}: {text!r} is not a list of numbers", "write 5,10,20,40") from None
-    if not all(0 < number < 1e9 for number in numbers):
-        raise UsageError(f"{option}: {text!r} holds a number that makes no stage", "write 5,10,20,40")
-    return numbers
 
 
 def check_reports(names: Sequence[str]) -> list[Path]:

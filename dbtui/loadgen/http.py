@@ -93,6 +93,9 @@ class HttpClient(Client):
         except OSError as error:
             self.fail(describe_failure(error))
             return
+        if made.is_lost:
+            self.fail("closed")
+            return
         self.connection = made
         made.send()
 
@@ -143,6 +146,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_in_body = False
         self._is_kept = True
         self.received = 0
+        self.is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
@@ -205,9 +209,10 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The server has closed the connection, or it broke."""
         client = self._client
-        if client is None:
-            return
+        self.is_lost = True
         self._client = None
+        if client is None or client.connection is not self:
+            return
         client.connection = None
         if client.began is None:
             return

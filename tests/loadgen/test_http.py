@@ -1,7 +1,9 @@
 """HTTP clients against a server whose latency and manners are known."""
 
+import ssl
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -22,6 +24,7 @@ from dbtui.model.loadtest import (
     LoadStage,
     StageResult,
 )
+from tests.fix_tls import Authority
 from tests.fix_web import WebServer
 
 
@@ -35,7 +38,9 @@ def load(
     """Run clients in this process; return the seconds and the stages."""
     parsed = parse_http_url(url)
     request = LoadRequest(kind=LoadKind.HTTP, target=url, stages=stages, **options)  # type: ignore[arg-type]
-    target = HttpTarget(address="127.0.0.1", port=parsed.port, host=parsed.host, resource=parsed.resource)
+    target = HttpTarget(
+        address="127.0.0.1", port=parsed.port, host=parsed.host, resource=parsed.resource, is_tls=parsed.is_tls
+    )
     plan = GeneratorPlan(request=request, begins=time.monotonic() + 0.02, http=target)
     seconds: list[LoadSecond] = []
 
@@ -122,6 +127,29 @@ def test_every_shape_of_a_good_answer_is_understood(path: str, web_server: WebSe
     _, (result,) = load(web_server.url(path), stage(0.2))
     assert result.completed > 5
     assert not result.errors
+
+
+@pytest.mark.parametrize(
+    ("trusted", "host", "is_verified", "kind"),
+    [
+        ("ours", "localhost", True, ""),
+        ("theirs", "localhost", True, "tls"),
+        ("ours", "127.0.0.1", True, "tls"),
+        ("theirs", "127.0.0.1", False, ""),
+    ],
+)
+def test_certificates_are_checked(trusted: str, host: str, is_verified: bool, kind: str, tmp_path: Path) -> None:
+    ours, theirs = Authority(tmp_path / "ours", "ours"), Authority(tmp_path / "theirs", "theirs")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ours.sign("server", "localhost", "DNS:localhost"))
+    server = WebServer(context)
+    server.start()
+    ca_file = str({"ours": ours, "theirs": theirs}[trusted].certificate)
+    url = server.url("/ok").replace("http://127.0.0.1", f"https://{host}")
+    _, (result,) = load(url, stage(0.3), ca_file=ca_file, is_verified=is_verified)
+    server.stop()
+    assert {name for name, _ in result.errors} == ({kind} if kind else set())
+    assert bool(result.completed) is (not kind)
 
 
 def test_redirects_are_not_followed(web_server: WebServer) -> None:

@@ -71,6 +71,14 @@ def test_a_second_is_told_when_every_generator_has_passed_it() -> None:
     assert merger.end(0) == []
 
 
+def test_who_ends_first_is_waited_with() -> None:
+    merger = SecondsMerger(2)
+    assert merger.add(0, second(0, 3)) == []
+    assert merger.end(0) == []
+    (told,) = merger.add(1, second(0, 4))
+    assert told.completed == 7
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=40))
 def test_nothing_is_lost_by_merging(reports: list[tuple[int, int]]) -> None:
