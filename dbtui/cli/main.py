@@ -94,14 +94,17 @@ class TargetOrCommand(click.Group):
 )
 @click.version_option(dbtui.__version__, prog_name="dbtui", message="%(prog)s %(version)s")
 @rich_option
+@click.option("--replay", metavar="FILE", type=click.Path(), help="Play a recording of pools: dbtui pools --record.")
 @click.pass_context
-def cli(context: click.Context, rich: bool | None) -> Any:
+def cli(context: click.Context, rich: bool | None, replay: str | None) -> Any:
     """A terminal UI and commands for database administrators: PostgreSQL, MySQL/MariaDB and SQLite.
 
     Without a command it opens the terminal UI on TARGET.
     """
     if context.invoked_subcommand is None:
-        return context.invoke(_load(_OPEN), rich=rich)
+        return context.invoke(_load(_OPEN), rich=rich, replay=replay)
+    if replay is not None:
+        raise UsageError("--replay needs no target and no command", f"type dbtui --replay {replay}")
     if rich is not None and context.invoked_subcommand in COMMANDS:
         raise UsageError(f"--rich and --frugal are for the terminal UI, not for {context.invoked_subcommand}")
     context.obj = rich

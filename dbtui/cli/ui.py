@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 @target_argument
 @rich_option
 @click.pass_context
-def open_target(context: click.Context, target: str | None, rich: bool | None = None) -> int:
+def open_target(
+    context: click.Context, target: str | None, rich: bool | None = None, replay: str | None = None
+) -> int:  # fmt: skip
     """Check that there is a terminal, find the target, and hand over."""
+    if replay is not None:
+        return _play(replay, rich)
     from dbtui.config import DATABASE_URL, load_settings, resolve_target
     from dbtui.errors import UsageError
 
@@ -35,6 +39,25 @@ def open_target(context: click.Context, target: str | None, rich: bool | None = 
     from dbtui.tui.app import run_ui
 
     return run_ui(settings, opened, context.obj if rich is None else rich)
+
+
+def _play(name: str, rich: bool | None) -> int:
+    """Play a recording. Of the configuration only what the UI looks like counts: no target is looked at."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from dbtui.config import load_settings
+    from dbtui.errors import UsageError
+    from dbtui.recordings import read_recording
+
+    looks = tuple(read_recording(Path(name)))
+    if not looks:
+        raise UsageError(f"{name} holds no look at pools", "it ended before the first one was written")
+    check_terminal()
+    from dbtui.tui.app import run_ui
+
+    settings = replace(load_settings(os.environ), profiles=(), warnings=())
+    return run_ui(settings, None, rich, looks)
 
 
 def import_first(engines: "Collection[EngineName]") -> None:

@@ -18,6 +18,8 @@ from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
 
 if TYPE_CHECKING:
     from dbtui.model.backups import BackupEntry, BackupTable
+    from dbtui.model.ladders import PoolReading
+    from dbtui.model.pools import PoolerClient
     from dbtui.model.sessions import Session
 
 
@@ -53,6 +55,14 @@ class Situation:
     table: BackupTable | None = None
     session: Session | None = None
     no_sessions: str = ""  # why the open target has no sessions to look at
+    pool: PoolReading | None = None
+    client: PoolerClient | None = None
+    no_clients: str = ""  # why PgBouncer's clients cannot be seen
+    no_orders: str = ""  # why nothing can be ordered of PgBouncer
+    no_load: str = ""  # why no load test can be started
+    load_result: bool = False  # whether a load test has ended here
+    paused_pooler: bool = False
+    replay: str = ""  # what the header says of a recording that is played
     foldable: bool = False  # whether a branch of the tree is under the cursor
     ticked: int = 0
     copyable: str = ""
@@ -183,6 +193,42 @@ def _needs_marks(situation: Situation) -> str | None:
     return None if situation.ticked else "nothing is marked"
 
 
+def _needs_pool(situation: Situation) -> str | None:
+    return None if situation.pool else "no pool under the cursor"
+
+
+def _needs_clients(situation: Situation) -> str | None:
+    return situation.no_clients or None
+
+
+def _needs_admin(situation: Situation) -> str | None:
+    return situation.no_orders or None
+
+
+def _needs_paused(situation: Situation) -> str | None:
+    return situation.no_orders or (None if situation.paused_pooler else "it is not paused")
+
+
+def _needs_no_load(situation: Situation) -> str | None:
+    return situation.no_load or None
+
+
+def _needs_result(situation: Situation) -> str | None:
+    return None if situation.load_result else situation.speak("no load test has ended here; {pools.test} starts one")
+
+
+def _has_result(situation: Situation) -> bool:
+    return situation.load_result
+
+
+def _is_paused(situation: Situation) -> bool:
+    return situation.paused_pooler
+
+
+def _is_not_paused(situation: Situation) -> bool:
+    return not situation.paused_pooler
+
+
 def _needs_leaf(situation: Situation) -> str | None:
     return None if situation.table or situation.foldable else "this has no definition of its own"
 
@@ -255,6 +301,45 @@ ACTIONS: tuple[Action, ...] = (
          footer=17),
     _act("sessions.backup", "b", "backup", "Back up this connection's database", reason=_needs_target,
          danger=Danger.REVERSIBLE),
+    _act("pools.clients", "enter", "clients",
+         "Show the clients of this pool of PgBouncer: application, server connection, what that does", footer=1,
+         reason=_needs_clients),
+    _act("pools.test", "t", "load test", "Start a load test: asks what, how hard and for how long", footer=2,
+         reason=_needs_no_load, danger=Danger.REVERSIBLE),
+    _act("pools.charts", "c", "charts", "Five minutes of every tier on the whole screen, and back", footer=3),
+    _act("pools.detail", "i", "info", "Show all about this pool: counters, rates, checks", footer=4,
+         reason=_needs_pool),
+    _act("pools.result", "r", "result", "Show the stages of the last load test", footer=5, reason=_needs_result,
+         fits=_has_result),
+    _act("pools.report", "e", "report", "Write the last load test's report to a file", footer=6,
+         reason=_needs_result, fits=_has_result),
+    _act("pools.pause_pool", "P", "PAUSE", "PgBouncer begins no query of this database any more: asks first", footer=7,
+         reason=_needs_admin, fits=_is_not_paused, danger=Danger.SESSION),
+    _act("pools.resume_pool", "U", "RESUME", "PgBouncer goes on after PAUSE: asks first", footer=7,
+         reason=_needs_paused, fits=_is_paused, danger=Danger.SESSION),
+    _act("pools.reload", "L", "RELOAD", "PgBouncer reads its configuration file again: asks first",
+         reason=_needs_admin, danger=Danger.REVERSIBLE),
+    _act("pools.reconnect", "N", "RECONNECT", "PgBouncer replaces its server connections as they become free",
+         reason=_needs_admin, danger=Danger.SESSION),
+    _act("pools.kill", "K", "KILL", "PgBouncer drops every connection of this database at once: asks for its name",
+         reason=_needs_admin, danger=Danger.SESSION),
+    _act("pools.kind", "v", "which", "Show all pools, PgBouncer's, or those of applications", footer=17),
+    _act("pools.tick", "space", "mark", "Mark this pool, for its clients and for copying", reason=_needs_pool),
+    _act("pools.untick", "u", "unmark all", "Unmark every pool", reason=_needs_marks),
+    _act("pools.record", "w", "record", "Write every look to a file that dbtui --replay plays; again to end",
+         footer=19),
+    _act("clients.detail", "enter", "details", "Show all about this client and its statement, or the list alone",
+         footer=1),
+    _act("replay.toggle", "p space", "pause", "Hold the recording, or go on", footer=1),
+    _act("replay.forward", "full_stop", "step", "Hold the recording and show the next look", footer=2),
+    _act("replay.backward", "comma", "step back", "Hold the recording and show the look before", footer=3),
+    _act("replay.faster", "plus equals_sign", "faster", "Play twice as fast", footer=4),
+    _act("replay.slower", "minus", "slower", "Play half as fast", footer=5),
+    _act("replay.start", "0", "from the start", "Play from the beginning", footer=6),
+    _act("replay.charts", "c", "charts", "Five minutes of every tier on the whole screen, and back", footer=7),
+    _act("replay.detail", "i", "info", "Show all about this pool: counters, rates, checks", footer=9,
+         reason=_needs_pool),
+    _act("replay.kind", "v", "which", "Show all pools, PgBouncer's, or those of applications", footer=17),
     _act("live.pause", "p", "pause", "Stop asking, or go on", footer=18),
     _act("live.faster", "plus equals_sign", "faster", "Ask more often"),
     _act("live.slower", "minus", "slower", "Ask less often"),
@@ -299,7 +384,8 @@ ACTIONS: tuple[Action, ...] = (
          palette=False),
     _act("global.connections", "1", "Connections", "Go to the connections"),
     _act("global.backups", "2", "Backups", "Go to the backups"),
-    _act("global.jobs", "3", "Jobs", "Go to the jobs"),
+    _act("global.pools", "3", "Pools", "Go to the pools of the open connection"),
+    _act("global.jobs", "4", "Jobs", "Go to the jobs"),
     _act("global.previous", "left_square_bracket", "previous pane", "Go to the pane on the left", palette=False),
     _act("global.next", "right_square_bracket", "next pane", "Go to the pane on the right", palette=False),
     _act("global.back", "escape", "back", "Go back: clear the filter, leave the backup", footer=8,
@@ -336,6 +422,7 @@ WIDGET_SCOPES = ("dialog", "plan", "palette", "help", "table", "text")
 _KEY_NAMES = {
     "enter": "⏎", "slash": "/", "question_mark": "?", "colon": ":", "escape": "esc", "left_square_bracket": "[",
     "right_square_bracket": "]", "pagedown": "PgDn", "pageup": "PgUp", "down": "↓", "up": "↑", "left": "←",
+    "full_stop": ".", "comma": ",",
     "right": "→", "home": "Home", "end": "End", "f1": "F1", "plus": "+", "minus": "-", "equals_sign": "=",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dbtui.model.connections import ConnectionProfile
@@ -12,6 +13,7 @@ from dbtui.tui.orders import Orders
 
 if TYPE_CHECKING:
     from dbtui.config import Settings
+    from dbtui.model.pools import PoolsSnapshot
 
 
 class DbtuiApp(Orders):
@@ -29,16 +31,21 @@ class DbtuiApp(Orders):
         self._close_messages_no_wait()
 
 
-def run_ui(settings: "Settings", opened: ConnectionProfile | None, rich: bool | None = None) -> int:
+def run_ui(
+    settings: "Settings",
+    opened: ConnectionProfile | None,
+    rich: bool | None = None,
+    replay: "Sequence[PoolsSnapshot]" = (),
+) -> int:
     """Run the terminal UI until the operator leaves, and return the exit code.
 
-    `rich`: mouse, animation and a short interval although this runs over SSH. Raises UsageError without a terminal,
-    ConfigError when the settings give keys that cannot be.
+    `rich`: mouse, animation and a short interval although this runs over SSH. `replay`: looks of a recording to play.
+    Raises UsageError without a terminal, ConfigError when the settings give keys that cannot be.
     """
     terminal.check_terminal(os.environ)
     keymap, feel = make_keymap(settings.keys), decide_feel(settings.ui, os.environ, rich)
     runner = leaving.make_runner(os.environ)
-    app = DbtuiApp(runner, settings, opened, feel, keymap)
+    app = DbtuiApp(runner, settings, opened, feel, keymap, replay)
     watch = terminal.Watch(lambda code: leaving.leave(app, code))
     with terminal.own_terminal(runner.history.state_dir, lambda: watch.called), watch.watching():
         app.run(mouse=feel.mouse)

@@ -28,11 +28,12 @@ from dbtui.tui.widgets.jobs_strip import JobsStrip
 
 if TYPE_CHECKING:
     from dbtui.config import Settings
+    from dbtui.model.pools import PoolsSnapshot
     from dbtui.tui.panes.backups import BackupsPane
 
 AGE_SECONDS = 15.0
 #: The panes in the order of their digits, and what they are called.
-PANES = {"connections": "Connections", "backups": "Backups", "jobs": "Jobs"}
+PANES = {"connections": "Connections", "backups": "Backups", "pools": "Pools", "jobs": "Jobs"}
 
 
 class Frame(FrugalApp, inherit_bindings=False):
@@ -53,6 +54,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         opened: ConnectionProfile | None = None,
         feel: Feel | None = None,
         keymap: Keymap | None = None,
+        replay: "Sequence[PoolsSnapshot]" = (),
     ) -> None:
         feel = feel or Feel()
         super().__init__(feel.interval_seconds, ansi_color=True if feel.few_colours else None)
@@ -68,7 +70,8 @@ class Frame(FrugalApp, inherit_bindings=False):
         known = settings.profiles
         self.profiles = known if opened is None or opened in known else (*known, opened)
         self.statuses: dict[str, TargetStatus] = {}
-        self.active = "connections" if opened is None else "backups"
+        self.replay = tuple(replay)  # looks of a recording, shown in place of what is watched
+        self.active = "pools" if replay else "connections" if opened is None else "backups"
         self.is_leaving = False
 
     def get_default_screen(self) -> NotingScreen:
@@ -127,6 +130,14 @@ class Frame(FrugalApp, inherit_bindings=False):
             from dbtui.tui.panes.backups import BackupsPane
 
             return BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
+        if name == "pools" and self.replay:
+            from dbtui.tui.panes.replay import ReplayPane
+
+            return ReplayPane(self.runner, self.replay)
+        if name == "pools":
+            from dbtui.tui.panes.pools import PoolsPane
+
+            return PoolsPane(self.runner, self.link.base_seconds)
         from dbtui.tui.panes.jobs import JobsPane
 
         return JobsPane(self.runner)
@@ -164,8 +175,8 @@ class Frame(FrugalApp, inherit_bindings=False):
             pane = self._make_pane(name)
             pane.display = False
             await self.screen_stack[0].query_one("#panes").mount(pane)
-            if self.opened is not None and name == "backups":
-                self.backups_pane.open_target(self.opened)
+            if self.opened is not None:
+                pane.open_target(self.opened)
         self._show_pane(name)
 
     def _show_pane(self, name: str) -> None:

@@ -28,6 +28,14 @@ class GlobalActions(Copying):
         """Go to the backups."""
         await self.show_pane("backups")
 
+    async def act_pools(self) -> None:
+        """Go to the pools of the open connection; with none open, to those of the one under the cursor."""
+        row = self.connections_pane.table.cursor_row if self.active == "connections" else None
+        if self.opened is None and row is not None:
+            self.post_message(TargetOpened(row.profile, pane="pools"))
+        else:
+            await self.show_pane("pools")
+
     async def act_jobs(self) -> None:
         """Go to the jobs."""
         await self.show_pane("jobs")

@@ -1,6 +1,6 @@
 """What the parts of the terminal UI tell each other. Values inside are frozen or belong to the runner."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -8,6 +8,9 @@ from dbtui.jobs import Job, JobRequest
 from dbtui.model.connections import ConnectionProfile, TargetStatus
 from dbtui.model.jobs import JobOutcome
 from dbtui.tui.cells import Tone
+
+if TYPE_CHECKING:  # what only the pools pane needs
+    from dbtui.tui.ladder_feed import LadderFeed
 
 
 class Announced(Message):
@@ -55,6 +58,18 @@ class CancelWanted(Message):
     def __init__(self, job: Job[Any]) -> None:
         super().__init__()
         self.job = job
+
+
+class LadderWanted(Message):
+    """Somebody watches a target's ladder: `feed` gets what is seen of its server. It begins when it is met."""
+
+    def __init__(self, feed: "LadderFeed") -> None:
+        super().__init__()
+        self.feed = feed
+
+
+class LadderChanged(Message):
+    """A ladder wants its server looked at more or less often, its sessions too, or, having ended, no more."""
 
 
 class JobChanged(Message):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dbtui.jobs import Job, JobRequest
+from dbtui.model.events import LoadTicked
 from dbtui.tui.global_actions import GlobalActions
 from dbtui.tui.messages import (
     Announced,
@@ -10,6 +11,8 @@ from dbtui.tui.messages import (
     JobChanged,
     JobEnded,
     JobWanted,
+    LadderChanged,
+    LadderWanted,
     SituationChanged,
     StatusCollected,
     TargetOpened,
@@ -27,7 +30,10 @@ class Orders(GlobalActions):
         self.post_message(JobChanged(job))
 
     async def _follow(self, job: Job[Any]) -> None:
-        async for _batch in follow(job):
+        async for batch in follow(job):
+            for second in [update.second for update in batch if isinstance(update, LoadTicked)]:
+                for pane in self.panes if self.stands else ():
+                    pane.load_ticked(job, second)
             if job.outcome is None:
                 self.post_message(JobChanged(job))
         if job.outcome is not None:
@@ -36,6 +42,14 @@ class Orders(GlobalActions):
     def on_job_wanted(self, message: JobWanted) -> None:
         """Run it."""
         self.start_job(message.request)
+
+    def on_ladder_wanted(self, message: LadderWanted) -> None:
+        """Its server is looked at by the watch that the connections have of it."""
+        self.connections_pane.share(message.feed)
+
+    def on_ladder_changed(self, _message: LadderChanged) -> None:
+        """Look more or less often."""
+        self.connections_pane.share(None)
 
     def on_cancel_wanted(self, message: CancelWanted) -> None:
         """Ask first."""
@@ -63,8 +77,9 @@ class Orders(GlobalActions):
         """Make it the target of everything."""
         if self.opened != message.profile:
             self.opened = message.profile
-            if any(pane.id == "backups" for pane in self.panes):
-                self.backups_pane.open_target(message.profile)
+            for pane in self.panes:
+                if pane is not self.connections_pane:
+                    pane.open_target(message.profile)
         if message.pane == "connections":
             self.connections_pane.open_target(message.profile)
         await self.show_pane(message.pane)

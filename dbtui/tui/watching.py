@@ -107,11 +107,18 @@ class Watches:
         feed.begin(self._watches.get(feed.profile.name))
 
     def set_pace(self, seconds: float, live: str = "", live_seconds: float = 1.0) -> None:
-        """Look every so many seconds; at the target called `live` at another pace, and at its sessions too."""
+        """Look every so many seconds; at the target called `live` at another pace, and at its sessions too.
+
+        A target whose ladder is watched is looked at as often as that is.
+        """
+        feed = self._feed if self._feed is not None and not self._feed.has_ended else None
         for name, watch in self._watches.items():
-            watch.set_interval(live_seconds if name == live else seconds)
-            if watch.wants_sessions != (name == live):
-                watch.wants_sessions = name == live
+            pace, wanted = (live_seconds, True) if name == live else (seconds, False)
+            if feed is not None and feed.profile.name == name:
+                pace, wanted = min(pace, feed.seconds), wanted or feed.wants_sessions
+            watch.set_interval(pace)
+            if watch.wants_sessions != wanted:
+                watch.wants_sessions = wanted
 
     def set_paused(self, paused: bool) -> None:
         """Ask nothing more, or go on."""

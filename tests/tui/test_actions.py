@@ -16,6 +16,9 @@ from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.panes.pool_clients import ClientsView
+from dbtui.tui.panes.pools import PoolsPane
+from dbtui.tui.panes.replay import ReplayPane
 from dbtui.tui.panes.sessions import SessionsView
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.footer import show_footer
@@ -26,6 +29,9 @@ from tests.tui.world import ENTRIES, entry
 TOGETHER = (
     ("connections", "live", "table", "pane", "global"),
     ("sessions", "live", "table", "pane", "global"),
+    ("pools", "live", "table", "pane", "global"),
+    ("clients", "live", "table", "pane", "global"),
+    ("replay", "table", "pane", "global"),
     ("history", "backups", "table", "pane", "global"),
     ("contents", "backups", "table", "pane", "global"),
     ("jobs", "table", "global"),
@@ -39,6 +45,9 @@ OWNERS = {
     "connections": ConnectionsPane,
     "live": ConnectionsPane,
     "sessions": SessionsView,
+    "pools": PoolsPane,
+    "clients": ClientsView,
+    "replay": ReplayPane,
     "history": BackupsPane,
     "contents": BackupsPane,
     "backups": BackupsPane,

@@ -41,13 +41,15 @@ from dbtui.model.backups import (
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment, ServerInfo, TargetStatus
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.pools import PoolsSnapshot
 from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionsSnapshot, SessionVerb
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import requests, session_requests, watching
+from dbtui.tui import ladder_feed, requests, session_requests, watching
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.feel import Feel
 from dbtui.watches import Look
 from tests.tui.fake_watches import FakeWatch, lock_chain, snapshot
+from tests.tui.pool_world import FakeLadder
 
 ResultT = TypeVar("ResultT")
 NOW = datetime.now(UTC)
@@ -200,6 +202,7 @@ class World:
     refusals: tuple[str, ...] = ()
     sessions: dict[str, SessionsSnapshot] = field(default_factory=dict)
     watches: dict[str, FakeWatch] = field(default_factory=dict)
+    ladders: list[FakeLadder] = field(default_factory=list)
     done: list[tuple[Any, ...]] = field(default_factory=list)
     gate: Callable[[RoutineContext], None] = lambda _context: None
     error: Exception | None = None
@@ -381,7 +384,13 @@ def _patch_watches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             "explain", target.name, lambda: f"Seq Scan on accounts of {session.session_id}\n  Filter: x"
         )
 
+    def make_ladder(target: ConnectionProfile, _context: RoutineContext, publish: Callable[[PoolsSnapshot], None],
+                    seconds: float, _server: object) -> FakeLadder:  # fmt: skip
+        world.ladders.append(FakeLadder(target, publish, seconds))
+        return world.ladders[-1]
+
     monkeypatch.setattr(watching, "make_watch", make)
+    monkeypatch.setattr(ladder_feed, "make_ladder", make_ladder)
     for name, fake in {"end_plan": end_plan, "end_sessions": end_sessions, "explain": explain}.items():
         monkeypatch.setattr(session_requests, name, fake)
 

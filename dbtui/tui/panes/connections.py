@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -29,6 +29,9 @@ from dbtui.tui.watching import Watches
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.table import Table
 from dbtui.watches import Look
+
+if TYPE_CHECKING:  # what only the pools pane needs
+    from dbtui.tui.ladder_feed import LadderFeed
 
 #: How often a list of profiles is asked, at least: each of a hundred takes its share.
 LIST_SECONDS, SHARE_SECONDS = 5.0, 0.1
@@ -124,6 +127,13 @@ class ConnectionsPane(Pane):
         """Look, and draw, no more often than this when the terminal's link takes no more."""
         self.least_seconds = seconds if seconds > self._usual_seconds else 0.0
         self._set_pace()
+
+    def share(self, feed: "LadderFeed | None") -> None:
+        """Hand what is seen of a target's server to its ladder, from now on; or look at it at another pace."""
+        if self._watches is not None:
+            if feed is not None:
+                self._watches.share(feed)
+            self._set_pace()
 
     def shown(self, in_view: bool) -> None:
         """Out of sight, targets are looked at now and then only."""

@@ -1,18 +1,22 @@
 """What every pane is: it owns its data, says where the operator is in it, and does its actions by `act_<name>`."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
 from dbtui.jobs import Job
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobOutcome
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.cells import Tone
 from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import Announced, SituationChanged
 from dbtui.tui.widgets.table import Table
+
+if TYPE_CHECKING:  # only who tests with load needs to know more
+    from dbtui.model.loadtest import LoadSecond
 
 
 class Pane(Container):
@@ -44,6 +48,12 @@ class Pane(Container):
     def back(self) -> bool:
         """Go one level back. Returns False when there is none."""
         return False
+
+    def open_target(self, profile: ConnectionProfile) -> None:
+        """Another target was opened."""
+
+    def load_ticked(self, job: Job[Any], second: "LoadSecond") -> None:
+        """A second of a load test has passed."""
 
     def job_changed(self) -> None:
         """A job of any pane has begun or gone on."""

@@ -35,6 +35,7 @@ def _facts(situation: Situation, narrow: bool) -> Line:
     gap = Span(" " if narrow else "   ")
     facts: list[Span] = [gap]
     facts += [Span(situation.link, Tone.WARNING), gap] if situation.link else []
+    facts += [Span(f" {situation.replay} ", Tone.STAGING), gap] if situation.replay else []
     status, opened = situation.status, situation.opened
     if opened is not None:
         if status is not None and status.info is not None:

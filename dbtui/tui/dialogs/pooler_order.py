@@ -1,0 +1,129 @@
+"""The dialog before an order to PgBouncer: what it does to whom, the command, how to undo it; then the question."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Input
+
+from dbtui.jobs import JobRequest, JobRunner
+from dbtui.model.connections import ConnectionProfile, Environment
+from dbtui.model.pools import PoolerPlan, PoolerVerb
+from dbtui.tui import pool_requests as requests
+from dbtui.tui.actions import Danger
+from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
+from dbtui.tui.dialogs.planned import PlannedDialog
+from dbtui.tui.dialogs.typed_names import NamesToType
+from dbtui.tui.widgets.inputs import Choice, PushButton
+
+_EVERY = "every database"
+_MOST_CHOICES = 30
+#: RELOAD is for all of PgBouncer.
+_WHOLE = (PoolerVerb.RELOAD,)
+
+
+def show_order_plan(plan: PoolerPlan) -> list[Line]:
+    """Return the lines of a plan: the consequence, what speaks against it, the command, how to undo it."""
+    lines = [
+        line(Span(plan.consequence, Tone.WARNING)),
+        *(refusal(text) for text in plan.refusals),
+        *(warning(text) for text in plan.warnings),
+        BLANK,
+        fact("PgBouncer", plan.source),
+        fact("database", plan.database or _EVERY),
+        fact("command", strong(plan.command)),
+    ]
+    return [*lines, fact("undo", plan.undo)] if plan.undo else lines
+
+
+class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
+    """Answers with the plan that is to be done. The focus rests on Cancel; what cuts clients off wants a name typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+
+    def __init__(
+        self, runner: JobRunner, profile: ConnectionProfile, verb: PoolerVerb, databases: Sequence[str], chosen: str
+    ) -> None:
+        is_production = profile.environment is Environment.PRODUCTION
+        super().__init__(f"{verb.value.upper()} PgBouncer of {profile.name}", runner, production=is_production)
+        self.profile, self.verb = profile, verb
+        self._databases, self._chosen = tuple(databases)[:_MOST_CHOICES], chosen
+
+    def body(self) -> ComposeResult:
+        """Yield the database, the plan and the names to type."""
+        options = [("", _EVERY)] if self.verb is not PoolerVerb.KILL else []
+        options += [(name, name) for name in self._databases]
+        choice = Choice("database", options, self._chosen, id="database")
+        choice.display = self.verb not in _WHOLE
+        yield choice
+        yield self.plan_panel()
+        yield NamesToType(classes="names")
+
+    def buttons(self) -> ComposeResult:
+        """Yield the two answers."""
+        yield PushButton("Cancel", id="cancel")
+        yield PushButton(self.verb.value.upper(), id="accept", dangerous=True, disabled=True)
+
+    @property
+    def database(self) -> str:
+        """The chosen database; empty: all."""
+        return "" if self.verb in _WHOLE else self.query_one("#database", Choice).value
+
+    def on_choice_changed(self, event: Choice.Changed) -> None:
+        """Plan anew."""
+        event.stop()
+        self.replan()
+
+    def plan_request(self) -> JobRequest[PoolerPlan] | str:
+        """Ask PgBouncer."""
+        if self.verb is PoolerVerb.KILL and not self.database:
+            return "PgBouncer knows no database that could be killed."
+        return requests.order_plan(self.profile, self.verb, self.database)
+
+    def plan_lines(self, plan: PoolerPlan) -> list[Line]:
+        """Show it."""
+        hint = [] if self._names(plan) else [BLANK, line(dim("y does it."))]
+        return [*show_order_plan(plan), *(hint if not plan.refusals else [])]
+
+    def _names(self, plan: PoolerPlan) -> list[tuple[str, str]]:
+        """What has to be typed: the database that is cut off, and the name of a production profile."""
+        names = []
+        if plan.danger >= Danger.SESSION and plan.verb is PoolerVerb.KILL:
+            names.append(("database", plan.database))
+        if self.profile.environment is Environment.PRODUCTION:
+            names.append(("profile", self.profile.name))
+        return names
+
+    async def plan_arrived(self, plan: PoolerPlan | None) -> None:
+        """Ask for names, if there are any to type."""
+        allowed = plan is not None and not plan.refusals
+        await self.query_one(NamesToType).ask_for(self._names(plan) if plan is not None and allowed else [])
+        self._judge()
+
+    def _judge(self) -> None:
+        plan = self.plan
+        self.accept_button.disabled = plan is None or bool(plan.refusals) or not self.query_one(NamesToType).typed
+        self.accept_button.refresh()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Judge what was typed."""
+        event.stop()
+        self._judge()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on."""
+        event.stop()
+        self.action_next()
+
+    def push(self, button_id: str) -> None:
+        """Do it, if it may be done."""
+        self._judge()
+        if self.plan is not None and not self.accept_button.disabled:
+            self.answer(self.plan)
+
+    def action_yes(self) -> None:
+        """The same by one letter, where nothing has to be typed."""
+        if self.plan is not None and not self._names(self.plan):
+            self.push("accept")
