@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dbtui.adapters.adapter import Adapter, Target
 from dbtui.adapters.cancellation import Cancellation
@@ -20,11 +20,13 @@ from dbtui.adapters.deadlines import DEADLINES
 from dbtui.analysis.connections import describe_backoff
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, DbtuiError, ServerError
 from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
-from dbtui.model.pools import ServerPool
 from dbtui.model.sessions import SessionsSnapshot
 from dbtui.model.text import mask_passwords
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.sessions import unsupported_sessions
+
+if TYPE_CHECKING:  # what only a watched ladder needs
+    from dbtui.model.pools import ServerPool
 
 AnswerT = TypeVar("AnswerT")
 
@@ -56,7 +58,7 @@ class Look:
     profile: str
     status: TargetStatus
     sessions: SessionsSnapshot | None = None
-    server_pool: ServerPool | None = None
+    server_pool: "ServerPool | None" = None
     pool_gap: str = ""  # why there is no `server_pool` although it was asked for
     problem_code: str = ""
     attempt: int = 0
@@ -264,7 +266,7 @@ class Watch:
             return SessionsSnapshot(profile=self.profile.name, taken_at=self._context.now(), gaps=(answer,))
         return answer
 
-    def _collect_pool(self, adapter: Adapter, target: Target) -> ServerPool | str | None:
+    def _collect_pool(self, adapter: Adapter, target: Target) -> "ServerPool | str | None":
         asked = adapter.pools
         return None if asked is None else self._ask("the server's slots", lambda: asked.collect_server_pool(target))
 

@@ -7,7 +7,6 @@ from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionA
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import capabilities, status
 from dbtui.adapters.mysql.connect import MysqlTarget
-from dbtui.adapters.mysql.pools import POOLS
 from dbtui.adapters.mysql.sessions import SESSIONS
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
 from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
@@ -18,7 +17,6 @@ class MysqlAdapter:
 
     engine = EngineName.MYSQL
     sessions: SessionAdapter | None = SESSIONS
-    pools: PoolAdapter | None = POOLS
 
     @cached_property
     def backups(self) -> BackupAdapter:
@@ -26,6 +24,13 @@ class MysqlAdapter:
         from dbtui.adapters.mysql.backups import MysqlBackups
 
         return MysqlBackups()
+
+    @cached_property
+    def pools(self) -> PoolAdapter | None:
+        """Its slots, imported when they are first wanted."""
+        from dbtui.adapters.mysql.pools import POOLS
+
+        return POOLS
 
     def open_target(
         self,

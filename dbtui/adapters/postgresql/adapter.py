@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.pools import POOLS
 from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, TargetStatus
@@ -23,7 +22,6 @@ class PostgresqlAdapter:
 
     engine = EngineName.POSTGRESQL
     sessions: SessionAdapter | None = SESSIONS
-    pools: PoolAdapter | None = POOLS
 
     @cached_property
     def backups(self) -> BackupAdapter:
@@ -31,6 +29,13 @@ class PostgresqlAdapter:
         from dbtui.adapters.postgresql.backups import PostgresqlBackups
 
         return PostgresqlBackups()
+
+    @cached_property
+    def pools(self) -> PoolAdapter | None:
+        """Its slots, imported when they are first wanted."""
+        from dbtui.adapters.postgresql.pools import POOLS
+
+        return POOLS
 
     def open_target(
         self,
