@@ -163,15 +163,17 @@ class PoolLab:
             engine.dispose()
         self._scopes.close()
 
-    def engine(self, service: str = "lab", *, size: int = 5, overflow: int = 10, timeout: float = 30.0) -> Engine:
-        """An instrumented engine through PgBouncer. Without pre-ping, which waits for a server of its own."""
+    def engine(
+        self, service: str = "lab", *, size: int = 5, overflow: int = 10, timeout: float = 30.0, pre_ping: bool = False
+    ) -> Engine:
+        """An instrumented engine through PgBouncer. A pre-ping waits for a server of its own."""
         engine = create_engine(
             self.pooler.url(self.database),
             service=service,
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=timeout,
-            pool_pre_ping=False,
+            pool_pre_ping=pre_ping,
         )
         engine.connect().close()  # SQLAlchemy asks a server what it is once, and everybody waits for that
         self._engines.append(engine)

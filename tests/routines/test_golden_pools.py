@@ -49,6 +49,16 @@ def test_run_b_fifteen_threads_on_eight_servers(postgresql_server: PostgreSQL) -
     assert not seen.last.projections
 
 
+def test_tests_of_connections_are_not_counted_in_two_queues(postgresql_server: PostgreSQL) -> None:
+    with open_lab(postgresql_server) as lab, Crowd(lab.engine(pre_ping=True), 20, sleep_in_server(WORK_SECONDS)):
+        lab.wait_for_waiting(4)
+        lab.watch(2)
+        seen = lab.watch(5)
+    assert seen.mean(lambda each: each.hidden_queue) == pytest.approx(5, abs=1.5)
+    assert seen.mean(lambda each: each.queue) == pytest.approx(12, abs=2)
+    assert not seen.last.disagreements
+
+
 def test_run_c_the_queue_that_pgbouncer_does_not_see(postgresql_server: PostgreSQL) -> None:
     with open_lab(postgresql_server) as lab, Crowd(lab.engine(), 40, sleep_in_server(WORK_SECONDS)):
         lab.wait_for_waiting(5)

@@ -228,10 +228,14 @@ def test_a_timeout_is_an_emergency_for_a_while() -> None:
 
 
 def test_connections_under_way_are_not_saturation() -> None:
-    waiting = app_pool(checked_out=4, pending=2, oldest_pending_seconds=1.2)
-    seen = judge([ladder(at, app=app(at, waiting)) for at in range(6)])
-    assert seen.verdict.kind is VerdictKind.CONNECTING
-    assert seen.verdict.level is Level.WARN
+    slow = app_pool(checked_out=4, connecting=2, oldest_connecting_seconds=1.2)
+    full = app_pool(checked_out=15, connecting=12, oldest_connecting_seconds=4.0, pending=9, oldest_pending_seconds=3.0)
+    for one in (slow, full):
+        seen = judge([ladder(at, app=app(at, one)) for at in range(6)])
+        assert seen.verdict.kind is VerdictKind.CONNECTING
+        assert seen.verdict.level is Level.WARN
+    quick = app_pool(checked_out=15, connecting=2, pending=9, oldest_pending_seconds=3.0)
+    assert judge([ladder(at, app=app(at, quick)) for at in range(6)]).verdict.kind is VerdictKind.APP_POOL
 
 
 def test_a_pool_without_limit_is_never_full() -> None:
@@ -283,3 +287,37 @@ def test_exact_countdowns() -> None:
         ("query_wait_timeout", 118.6),
     ]
     assert countdowns[1].sentence.endswith("in 26.9 s (DB_POOL_TIMEOUT 30 − 3.1)")
+
+
+def test_a_pause_explains_a_queue_before_the_transactions_that_it_waits_for() -> None:
+    databases = (PoolerDatabase(name="erp", pool_size=8, is_paused=True),)
+    held = holder(ServerState.IDLE_IN_TRANSACTION, 8)
+    looks = [
+        ladder(
+            at,
+            app=app(at, steady_app(at, waiting=9, oldest_pending_seconds=3.0)),
+            pooler=pooler(at, full_pool(), databases=databases),
+            server=server(at, held),
+        )
+        for at in range(8)
+    ]
+    assert judge(looks).verdict.kind is VerdictKind.PAUSED
+
+
+def test_a_recording_that_is_looked_at_again_begins_anew() -> None:
+    track = Track()
+    for look in saturated(8):
+        track, _ = advance(track, look)
+    assert len(track.points) == 8
+    track, seen = advance(track, saturated(1)[0])
+    assert len(track.points) == 1
+    assert seen.verdict.level is Level.OK
+
+
+def test_a_tier_whose_clock_runs_backwards_gives_no_rates() -> None:
+    looks = saturated(8)
+    earlier = pooler(2, full_pool(), totals=(totals(9),), used_clients=15)
+    seen = judge([*looks, ladder(8, pooler=earlier)])
+    (rates,) = seen.rates
+    assert rates.has_clock_jumped
+    assert rates.transactions is None

@@ -91,7 +91,7 @@ def _left(limit: int, others: int) -> int | None:
 
 def count_used(pool: PoolerPool) -> int:
     """Return the servers of a pool that are not closed to make room for another pool."""
-    return pool.sv_active + pool.sv_tested + pool.sv_login + pool.sv_cancel
+    return max(0, pool.sv_active + pool.sv_tested + pool.sv_login + pool.sv_cancel)
 
 
 def _sum_used(pools: tuple[PoolerPool, ...]) -> tuple[dict[str, int], dict[str, int]]:

@@ -22,6 +22,7 @@ from dbtui.model.pools import (
 
 #: Transactions longer than this are counted too late to say how busy a pool is: totals land when they end.
 _LONG_TRANSACTION_SECONDS = 1.0
+_LONG_CONNECTING_SECONDS = 1.0
 SERVER = "server"
 
 
@@ -93,6 +94,10 @@ def _app_facts(
         )
     capacity, used, waiting = pool.capacity, max(0, pool.checked_out), max(0, pool.pending)
     is_full = capacity is not None and used >= capacity
+    state = _app_state(pool, used, waiting, is_full)
+    oldest = max(0.0, pool.oldest_pending_seconds) if waiting else 0.0
+    if state is PoolState.CONNECTING:
+        oldest = max(oldest, pool.oldest_connecting_seconds)
     return PoolFacts(
         tier=Tier.APP,
         pool=name,
@@ -103,15 +108,23 @@ def _app_facts(
         effective=capacity,
         bound_by="DB_POOL_SIZE and DB_MAX_OVERFLOW" if capacity is not None else "",
         waiting=waiting,
-        oldest_wait_seconds=max(0.0, pool.oldest_pending_seconds) if waiting else 0.0,
+        oldest_wait_seconds=oldest,
         is_full=is_full,
         errors=0.0 if latest is None else latest.errors or 0.0,
-        state=PoolState.CONNECTING if waiting and not is_full else PoolState.OK,
+        state=state,
         rates=averaged,
         service=format_name(pool.service),
         pid=pool.pid,
         timeout_seconds=pool.timeout_seconds,
     )
+
+
+def _app_state(pool: AppPool, used: int, waiting: int, is_full: bool) -> PoolState:
+    """A pool that is full of connections which are still being made is not too small."""
+    if not is_full:
+        return PoolState.CONNECTING if waiting or pool.connecting > 0 else PoolState.OK
+    is_slow = pool.oldest_connecting_seconds > _LONG_CONNECTING_SECONDS
+    return PoolState.CONNECTING if is_slow and 2 * pool.connecting >= max(1, used) else PoolState.OK
 
 
 # ---------------------------------------------------------------- PgBouncer

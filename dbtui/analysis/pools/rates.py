@@ -141,7 +141,7 @@ def _rate_database(old: PoolerTotals, new: PoolerTotals, seconds: float, servers
 
 def count_servers(pool: PoolerPool) -> int:
     """Return how many server connections a pool has, those under way included."""
-    return pool.sv_active + pool.sv_idle + pool.sv_used + pool.sv_tested + pool.sv_login + pool.sv_cancel
+    return max(0, pool.sv_active + pool.sv_idle + pool.sv_used + pool.sv_tested + pool.sv_login + pool.sv_cancel)
 
 
 def _most(count: Callable[[PoolerPool], int], *looks: PoolerSnapshot) -> dict[str, int]:

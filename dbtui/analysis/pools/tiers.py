@@ -13,6 +13,7 @@ from dbtui.model.text import format_untrusted
 
 #: `used_clients` is without console sessions, which count against max_client_conn; one of them is ours.
 _OWN_CONSOLE = 1
+_SHOWN_CONNECTING_SECONDS = 0.5
 _NAMES = {Tier.APP: "app pools", Tier.POOLER: "PgBouncer", Tier.SERVER: "server", Tier.HOST: "host"}
 
 
@@ -57,6 +58,8 @@ def read_pool(facts: PoolFacts, track: PoolTrack) -> PoolReading:
 
 def _describe_pool(facts: PoolFacts, track: PoolTrack) -> str:
     words = [] if track.state is PoolState.OK else [track.state.value]
+    if track.state is PoolState.CONNECTING and facts.oldest_wait_seconds < _SHOWN_CONNECTING_SECONDS:
+        words = []
     words.append(format_used(facts.used, facts.effective))
     if facts.waiting:
         words.append(_describe_waiting(facts.waiting, facts.oldest_wait_seconds, "oldest"))
