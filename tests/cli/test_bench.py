@@ -41,10 +41,13 @@ def test_json_lines(web_server: WebServer, tmp_path: Path) -> None:
     assert ran.result["stages"][0]["errors"]["status 503"] > 0
 
 
-def test_progress_is_plain_lines_or_nothing(web_server: WebServer, tmp_path: Path) -> None:
+def test_progress_is_plain_lines(web_server: WebServer, tmp_path: Path) -> None:
     ran = run("bench", "http", web_server.url("/ok"), *FAST, cwd=tmp_path)
     assert "2 clients" in ran.stderr
     assert "\x1b" not in ran.stderr
+
+
+def test_quiet_says_nothing_but_the_figures(web_server: WebServer, tmp_path: Path) -> None:
     assert run("bench", "http", web_server.url("/ok"), *FAST, "--quiet", cwd=tmp_path).stderr == ""
 
 
