@@ -70,7 +70,10 @@ def _warnings(snapshot: PoolerSnapshot, verb: PoolerVerb, database: str) -> Iter
         yield "clients cannot use the database again before RESUME"
     if verb is PoolerVerb.RELOAD:
         yield "a mistake in the file is told in PgBouncer's log, not here"
-    if verb is PoolerVerb.RESUME and database and not _paused(snapshot, database) and not _is_all_paused(snapshot):
+    if verb is PoolerVerb.RESUME and database and _database(snapshot, database) is None:
+        # PgBouncer takes a database of its "*" entry off the list when nobody uses it, and keeps it paused.
+        yield f"database {format_untrusted(database)} is not listed: nobody uses it now, or its name is wrong"
+    elif verb is PoolerVerb.RESUME and database and not _paused(snapshot, database):
         yield f"database {format_untrusted(database)} is not paused"
 
 
@@ -87,7 +90,7 @@ def _refusals(snapshot: PoolerSnapshot, profile: ConnectionProfile, verb: Pooler
         yield f"{verb.value.upper()} is for all of PgBouncer: name no database"
     elif database == _ADMIN:
         yield "pgbouncer is the console itself"
-    elif database and database not in {each.name for each in snapshot.databases}:
+    elif database and verb is not PoolerVerb.RESUME and _database(snapshot, database) is None:
         # With a "*" entry PgBouncer would make up a database of that name and pause it.
         yield f"PgBouncer at {snapshot.source} knows no database {format_untrusted(database)}, or has not served it yet"
     elif not database and verb is PoolerVerb.KILL:
@@ -105,10 +108,6 @@ def _paused(snapshot: PoolerSnapshot, name: str) -> bool:
     return database is not None and database.is_paused
 
 
-def _is_all_paused(snapshot: PoolerSnapshot) -> bool:
-    return bool(snapshot.databases) and all(each.is_paused for each in snapshot.databases)
-
-
 def _version(snapshot: PoolerSnapshot) -> tuple[int, ...]:
     parts = snapshot.version.split(".")[:2]
     return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else (0,)
@@ -120,6 +119,9 @@ def describe_outcome(verb: PoolerVerb, database: str, before: PoolerSnapshot, af
     pools = [pool for pool in after.pools if pool.database in names]
     paused = [name for name in names if _paused(after, name)]
     what = format_untrusted(database) if database else "PgBouncer"
+    if database and _database(after, database) is None and verb is not PoolerVerb.RESUME:
+        kept = "" if verb is PoolerVerb.RECONNECT else ", and stays paused until RESUME"
+        return f"{what} is listed no more, for nobody uses it{kept}"
     if verb is PoolerVerb.RECONNECT:
         return f"{what}: {sum(pool.sv_active for pool in pools)} server connections are still in use and go when free"
     if verb is PoolerVerb.RELOAD:

@@ -82,7 +82,8 @@ def _look(c: RoutineContext, witness: Console) -> PoolerSnapshot:
 
 def _check_still(now: PoolerSnapshot, plan: PoolerPlan) -> None:
     """What the plan was made for must still be there: PgBouncer makes a database up whose name it does not know."""
-    if plan.database and plan.database not in {each.name for each in now.databases}:
+    is_needed = bool(plan.database) and plan.verb is not PoolerVerb.RESUME
+    if is_needed and plan.database not in {each.name for each in now.databases}:
         name = format_untrusted(plan.database)
         raise RefusedError(f"{plan.verb.value} refused: PgBouncer has no database {name} any more", "plan it again")
 

@@ -210,12 +210,17 @@ def test_kill_drops_and_leaves_paused(c: RoutineContext, pooler: PgBouncer, data
     plan = finish(plan_pooler_order(c, profile, PoolerVerb.KILL, database))
     assert "drops 1 clients and 1 server connections" in plan.consequence
     assert any("rolled back" in each for each in plan.warnings)
-    assert "is paused" in finish(apply_pooler_order(c, profile, plan)).detail
+    detail = finish(apply_pooler_order(c, profile, plan)).detail
+    assert "is paused" in detail or "stays paused until RESUME" in detail  # nobody is left who uses it
     with pytest.raises(psycopg2.OperationalError):
         ask(busy)
     busy.close()
+    with pytest.raises(psycopg2.OperationalError, match="timeout expired"):  # a new client is let wait
+        psycopg2.connect(pooler.url(database), connect_timeout=2)
     assert "KILL needs a database" in finish(plan_pooler_order(c, profile, PoolerVerb.KILL)).refusals
     finish(apply_pooler_order(c, profile, finish(plan_pooler_order(c, profile, PoolerVerb.RESUME, database))))
+    with closing(connect(pooler, database)) as client:
+        ask(client)
 
 
 def test_reconnect_replaces_servers(c: RoutineContext, pooler: PgBouncer, database: str) -> None:
