@@ -14,7 +14,7 @@ from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL
 from dbtui.errors import Cancelled, RefusedError, UsageError
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
-from dbtui.model.loadtest import LoadKind, LoadPlan, LoadRequest, LoadResult, SqlPath, StageResult
+from dbtui.model.loadtest import LoadKind, LoadPlan, LoadRequest, LoadResult, LoadStage, SqlPath, StageResult
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.loadtest import apply_load, plan_load
 from tests.fix_servers import unique_name, wait_until
@@ -145,18 +145,20 @@ def test_through_pgbouncer(pgbouncer: PgBouncer, postgresql: ConnectionProfile, 
 
 
 def test_the_knee_of_a_pool_that_is_too_small(postgresql_server: PostgreSQL, postgresql: ConnectionProfile) -> None:
-    """Two connections, 20 ms each: four clients get 100 a second, and so do twelve."""
+    """Two connections, 5 ms each: four clients get 400 a second, and so do sixteen."""
     settings = {"default_pool_size": "2", "reserve_pool_size": "0"}
     with PgBouncer(postgresql_server, name=unique_name("narrow"), settings=settings) as narrow:
         pooled = replace(postgresql, pgbouncer_url=f"postgresql://stats@{narrow.host}:{narrow.port}/pgbouncer")
-        stages = plan_stages(LoadKind.SQL, duration_seconds=0.4, warm_up_seconds=0.1, concurrencies=[1, 4, 12])
-        request = replace(ask(pooled, "SELECT pg_sleep(0.02)", is_pooled=True), stages=stages)
+        warm_up = LoadStage(name="warm-up", seconds=0.15, concurrency=4, is_warm_up=True)
+        clients = ((1, 0.2), (4, 0.6), (16, 0.6))
+        stages = (warm_up, *(LoadStage(name=f"{n} clients", seconds=seconds, concurrency=n) for n, seconds in clients))
+        request = replace(ask(pooled, "SELECT pg_sleep(0.005)", is_pooled=True), stages=stages)
         plan = finish(plan_load(RoutineContext(), request, pooled))
         assert isinstance(plan, LoadPlan)
         result = finish(apply_load(RoutineContext(), plan, pooled))
     assert isinstance(result, LoadResult)
-    assert result.knee == "12 clients", [(each.rate, each.p95_seconds) for each in result.stages]
-    assert [each.rate for each in result.stages[1:]] == pytest.approx([45, 90, 90], rel=0.25)
+    assert result.knee == "16 clients", [(each.rate, each.p95_seconds) for each in result.stages]
+    assert [each.rate for each in result.stages[1:]] == pytest.approx([180, 370, 370], rel=0.3)
 
 
 def test_own_statements_of_a_read_only_profile_do_not_go_through_a_pooler(
