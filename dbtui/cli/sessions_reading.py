@@ -58,7 +58,6 @@ _GROUP_COLUMNS = (
     Column("OLDEST TX", right=True),
 )
 _DEEPEST = 20
-_NOBODY = {SessionFilter.CLIENTS: "nobody is connected", SessionFilter.ALL: "no sessions"}
 
 
 def show_sessions(
@@ -89,10 +88,20 @@ def show_sessions(
     if lines:
         write_data("\n".join(lines))
     else:
-        invocation.printer.say("nobody waits for anybody" if tree else _NOBODY.get(kind, f"no {wanted} sessions"))
+        invocation.printer.say(_nobody(kind, tree=tree, sees_all=not snapshot.is_partial))
     if left_out and not tree:
         invocation.printer.say(f"{left_out} left out: dbtui's own and workers of the server; --all shows them")
     return exit_codes.DONE
+
+
+def _nobody(kind: SessionFilter, *, tree: bool, sees_all: bool) -> str:
+    """Say that there is no row; a login that sees little cannot know that there is nobody."""
+    if tree:
+        return "nobody waits for anybody" if sees_all else "nobody is seen to wait for anybody"
+    if kind is SessionFilter.CLIENTS:
+        return "nobody is connected" if sees_all else "nobody is seen"
+    wanted = "" if kind is SessionFilter.ALL else f"{kind.value.replace(' ', '-')} "
+    return f"no {wanted}sessions" if sees_all else f"no {wanted}sessions are seen"
 
 
 def _sorted(sessions: Iterable[Session]) -> list[Session]:

@@ -39,7 +39,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionsSnapshot:
-    """All sessions of a server at one moment. `unsupported` says why an engine has none."""
+    """All sessions of a server at one moment. `unsupported` says why an engine has none.
+
+    `is_partial`: this login may not see other sessions, or who blocks whom; `gaps` say what it lacks.
+    """
 
     profile: str
     taken_at: datetime
@@ -47,6 +50,7 @@ class SessionsSnapshot:
     user: str = ""  # our own login, for "mine"
     gaps: tuple[str, ...] = field(default=())
     unsupported: str = ""
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

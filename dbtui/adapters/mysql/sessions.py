@@ -70,6 +70,7 @@ def collect_sessions(target: MysqlTarget) -> SessionsSnapshot:
         sessions=tuple(sessions),
         user=next((decode_text(row["user"]) for row in rows if row["is_own"]), target.options.user),
         gaps=(*probes.gaps, *gaps),
+        is_partial=bool(gaps) or gap_without_process(target) in probes.gaps,
     )
 
 

@@ -62,12 +62,14 @@ def collect_sessions(target: PostgresqlTarget) -> SessionsSnapshot:
     sessions = [_session(row, target, limit_bytes) for row in rows]
     if any(0 in session.blocked_by for session in sessions):
         sessions.extend(_prepared_transactions(target))
+    gaps = tuple(_gaps(rows, target))
     return SessionsSnapshot(
         profile=target.profile.name,
         taken_at=datetime.now(UTC),
         sessions=tuple(sessions),
         user=target.info.user,
-        gaps=tuple(_gaps(rows, target)),
+        gaps=gaps,
+        is_partial=bool(gaps),
     )
 
 

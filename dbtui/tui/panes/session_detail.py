@@ -7,7 +7,7 @@ from dbtui.model.sessions import Session, SessionsSnapshot
 from dbtui.tui.ages import brief_age, format_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact, warning
-from dbtui.tui.panes.session_rows import SessionRow, sign, sql_text
+from dbtui.tui.panes.session_rows import SessionRow, sign, sql_text, tree_rows
 from dbtui.tui.spoken_keys import speak_keys
 
 _MOST_VICTIMS = 12
@@ -90,10 +90,11 @@ def show_plan(plan: str, session: Session) -> list[Line]:
             *(line(row) for row in plan.splitlines())]  # fmt: skip
 
 
-def show_tree(rows: Sequence[SessionRow]) -> list[Line]:
+def show_tree(snapshot: SessionsSnapshot, blocking: Sequence[BlockingNode]) -> list[Line]:
     """Return the blocking tree in brief, for beside the list."""
+    rows = tree_rows(blocking)
     if not rows:
-        return [line(strong("Blocking")), line(dim("Nobody waits for another session."))]
+        return [line(strong("Blocking")), line(dim(nobody_waits(snapshot)))]
     lines = [line(strong("Blocking"), dim(speak_keys("  {sessions.tree} tree · {sessions.root} root")))]
     for row in rows:
         waits = brief_age(row.session.query_seconds if row.session.blocked_by else row.session.transaction_seconds)
@@ -102,6 +103,11 @@ def show_tree(rows: Sequence[SessionRow]) -> list[Line]:
                           Span(f"waits {waits}" if row.session.blocked_by else f"{row.session.state} {waits}"),
                           dim(f"  {sql_text(row.session)[:120]}")))  # fmt: skip
     return lines
+
+
+def nobody_waits(snapshot: SessionsSnapshot) -> str:
+    """Say that there is no blocking tree; a login that sees little cannot know."""
+    return "Nobody is seen to wait for another session." if snapshot.is_partial else "Nobody waits for another session."
 
 
 def show_gaps(snapshot: SessionsSnapshot) -> list[Line]:

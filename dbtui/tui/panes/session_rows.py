@@ -8,6 +8,7 @@ from dbtui.model.findings import FindingLevel, SessionConcern
 from dbtui.model.sessions import Session, SessionsSnapshot
 from dbtui.tui.ages import brief_age
 from dbtui.tui.cells import Line, Span, Tone, dim, fresh, line, strong
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.rows import Column
 
 _SHORT_STATES = {"idle in transaction": "idle in tx", "idle in transaction (aborted)": "aborted tx"}
@@ -201,6 +202,8 @@ def summary_line(snapshot: SessionsSnapshot, chosen: SessionFilter, marked: int,
     cells: list[Span] = [Span(" ")]
     if marked:
         cells += [Span(f"■ {marked} marked", Tone.ACCENT), Span("  ")]
+    if snapshot.is_partial:
+        cells += [Span(speak_keys("▲ partly hidden, {sessions.detail} says why"), Tone.WARNING), Span("  ")]
     if mode:
         cells += [strong(mode), Span("  ")]
     counts = count_filtered(snapshot)

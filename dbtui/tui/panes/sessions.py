@@ -29,7 +29,7 @@ from dbtui.model.sessions import Session, SessionsSnapshot, SessionVerb
 from dbtui.tui import session_requests as requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
-from dbtui.tui.cells import BLANK, Line, Span, Tone, cut, dim, line
+from dbtui.tui.cells import BLANK, Line, Span, Tone, cut, dim, line, wrap
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.end_sessions import EndSessionsDialog
 from dbtui.tui.dialogs.planned import error_lines
@@ -38,7 +38,7 @@ from dbtui.tui.messages import Announced, JobWanted, SituationChanged, TargetOpe
 from dbtui.tui.panes import session_rows as rows
 from dbtui.tui.panes.connection_detail import show_connection
 from dbtui.tui.panes.connection_rows import Row, show_problem
-from dbtui.tui.panes.session_detail import show_gaps, show_plan, show_session, show_tree
+from dbtui.tui.panes.session_detail import nobody_waits, show_gaps, show_plan, show_session, show_tree
 from dbtui.tui.panes.session_rows import SessionRow
 from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
@@ -165,7 +165,7 @@ class SessionsView(Vertical):
             table.show_marks(self.marked)
         beside = self.query_one("#blocking", TextPanel)
         width = beside.text_width or self.app.size.width  # it has no place yet when another pane was shown before
-        beside.show_text([cut(each, width) for each in show_tree(rows.tree_rows(self.blocking))], keep=True)
+        beside.show_text([cut(each, width) for each in show_tree(snapshot, self.blocking)], keep=True)
 
     def _show_rows(self, snapshot: SessionsSnapshot) -> None:
         chosen = self._chosen(snapshot)
@@ -174,7 +174,7 @@ class SessionsView(Vertical):
         elif self.mode == TREE:
             self.table.show_rows(
                 rows.tree_rows(self.blocking, self.changes),
-                [line(speak_keys(" Nobody waits for another session. {sessions.tree} goes back."))],
+                [line(f" {nobody_waits(snapshot)} ", speak_keys("{sessions.tree} goes back.")), *self._gaps(snapshot)],
             )
         else:
             self.table.show_rows(group_sessions(chosen, self.mode), self._nothing())
@@ -209,8 +209,15 @@ class SessionsView(Vertical):
             about = show_connection(self.row, datetime.now(UTC)) if self.row is not None else []
             return [line(f" {snapshot.unsupported}."), BLANK, *(line(" ", *each) for each in about), BLANK,
                     line(dim(speak_keys(" {global.backups} shows its backups, {global.back} goes back.")))]  # fmt: skip
-        nobody = "Nobody is connected" if self.filter in _TITLES else f"No session is {self.filter.value}"
-        return [line(f" {nobody}. ", speak_keys("{sessions.filter_next} shows others.")), *show_gaps(snapshot)]
+        named = self.filter not in _TITLES
+        nobody = f"No session is {self.filter.value}" if named else "Nobody is connected"
+        if snapshot.is_partial:
+            nobody = f"No session is seen to be {self.filter.value}" if named else "Nobody is seen"
+        return [line(f" {nobody}. ", speak_keys("{sessions.filter_next} shows others.")), *self._gaps(snapshot)]
+
+    def _gaps(self, snapshot: SessionsSnapshot) -> list[Line]:
+        """The gaps where there are no rows: whole, with the GRANT."""
+        return [line(" ", *part) for gap in show_gaps(snapshot) for part in wrap(gap, self.app.size.width - 4)]
 
     def _show_mode(self) -> None:
         for table in self.query(Table):
@@ -242,6 +249,10 @@ class SessionsView(Vertical):
         panel.name_shown = row.key
         panel.show_text([*lines, *show_gaps(snapshot)], keep=same)
 
+    def dim_rows(self, is_late: bool) -> None:
+        """Dim what is shown while it is old: the target is down, or has not answered for some time."""
+        self.set_class(is_late or (self.row is not None and self.row.is_down), "-old")
+
     def count_down(self) -> None:
         """A second has passed: the time until the next try reads differently."""
         if self.row is not None and self.row.is_down:
@@ -257,7 +268,8 @@ class SessionsView(Vertical):
             session=row.session if row else None, ticked=len(self.marked_sessions), deep=True,
             no_sessions=(snapshot.unsupported if snapshot else "") or ("no session is known" if not snapshot else ""),
             copyable=(row.session.sql or str(row.session.session_id)) if row else "",
-            age=age_text(snapshot.taken_at, datetime.now(UTC)) if snapshot and self.row and self.row.is_down else "",
+            age=f"seen {age_text(snapshot.taken_at, datetime.now(UTC))}"
+            if snapshot and self.row and self.row.is_down else "",
         )  # fmt: skip
 
     # ------------------------------------------------------------ going about
