@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from dbtui.model.connections import TargetStatus
 from dbtui.model.sessions import Session
 from dbtui.tui.app import DbtuiApp
+from dbtui.tui.panes import connections
 from dbtui.tui.panes.sessions import SessionsView
 from dbtui.watches import Look
 from tests.tui.fake_watches import idle, lock_chain, older, session, snapshot
@@ -200,6 +202,23 @@ async def test_several_marked_sessions_need_their_count_typed(world: World) -> N
         await wait_to_see(pilot, "unmark all: nothing is marked")
 
 
+async def test_a_count_is_typed_without_looking_for_its_field(world: World) -> None:
+    """The focus rests on the button that changes nothing; a digit finds its field, enter the button that does it."""
+    app = world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await _open(pilot, app)
+        await pilot.press("j", "space", "space", "C")
+        await wait_to_see(pilot, "type the number of sessions 2", "[ Leave it ]")
+        await pilot.press("2")
+        accept = app.dialogs[0].query_one("#accept")
+        await wait_until(pilot, lambda: not accept.disabled)
+        await pilot.press("enter")
+        await wait_to_see(pilot, "[ Cancel the statement ]")
+        assert not world.done
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: world.done == [("cancel", "erp", (8200, 8231))])
+
+
 async def test_a_number_that_belongs_to_another_now_is_refused(world: World) -> None:
     """What the operator saw is what may be ended, and nothing else."""
     app = world.app()
@@ -301,7 +320,7 @@ async def test_a_target_that_goes_down_keeps_its_sessions_on_screen(world: World
         bad = TargetStatus(profile="erp", taken_at=datetime.now(UTC), problem="connection refused on db1:5432")
         app.connections_pane.show_looks([Look(profile="erp", status=bad, attempt=1, last_seen_at=datetime.now(UTC),
                                               next_try_at=datetime.now(UTC) + timedelta(seconds=4.9))])  # fmt: skip
-        await wait_to_see(pilot, "✖ connection refused on db1:5432, next try in 4 s (last seen just now)", "8123")
+        await wait_to_see(pilot, "✖ connection refused on db1:5432, next try in 4 s (last seen ", "8123")
         await wait_to_see(pilot, "next try in 3 s")
 
 
@@ -316,6 +335,43 @@ async def test_gaps_and_nothing_to_see(world: World) -> None:
         await wait_to_see(pilot, "No session is blocked. f shows others.")
         await pilot.press("t")
         await wait_to_see(pilot, "Nobody waits for another session. t goes back.")
+
+
+async def test_a_login_that_sees_little_does_not_say_that_there_is_nothing(world: World) -> None:
+    """Nor that nobody waits: the line above says so at 80 columns too, and the GRANT is readable as a whole."""
+    app = world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await _open(pilot, app)
+        gap = "sessions of other logins, transactions and locks need GRANT PROCESS ON *.* TO 'monitoring'@'%'"
+        _show(world, app, idle(1), gaps=(gap,), is_partial=True)
+        await wait_to_see(pilot, "▲ partly hidden, enter says why")
+        await pilot.press("t")
+        await wait_to_see(pilot, "Nobody is seen to wait for another session. t goes back.", "'monitoring'@'%'")
+        _show(world, app, gaps=(gap,), is_partial=True)
+        await pilot.press("t")
+        await wait_to_see(pilot, "Nobody is seen. f shows others.", "'monitoring'@'%'")
+        await pilot.press("f")
+        await wait_to_see(pilot, "No session is seen to be active. f shows others.")
+        _show(world, app, idle(1), gaps=("the role needs GRANT SLAVE MONITOR",))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "partly hidden" not in screen_text(app))
+
+
+async def test_a_server_that_is_silent_shows_for_how_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing failed yet, yet what is shown is old: the header says so and the rows are dimmed, until it answers."""
+    app = world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        view = await _open(pilot, app)
+        await wait_to_see(pilot, "every 1 s")
+        ahead = datetime.now(UTC) + timedelta(seconds=9)
+        monkeypatch.setattr(connections, "_utc_now", lambda: ahead)
+        await wait_to_see(pilot, "no answer for ")
+        assert view.has_class("-old")
+        assert "every 1 s" not in screen_text(app)
+        monkeypatch.undo()
+        _show(world, app, idle(1))
+        await wait_to_see(pilot, "every 1 s")
+        assert not view.has_class("-old")
 
 
 async def test_copy_takes_the_statement(world: World) -> None:

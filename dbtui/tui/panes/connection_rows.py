@@ -8,7 +8,7 @@ from dbtui.analysis.connections import NO_RATES, Rates, assess_cache_hit, assess
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment, TargetStatus
 from dbtui.model.findings import FindingLevel, TargetConcern, TargetFinding
 from dbtui.model.text import format_bytes, format_count
-from dbtui.tui.ages import age_text, brief_age
+from dbtui.tui.ages import brief_age
 from dbtui.tui.cells import Line, Span, Tone, dim, fresh, line, strong
 from dbtui.tui.widgets.header import environment_sign, version_text
 from dbtui.tui.widgets.rows import Column
@@ -63,7 +63,7 @@ def show_problem(row: Row, now: datetime, brief: bool = False) -> str:
     if seconds is not None:
         text += f", next try in {brief_age(seconds)}" if seconds >= 1 else ", trying now"
     seen = look.last_seen_at or (row.seen.taken_at if row.seen else None)
-    return f"{text} (last seen {age_text(seen, now)})" if seen is not None else text
+    return f"{text} (last seen {brief_age((now - seen).total_seconds())} ago)" if seen is not None else text
 
 
 # ------------------------------------------------------------ cells

@@ -40,6 +40,8 @@ LIVE_SECONDS = 1.0
 _DRAW_SECONDS = 0.4
 #: On a slow link the list is drawn more seldom, though never so seldom that it is old.
 _LIST_DRAW_SECONDS = 1.0
+#: An answer that is so much later than the pace has it is missed.
+_LATE_SECONDS = 3.0
 _PACES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -76,7 +78,8 @@ class ConnectionsPane(Pane):
         self._is_shown = False
         self._watches: Watches | None = None
         self._drawn_at = 0.0
-        self._is_waiting = False
+        self._is_waiting = self._is_late = False
+        self._paced_at = _utc_now()  # looks are due since then at the present pace
 
     def compose(self) -> ComposeResult:
         """Both levels; one of them is shown."""
@@ -121,6 +124,7 @@ class ConnectionsPane(Pane):
             return
         seconds = self.list_seconds if self._is_shown else HIDDEN_SECONDS
         live = self.viewing if self._is_shown else ""
+        self._paced_at = _utc_now()
         self._watches.set_pace(max(seconds, self.least_seconds), live, max(self.live_seconds, self.least_seconds))
 
     def set_pace(self, seconds: float) -> None:
@@ -177,8 +181,15 @@ class ConnectionsPane(Pane):
             self.table.show_rows(list(self.rows.values()), EMPTY)
 
     def _count_down(self) -> None:
-        """A second has passed: the time until the next try of a target that is down reads differently."""
-        if not self._is_shown or not any(row.is_down for row in self.rows.values()):
+        """A second has passed: what is down is tried again so much sooner, what is late is later."""
+        if not self._is_shown:
+            return
+        late = self._late_seconds() > 0
+        if late or late != self._is_late:
+            self._is_late = late
+            self.sessions.dim_rows(late)
+            self.post_message(SituationChanged())
+        if not any(row.is_down for row in self.rows.values()):
             return
         if self.viewing:
             self.sessions.count_down()
@@ -282,11 +293,20 @@ class ConnectionsPane(Pane):
             age=self._pace_text(self.list_seconds) if seen or self.is_paused else "",
         )
 
+    def _late_seconds(self) -> float:
+        """For how long the target whose sessions are shown has owed an answer that should be there; 0: it does not."""
+        row = self.rows.get(self.viewing)
+        if self.is_paused or row is None or row.seen is None or row.is_down:
+            return 0.0
+        waited = (_utc_now() - max(row.seen.taken_at, self._paced_at)).total_seconds()
+        return waited if waited > max(self.live_seconds, self.least_seconds) + _LATE_SECONDS else 0.0
+
     def _pace_text(self, seconds: float) -> str:
         seen = [row.seen.taken_at for row in self.rows.values() if row.seen and self.viewing in ("", row.profile.name)]
         if self.is_paused:
             return f"paused, {age_text(max(seen), _utc_now())}" if seen else "paused"
-        return f"every {max(seconds, self.least_seconds):g} s"
+        late = self._late_seconds()
+        return f"no answer for {late:.0f} s" if late else f"every {max(seconds, self.least_seconds):g} s"
 
     # ------------------------------------------------------------ orders
 
@@ -322,6 +342,7 @@ class ConnectionsPane(Pane):
     def act_pause(self) -> None:
         """Ask nothing more, or go on."""
         self.is_paused = not self.is_paused
+        self._paced_at = _utc_now()
         if self._watches is not None:
             self._watches.set_paused(self.is_paused)
         self.announce(
