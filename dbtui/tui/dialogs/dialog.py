@@ -15,7 +15,7 @@ from dbtui.tui.cells import Line, Span, Tone, line
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.widgets.drawn import Lines
-from dbtui.tui.widgets.inputs import PushButton
+from dbtui.tui.widgets.inputs import PushButton, TextInput
 from dbtui.tui.workers import run_in_background
 
 AnswerT = TypeVar("AnswerT")
@@ -89,6 +89,26 @@ class Dialog(Vertical, Generic[AnswerT]):
     def action_previous(self) -> None:
         """Go to the previous field."""
         self._step(-1)
+
+    def go_on(self) -> None:
+        """Enter was pressed in a field: go to the next one, from the last one to the button that does it, if it may."""
+        self._step(1)
+        works = [button for button in self.query(PushButton) if button.id != "cancel" and not button.disabled]
+        if works and self.screen.focused is self.query_one("#cancel"):
+            focus_now(works[0])
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed while the focus rests on a button goes into the first empty field that wants a name typed."""
+        typed = event.character if event.is_printable else None
+        is_order = event.key in self._bindings.key_to_bindings  # y and n
+        if not typed or typed.isspace() or is_order or not isinstance(self.screen.focused, PushButton):
+            return
+        field = next((each for each in self.query(".name-input").results(TextInput) if not each.value), None)
+        if field is not None:
+            event.stop()
+            event.prevent_default()
+            focus_now(field)
+            field.insert_text_at_cursor(typed)
 
     def action_close(self) -> None:
         """Leave without doing anything."""

@@ -133,7 +133,7 @@ class EndSessionsDialog(PlannedDialog[SessionsPlan, SessionsPlan]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on."""
         event.stop()
-        self.action_next()
+        self.go_on()
 
     def push(self, button_id: str) -> None:
         """Do it, if it may be done."""

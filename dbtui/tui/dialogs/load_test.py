@@ -129,7 +129,7 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on."""
         event.stop()
-        self.action_next()
+        self.go_on()
 
     def _stages(self, kind: LoadKind) -> tuple[LoadStage, ...]:
         rates, counts = self._text("rate"), self._text("stages")

@@ -115,7 +115,7 @@ class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on."""
         event.stop()
-        self.action_next()
+        self.go_on()
 
     def push(self, button_id: str) -> None:
         """Do it, if it may be done."""

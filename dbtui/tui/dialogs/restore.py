@@ -113,7 +113,7 @@ class RestoreDialog(PlannedDialog[ChosenRestore, RestorePlan]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on."""
         event.stop()
-        self.action_next()
+        self.go_on()
 
     def push(self, button_id: str) -> None:
         """Do it, if everything was typed."""

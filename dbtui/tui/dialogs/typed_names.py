@@ -73,7 +73,7 @@ class TypeToConfirm(Dialog[bool]):
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
         """Enter in a field goes to the next one, at last to the button."""
-        self.action_next()
+        self.go_on()
 
     def push(self, button_id: str) -> None:
         """Answer yes, if the names are right."""
