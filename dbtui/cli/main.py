@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "doctor": ("dbtui.cli.doctor:doctor", "Terminal, tools, files and settings here; what a login may do there."),
     "history": ("dbtui.cli.history:history", "What ran here, who ran it and how it ended."),
+    "pools": ("dbtui.cli.pools:pools", "Where it is saturated: application, PgBouncer, server, host; and what to do."),
     "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; explain, cancel, terminate."),
 }
 _OPEN = "dbtui.cli.ui:open_target"
@@ -37,6 +38,7 @@ Examples:
   dbtui postgresql://erp@db1:5432/erp      open it on one target
   dbtui backup create erp --compress zstd  back up without it
   dbtui sessions erp --tree                who blocks whom there
+  dbtui pools erp --watch 1                which pool is the narrow one
 
 TARGET is a profile's name or a database URL (postgresql://, mysql://, mariadb://, sqlite:///); without one
 DATABASE_URL is used. Profiles are in $DBTUI_CONFIG, else $XDG_CONFIG_HOME/dbtui/config.toml.

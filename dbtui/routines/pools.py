@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 
@@ -76,7 +77,7 @@ class _Tiers:
         self._c, self._profile = c, profile
         self._console: Console | None = None
         self._asked = c.adapter(profile.engine).pools
-        self._opening = c.open_target(replace(profile, read_only=True))
+        self._opened = ExitStack()
         self._target: Target | None = None
         self._problem = ""
 
@@ -107,7 +108,7 @@ class _Tiers:
     def _look_at_server(self, asked: PoolAdapter) -> ServerPool | None:
         try:
             if self._target is None:
-                self._target = self._opening.__enter__()
+                self._target = self._opened.enter_context(self._c.open_target(replace(self._profile, read_only=True)))
             self._problem = ""
             return asked.collect_server_pool(self._target)
         except (ConnectError, ServerError) as error:
@@ -117,8 +118,7 @@ class _Tiers:
     def close(self) -> None:
         if self._console is not None:
             self._console.close()
-        if self._target is not None:
-            self._opening.__exit__(None, None, None)
+        self._opened.close()
 
 
 # ---------------------------------------------------------------- clients

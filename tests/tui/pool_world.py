@@ -1,7 +1,10 @@
 """Ladders without servers: snapshots of pools at rest, filling and saturated; a watch that publishes them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +13,7 @@ from dbtui.model.pools import (
     AppPool,
     AppPoolsSnapshot,
     HostLoad,
+    LoadPoint,
     PoolerClient,
     PoolerClients,
     PoolerDatabase,
@@ -92,6 +96,25 @@ def saturated(seconds: int, start: float = 0.0) -> list[PoolsSnapshot]:
             for at in range(1, seconds + 1)]  # fmt: skip
 
 
+def restless(number: int) -> PoolsSnapshot:
+    """Look `number` at pools of which none rests: what is used, waits and is served changes from look to look."""
+    noise = random.Random(number)
+    waiting = max(0, noise.randint(-6, 12))
+    busy = 20 if waiting else noise.randint(4, 19)
+    found = ladder(number, out=noise.randint(5, 15), pending=noise.randint(0, 6), oldest=noise.random() * 3,
+                   active=busy, waiting=waiting, maxwait=noise.random() if waiting else 0.0)  # fmt: skip
+    now = time.monotonic()
+    assert found.server is not None
+    server = replace(found.server, used=noise.randint(30, 60), monotonic_seconds=now, taken_at=datetime.now(UTC))
+    host = HostLoad(taken_at=datetime.now(UTC), monotonic_seconds=now, cores=8, load_1m=noise.random() * 8,
+                    busy_seconds_total=number * 3.0 + noise.random() * 2)  # fmt: skip
+    load = LoadPoint(monotonic_seconds=now, stage=f"{number // 20 + 1} clients", rate=900 + noise.random() * 300,
+                     p95_seconds=noise.random() / 10)  # fmt: skip
+    return replace(found, server=server, host=host, load=load, taken_at=datetime.now(UTC), monotonic_seconds=now,
+                   app=replace(found.app, monotonic_seconds=now) if found.app else None,
+                   pooler=replace(found.pooler, monotonic_seconds=now) if found.pooler else None)  # fmt: skip
+
+
 CLIENTS = PoolerClients(
     source="db1:6432",
     taken_at=START,
@@ -116,7 +139,6 @@ class FakeLadder:
     seconds: float
     calls: list[str] = field(default_factory=list)
     wants_clients: Callable[[PoolerClients], None] | None = None
-    looks: Iterator[PoolsSnapshot] | None = None
 
     def start(self) -> object:
         """Note it."""
@@ -146,3 +168,21 @@ class FakeLadder:
     def receive(self, look: Look) -> None:
         """Note it."""
         self.calls.append(f"look at {look.profile}")
+
+
+@dataclass
+class LiveLadder(FakeLadder):
+    """Looks by itself, each second at pools that never rest."""
+
+    def start(self) -> object:
+        """Begin."""
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def _run(self) -> None:
+        number = 0
+        while True:
+            began = time.monotonic()
+            number += 1
+            self.publish(restless(number))
+            time.sleep(max(0.0, began + self.seconds - time.monotonic()))

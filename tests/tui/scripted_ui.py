@@ -4,7 +4,8 @@ Arguments: a state directory, then words: `opened` begins at the first target, `
 second, `stuck` makes a job ignore being cancelled, `undoing` makes
 one take two seconds to drop what it made, `crash` makes the showing of the first look fail, `noisy` writes to
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
-look, `sessions=N` has so many of them, `theme=NAME` and `rich` are what the configuration and the option say.
+look, `sessions=N` has so many of them, `pools` has a ladder that never rests,
+`theme=NAME` and `rich` are what the configuration and the option say.
 """
 
 import os
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ import pytest
 from dbtui.config import Settings, UiSettings
 from dbtui.routines.backups.loading import FreshDatabase
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import app, leaving, watching
+from dbtui.tui import app, ladder_feed, leaving, watching
 from dbtui.tui.panes.connections import ConnectionsPane
 from tests.tui.live_sessions import LOG, SESSIONS, LiveWatch
+from tests.tui.pool_world import LiveLadder
 from tests.tui.world import World, make_world
 
 
@@ -41,6 +44,8 @@ def main() -> int:
         values = dict(word.split("=") for word in words if "=" in word)
         if "live" in values:
             _watch_live(world, patch, state, int(values["live"]), int(values.get("sessions", SESSIONS)))
+        if "pools" in words:
+            _watch_pools(world, patch)
         if "noisy" in words:
             threading.Thread(target=_be_noisy, daemon=True).start()
         if "ignore-hup" in words:
@@ -60,6 +65,13 @@ def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: 
                          count=count)  # fmt: skip
 
     patch.setattr(watching, "make_watch", make)
+
+
+def _watch_pools(world: World, patch: pytest.MonkeyPatch) -> None:
+    first = replace(world.profiles[0], pgbouncer_url="postgresql://stats@db1:6432/pgbouncer")
+    world.profiles = (first, *world.profiles[1:])
+    patch.setattr(ladder_feed, "make_ladder",
+                  lambda target, _context, publish, seconds, _server: LiveLadder(target, publish, seconds))  # fmt: skip
 
 
 def _undo_slowly(context: RoutineContext) -> None:

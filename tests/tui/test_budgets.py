@@ -113,6 +113,25 @@ def test_keys_and_dialogs(start_ui: Start, columns: int, rows: int) -> None:
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_live_pools(start_ui: Start, columns: int, rows: int) -> None:
+    """A ladder of which everything changes each second, charts and a load test included: at most 5 kB a second."""
+    ui = start_ui("pools", columns=columns, rows=rows, COLORTERM="truecolor")
+    ui.wait_to_see("erp-test")
+    ui.press("g3")
+    ui.wait_to_see("erp/app")
+    if rows < 30:
+        ui.press("c")
+    ui.wait_to_see("stages")
+    process = psutil.Process(ui.process.pid)
+    before, began, sent = sum(process.cpu_times()[:2]), time.monotonic(), 0
+    while time.monotonic() - began < 21:  # the right edge of the charts moves twice meanwhile
+        sent += ui.read(0.25)
+    seconds = time.monotonic() - began
+    assert 0 < sent / seconds <= 5000, sent / seconds
+    assert (sum(process.cpu_times()[:2]) - before) / seconds < 0.10
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_live_sessions(start_ui: Start, columns: int, rows: int) -> None:
     """Forty sessions each second, eight of which are busy: at most 5 kB and two percent of a processor."""
     ui = start_ui("live=8", columns=columns, rows=rows, COLORTERM="truecolor")

@@ -252,7 +252,7 @@ async def test_recording(pooled: World) -> None:
 def _plan(verb: PoolerVerb, database: str) -> PoolerPlan:
     command = f"{verb.value.upper()} {database}".strip()
     return PoolerPlan(verb=verb, source="db1:6432", database=database, command=command,
-                      consequence="No query of erp begins until RESUME.", danger=2 if verb is PoolerVerb.KILL else 1,
+                      consequence="lets no query of erp begin", confirm="erp", danger=2,
                       undo=f"RESUME {database}" if verb is PoolerVerb.PAUSE else "")  # fmt: skip
 
 
@@ -283,7 +283,7 @@ async def test_pause_is_planned_confirmed_and_recorded(pooled: World, ordered: l
     async with app.run_test(size=SMALL) as pilot:
         await _open(pilot, app, SATURATED)
         await pilot.press("P")
-        await wait_to_see(pilot, "No query of erp begins until RESUME.", "PAUSE erp", "RESUME erp", "[ Cancel ]")
+        await wait_to_see(pilot, "This lets no query of erp begin.", "PAUSE erp", "RESUME erp", "[ Cancel ]")
         await pilot.press("y")
         assert not ordered
         await wait_until(pilot, lambda: bool(app.dialogs[-1].query(TextInput)))

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from dbtui.tui.actions import bindings_of
 from dbtui.tui.cells import Line, Span, Tone, line
-from dbtui.tui.focusing import focus_now
+from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import PushButton, TextInput
@@ -69,7 +69,7 @@ class Dialog(Vertical, Generic[AnswerT]):
     @property
     def fields(self) -> list[Widget]:
         """What can be focused now, in order."""
-        return [node for node in self.query("*") if isinstance(node, Widget) and node.focusable and node.display]
+        return [node for node in self.query("*") if isinstance(node, Widget) and node.focusable and is_shown(node)]
 
     def focus_first(self) -> None:
         """Put the focus where it rests: on the button that changes nothing."""

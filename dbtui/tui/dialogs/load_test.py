@@ -1,5 +1,6 @@
 """The dialog before a load test: what is asked, how hard, for how long; the plan says whom it hits before it does."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -68,10 +69,12 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
 
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def __init__(self, runner: JobRunner, profile: ConnectionProfile) -> None:
+    def __init__(self, runner: JobRunner, profile: ConnectionProfile, before: Mapping[str, str]) -> None:
+        """`before`: what the fields said the last time, by their names."""
         super().__init__(f"Load test on {profile.name}", runner,
                          production=profile.environment is Environment.PRODUCTION)  # fmt: skip
         self.profile = profile
+        self.typed = self._before = before
 
     def body(self) -> ComposeResult:
         """Yield the fields, the plan and the names to type."""
@@ -80,11 +83,11 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
             ways += [(_DRIVER, "SQL"), (_POOL, "SQL, pooled engine")]
         if self.profile.pgbouncer_url and self.profile.engine is EngineName.POSTGRESQL:
             ways.append((_POOLER, "SQL through PgBouncer"))
-        yield Choice("ask", ways, ways[-1][0], id="way")
+        yield Choice("ask", ways, self._before.get("way", ways[-1][0]), id="way")
         for name, label, value, placeholder in _FIELDS:
             with Horizontal(classes="field", id=f"{name}-field"):
                 yield Lines(line(dim(label)), classes="field-label")
-                yield TextInput(value, placeholder=placeholder, id=name)
+                yield TextInput(self._before.get(name, value), placeholder=placeholder, id=name)
         yield self.plan_panel()
         yield NamesToType(classes="names")
 
@@ -111,6 +114,11 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
         return self.query_one(f"#{name}", TextInput).value.strip()
 
     # ------------------------------------------------------------ what the fields say
+
+    def answer(self, value: LoadPlan | None) -> None:
+        """Remember what was typed, and end."""
+        self.typed = {"way": self._way, **{name: self._text(name) for name, *_ in _FIELDS}}
+        super().answer(value)
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         """Plan anew."""

@@ -11,7 +11,6 @@ from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.pools import PoolerPlan, PoolerVerb
 from dbtui.tui import pool_requests as requests
-from dbtui.tui.actions import Danger
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
 from dbtui.tui.dialogs.planned import PlannedDialog
@@ -27,7 +26,7 @@ _WHOLE = (PoolerVerb.RELOAD,)
 def show_order_plan(plan: PoolerPlan) -> list[Line]:
     """Return the lines of a plan: the consequence, what speaks against it, the command, how to undo it."""
     lines = [
-        line(Span(plan.consequence, Tone.WARNING)),
+        line(Span(f"This {plan.consequence}.", Tone.WARNING)),
         *(refusal(text) for text in plan.refusals),
         *(warning(text) for text in plan.warnings),
         BLANK,
@@ -90,10 +89,10 @@ class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
     def _names(self, plan: PoolerPlan) -> list[tuple[str, str]]:
         """What has to be typed: the database that is cut off, and the name of a production profile."""
         names = []
-        if plan.danger >= Danger.SESSION and plan.verb is PoolerVerb.KILL:
+        if plan.verb is PoolerVerb.KILL:
             names.append(("database", plan.database))
-        if self.profile.environment is Environment.PRODUCTION:
-            names.append(("profile", self.profile.name))
+        if plan.confirm:
+            names.append(("profile", plan.confirm))
         return names
 
     async def plan_arrived(self, plan: PoolerPlan | None) -> None:

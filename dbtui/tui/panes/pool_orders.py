@@ -15,6 +15,8 @@ from dbtui.tui.panes.pane import Pane
 from dbtui.tui.spoken_keys import speak_keys, spoken_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dbtui.jobs import JobRunner
     from dbtui.model.connections import ConnectionProfile
     from dbtui.model.ladders import PoolReading
@@ -35,6 +37,7 @@ class PoolOrders(Pane):
     result: LoadResult | None
     load_job: int
     load_slo: float | None
+    load_typed: Mapping[str, str]
     feed: LadderFeed | None
 
     if TYPE_CHECKING:
@@ -128,7 +131,9 @@ class PoolOrders(Pane):
 
         if self.profile is None:
             return
-        plan = await ask(self, LoadTestDialog(self.runner, self.profile))
+        dialog = LoadTestDialog(self.runner, self.profile, self.load_typed)
+        plan = await ask(self, dialog)
+        self.load_typed = dialog.typed
         if plan is not None:
             self.load_slo = plan.request.slo_seconds
             self.post_message(JobWanted(requests.load(self.profile, plan)))

@@ -1,5 +1,6 @@
 """Pane 3: the saturation ladder of the open target, its pools, their clients, five minutes of all, and load tests."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -74,6 +75,7 @@ class PoolsPane(PoolOrders):
         self.load_points: list[LoadPoint] = []
         self.load_slo: float | None = None
         self.load_job = 0
+        self.load_typed: Mapping[str, str] = {}
         self.result: LoadResult | None = None
         self.live_seconds = self._usual_seconds = live_seconds
         self.least_seconds = 0.0

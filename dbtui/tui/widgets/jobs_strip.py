@@ -85,7 +85,9 @@ def _progress(progress: Progressed | None, meter: Meter, narrow: bool) -> Line:
         fraction = min(1.0, progress.done / progress.total)
         parts += [*bar(fraction, 6 if narrow else 20), Span(f" {fraction * 100:3.0f} %  ")]
     parts.append(Span(_amount(progress, narrow) + "  "))
-    if rate > 0:
+    if progress.unit == "seconds":  # they pass at a rate that goes without saying: what happens in them matters
+        parts.append(Span(f"{progress.detail} ", Tone.ACCENT))
+    elif rate > 0:
         parts.append(Span(f"{format_amount(rate, progress.unit)}/s  "))
         if progress.total and progress.done < progress.total:
             parts.append(Span(f"{format_duration((progress.total - progress.done) / rate)} left "))
