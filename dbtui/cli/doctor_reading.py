@@ -12,6 +12,7 @@ from dbtui.cli.invocation import PASSWORDS, Invocation
 from dbtui.cli.printers import make_printer, print_document, write_data
 from dbtui.cli.signals import EndSignals
 from dbtui.cli.tables import Column, format_table, terminal_width
+from dbtui.cli.ui import check_keys
 from dbtui.config import Settings, config_path, resolve_target, state_dir
 from dbtui.errors import Cancelled, ConfigError, DbtuiError
 from dbtui.history import History
@@ -88,6 +89,10 @@ def _begin(*, as_json: bool) -> tuple[Invocation, list[Finding]]:
     findings = [Finding(FindingLevel.OK, "configuration", "file", said)]
     for warning in invocation.settings.warnings:
         findings.append(Finding(FindingLevel.REMARK, "configuration", "settings", warning))
+    try:
+        check_keys(invocation.settings)
+    except ConfigError as error:
+        findings.append(Finding(FindingLevel.TROUBLE, "configuration", "keys", error.message, error.hint))
     return invocation, findings
 
 

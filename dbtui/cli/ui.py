@@ -11,6 +11,7 @@ import click
 from dbtui.cli.options import rich_option, target_argument
 
 if TYPE_CHECKING:
+    from dbtui.config import Settings
     from dbtui.model.connections import EngineName
 
 
@@ -39,6 +40,14 @@ def open_target(
     from dbtui.tui.app import run_ui
 
     return run_ui(settings, opened, context.obj if rich is None else rich)
+
+
+def check_keys(settings: "Settings") -> None:
+    """Raise ConfigError when `[keys]` keeps the terminal UI from starting; only the UI knows its actions."""
+    if settings.keys:
+        from dbtui.tui.app import check_keys as check
+
+        check(settings)
 
 
 def _play(name: str, rich: bool | None) -> int:

@@ -31,6 +31,11 @@ class DbtuiApp(Orders):
         self._close_messages_no_wait()
 
 
+def check_keys(settings: "Settings") -> None:
+    """Raise ConfigError when `[keys]` keeps the terminal UI from starting."""
+    make_keymap(settings.keys)
+
+
 def run_ui(
     settings: "Settings",
     opened: ConnectionProfile | None,

@@ -77,6 +77,20 @@ def test_tmux_is_asked_for_its_settings(tmp_path: Path, short_directory: Path) -
         subprocess.run([*tmux, "kill-server"], check=True)
 
 
+def test_keys_that_keep_the_ui_from_starting_are_a_finding(tmp_path: Path) -> None:
+    """The commands go on with them; who asks why `dbtui` does not start is told the line."""
+    config = tmp_path / "config.toml"
+    config.write_text('[keys]\n"sessions.terminte" = "f9"\n')
+    found = doctor("--json", cwd=tmp_path, DBTUI_CONFIG=str(config))
+    assert found.code == 7
+    keys = findings_of(found)["keys"]
+    assert keys["level"] == "trouble"
+    assert "line 2: sessions.terminte: there is no such action" in keys["sentence"]
+    assert "did you mean sessions.terminate?" in keys["remedy"]
+    config.write_text('[keys]\n"sessions.terminate" = "f9"\n')
+    assert "keys" not in findings_of(doctor("--json", cwd=tmp_path, DBTUI_CONFIG=str(config)))
+
+
 def test_a_broken_configuration_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("backup_dri = 'x'\n")
     ran = doctor("--json", cwd=tmp_path, DBTUI_CONFIG=str(tmp_path / "config.toml"))
