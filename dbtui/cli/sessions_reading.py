@@ -131,6 +131,7 @@ def _print_json(
         "sessions": chosen,
         "left_out": left_out,
         "gaps": snapshot.gaps,
+        "is_partial": snapshot.is_partial,
         "findings": [finding for each in chosen for finding in _assess(each, victims)],
     }
     if tree:

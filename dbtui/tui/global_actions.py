@@ -55,7 +55,7 @@ class GlobalActions(Copying):
     def act_refresh(self) -> None:
         """Ask again."""
         self.pane.load()
-        self.say("asking again")
+        self.say("asking now")
 
     def act_redraw(self) -> None:
         """Draw the screen anew."""
