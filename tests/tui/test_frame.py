@@ -137,6 +137,16 @@ async def test_help_lists_the_live_keys_and_reasons(world: World) -> None:
         assert app.focused is app.backups_pane.history
 
 
+async def test_help_names_actions_as_the_configuration_does(world: World) -> None:
+    """Whoever wants another key finds the name to write into `[keys]`."""
+    app = world.app()
+    async with app.run_test(size=(160, 45)) as pilot:
+        await wait_to_see(pilot, "PG 15.18")
+        await pilot.press("question_mark")
+        text = await wait_to_see(pilot, "connections.password", "live.pause")
+        assert "Type this connection's password, kept in memory only  connections.password" in text
+
+
 async def test_the_palette_finds_actions_and_connections(world: World) -> None:
     """Fuzzy, best first; enter does it."""
     app = world.app()

@@ -37,7 +37,10 @@ def _keys(action: Action, situation: Situation) -> str:
 
 
 def show_help(situation: Situation) -> list[Line]:
-    """Return the help of a situation; what is not allowed now is grey and says why."""
+    """Return the help of a situation; what is not allowed now is grey and says why.
+
+    Each line ends with the action's name, by which `[keys]` in the configuration gives it other keys.
+    """
     lines: list[Line] = []
     for scope in (*dict.fromkeys((*situation.scopes, "global", "table", "text", "dialog")),):
         actions = actions_in([scope])
@@ -47,12 +50,12 @@ def show_help(situation: Situation) -> list[Line]:
             lines.append(BLANK)
         lines.append(line(Span(_TITLES.get(scope, scope), Tone.STRONG)))
         for action in actions:
-            reason = action.reason(situation)
+            reason, name = action.reason(situation), dim(f"  {action.action_id}")
             keys = f"  {_keys(action, situation):<16} "
             if reason is None:
-                lines.append(line(Span(keys, Tone.KEY), situation.speak(action.help)))
+                lines.append(line(Span(keys, Tone.KEY), situation.speak(action.help), name))
             else:
-                lines.append(line(dim(keys), dim(f"{situation.speak(action.help)} · not now: {reason}")))
+                lines.append(line(dim(keys), dim(f"{situation.speak(action.help)} · not now: {reason}"), name))
     lines += [BLANK, *_SIGNS]
     return lines
 
