@@ -23,18 +23,20 @@ from dbtui.demo.world import World, enter_environment, open_world
 from dbtui.errors import ToolError
 from dbtui.tui import leaving
 from dbtui.tui.app import DbtuiApp
+from dbtui.tui.widgets.inputs import Choice, TextInput
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 FONTS = Path("/usr/share/fonts/truetype/firacode")
-LARGE, SMALL = (120, 34), (80, 24)
+LARGE, SMALL, WIDE = (120, 34), (80, 24), (160, 45)
 _FONT_FACES = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
 
 
 class Camera:
     """Walks an app and takes pictures of it."""
 
-    def __init__(self, walker: Walker) -> None:
-        self.walker = walker
+    def __init__(self, walker: Walker, web: str = "") -> None:
+        """`web`: where the demo's web application is."""
+        self.walker, self.web = walker, web
 
     async def take(self, name: str) -> None:
         """Write screenshots/<name>.png."""
@@ -86,6 +88,42 @@ async def _walk(camera: Camera) -> None:
     await camera.press("escape", "2", "g")
 
 
+async def _see_pools(camera: Camera, is_small: bool = False) -> None:
+    """A load test of the demo's web application until its pool is full: while it runs, and its result."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "3")
+    await walker.wait_to_see("nothing is saturated")
+    await camera.press("t")
+    await walker.wait_for("the dialog", lambda: bool(app.dialogs and app.dialogs[-1].query("#accept")))
+    dialog = app.dialogs[-1]
+    way = dialog.query_one("#way", Choice)
+    way.focus()
+    await camera.press(*("h",) * way.place)
+    fields = {"stages": "5,10,40", "duration": "20s", "slo": "150ms", "url": camera.web}
+    for name, text in fields.items():
+        dialog.query_one(f"#{name}", TextInput).value = text
+    await walker.wait_to_see("40 clients 20 s")
+    await walker.wait_for("the plan", lambda: not dialog.query_one("#accept").disabled)
+    if not is_small:
+        await camera.take("load-test")
+    await walker.push()
+    await walker.wait_to_see("is the narrow one")
+    await walker.pilot.pause(12)
+    await camera.take("pools-80x24" if is_small else "pools")
+    if is_small:
+        await camera.press("c")
+        await camera.take("pools-charts-80x24")
+        await camera.press("escape")
+    await walker.wait_to_see("AT ONCE")
+    if not is_small:
+        await camera.take("load-result")
+
+
+async def _see_small_pools(camera: Camera) -> None:
+    await _see_pools(camera, is_small=True)
+
+
 async def _see_sessions(camera: Camera) -> None:
     """The connections, the sessions of the first, who blocks whom there, and the question before one is ended."""
     walker, app = camera.walker, camera.walker.app
@@ -116,10 +154,10 @@ async def _small(camera: Camera) -> None:
     await camera.take("backups-80x24")
 
 
-async def _photograph(size: tuple[int, int], walk: Callable[[Camera], Awaitable[None]]) -> None:
+async def _photograph(size: tuple[int, int], walk: Callable[[Camera], Awaitable[None]], web: str = "") -> None:
     app = DbtuiApp(leaving.make_runner(os.environ), load_settings(os.environ))
     async with app.run_test(size=size) as pilot:
-        await walk(Camera(Walker(app, pilot, _say)))
+        await walk(Camera(Walker(app, pilot, _say), web))
 
 
 @contextmanager
@@ -169,6 +207,10 @@ def main() -> int:
         with _busy_sessions(world):
             asyncio.run(_photograph(LARGE, _walk))
             asyncio.run(_photograph(SMALL, _small))
+        if world.web is None:
+            raise ToolError("the pictures of pools need PgBouncer", "install the package pgbouncer")
+        asyncio.run(_photograph(WIDE, _see_pools, world.web.url("/slow?ms=100")))
+        asyncio.run(_photograph(SMALL, _see_small_pools, world.web.url("/slow?ms=100")))
     return 0
 
 

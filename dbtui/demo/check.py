@@ -133,7 +133,7 @@ def _first_backup(walker: Walker) -> str:
 
 
 async def _see_jobs(walker: Walker) -> None:
-    await walker.press("3")
+    await walker.press("4")
     walker.say("pane 3, jobs:")
     walker.show_screen(most=10)
     await walker.press("enter", "escape")

@@ -104,10 +104,20 @@ async def test_five_minutes_on_one_axis(pooled: World) -> None:
         await pilot.press("c")
         text = await wait_to_see(pilot, "five minutes", "⣿")
         assert (
-            len([line for line in text.splitlines() if line.startswith(("app pools", "PgBouncer", "server", "host"))])
+            len(
+                [
+                    line
+                    for line in text.splitlines()
+                    if line.strip().startswith(("app pools", "PgBouncer", "server", "host"))
+                ]
+            )
             == 4
         )
         assert "POOL  " not in text
+        await pilot.press("c")
+        await wait_to_see(pilot, "saturated")
+        await pilot.press("c")
+        await wait_to_see(pilot, "five minutes")
         await pilot.press("escape")
         await wait_to_see(pilot, "saturated")
 

@@ -78,11 +78,11 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
 
     def body(self) -> ComposeResult:
         """Yield the fields, the plan and the names to type."""
-        ways = [(_HTTP, "a web server")]
+        ways = [(_HTTP, "HTTP")]
         if self.profile.engine is not EngineName.SQLITE:
-            ways += [(_DRIVER, "SQL"), (_POOL, "SQL, pooled engine")]
+            ways += [(_DRIVER, "SQL"), (_POOL, "SQL pooled engine")]
         if self.profile.pgbouncer_url and self.profile.engine is EngineName.POSTGRESQL:
-            ways.append((_POOLER, "SQL through PgBouncer"))
+            ways.append((_POOLER, "SQL via PgBouncer"))
         yield Choice("ask", ways, self._before.get("way", ways[-1][0]), id="way")
         for name, label, value, placeholder in _FIELDS:
             with Horizontal(classes="field", id=f"{name}-field"):

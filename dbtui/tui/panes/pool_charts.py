@@ -126,7 +126,7 @@ def draw_charts(
         lines += _draw_chart(chart, axis, plot, rows + (place < extra), braille)
     if marks:
         drawn = draw_marks(marks, end=axis.end, seconds=SECONDS, width=plot)
-        lines.append((*fit(line(dim("stages  "), marks[-1][1]), _LABEL), Span(drawn, Tone.ACCENT)))
+        lines.append((*fit(line(dim(" stages  "), marks[-1][1]), _LABEL), Span(drawn, Tone.ACCENT)))
     lines.append(line(dim(" " * _LABEL + draw_marks(_minutes(axis), end=axis.end, seconds=SECONDS, width=plot))))
     return lines
 
@@ -169,12 +169,12 @@ def _label(chart: Chart, row: int, rows: int, limit_row: int | None) -> Line:
     """Return the cells left of a row: name and value, what else there is to say, and the scale at its edge."""
     said: Line = BLANK
     if row == 0:
-        said = line(strong(chart.name))
+        said = line(" ", strong(chart.name))
     elif row == 1:
         is_last = rows == _LEAST_ROWS and chart.remark
-        said = line(chart.now, Span(f" {chart.remark.split()[0]}" if is_last else "", Tone.WARNING))
+        said = line(" ", chart.now, Span(f" {chart.remark.split()[0]}" if is_last else "", Tone.WARNING))
     elif row == 2:
-        said = line(Span(chart.remark, Tone.WARNING))
+        said = line(Span(f" {chart.remark}", Tone.WARNING))
     scale = chart.top_text if row == 0 else ""
     if row == limit_row and chart.limit is not None:
         scale = f"{chart.limit:.0f}" if chart.limit >= 1 else format_seconds(chart.limit)

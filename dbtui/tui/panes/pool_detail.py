@@ -173,7 +173,7 @@ def _stage_header(width: int) -> Line:
     rest = (
         f"{'p50':>9}{'p95':>9}{'p99':>9}{'p99.9':>9}{'worst':>9}" if width >= 100 else f"{'p50':>9}{'p95':>9}{'p99':>9}"
     )
-    return line(dim(f" {'STAGE':<18}{'AT ONCE':>8}{'/S':>9}{'GOOD/S':>9}{rest}{'ERRORS':>8}"))
+    return line(dim(f" {'STAGE':<16}{'AT ONCE':>8}{'/S':>8}{'GOOD/S':>8}{rest}{'ERRORS':>8}"))
 
 
 def _stage_line(stage: StageResult, knee: str, width: int) -> Line:
@@ -181,8 +181,8 @@ def _stage_line(stage: StageResult, knee: str, width: int) -> Line:
     shown = "".join(f"{format_seconds(each) or '–':>9}" for each in (times if width >= 100 else times[:3]))
     errors = sum(count for _, count in stage.errors)
     is_knee = stage.stage.name == knee and bool(knee)
-    name = f"{'▲' if is_knee else ' '}{stage.stage.name:<18.18}"
-    numbers = f"{stage.stage.concurrency:>8}{format_number(stage.rate):>9}{format_number(stage.goodput):>9}"
+    name = f"{'▲' if is_knee else ' '}{stage.stage.name:<16.16}"
+    numbers = f"{stage.stage.concurrency:>8}{format_number(stage.rate):>8}{format_number(stage.goodput):>8}"
     tone = Tone.WARNING if is_knee else Tone.DIM if stage.stage.is_warm_up else Tone.PLAIN
     lost = Span(f"{errors or '':>8}", Tone.TROUBLE)
     bound = Span("  generator at its limit", Tone.WARNING) if stage.is_generator_bound else Span("")

@@ -93,7 +93,8 @@ def tier_line(reading: TierReading, width: int) -> Line:
     share = reading.utilisation or 0.0
     used = f"{reading.used:.1f}" if reading.tier is Tier.HOST else f"{reading.used:.0f}"
     of = "" if reading.effective_capacity is None else f"/{reading.effective_capacity}"
-    words = ", ".join(part for part in (_LEVEL_WORDS[reading.level], reading.words) if part)
+    level = "busy" if reading.tier is Tier.HOST and reading.level is Level.HIGH else _LEVEL_WORDS[reading.level]
+    words = ", ".join(part for part in (level, reading.words) if part)
     if reading.is_stale:
         texts: Line = (dim(label), *bar(share, cells, Tone.DIM), dim(f" {used + of:>7}  {age}{words}"))
         return cut(line(" ", dim("○"), *texts), width)
@@ -106,7 +107,7 @@ def verdict_lines(assessment: LadderAssessment, width: int, copy_key: str = "y")
     verdict = assessment.verdict
     sign = dim("○") if verdict.kind is VerdictKind.NO_DATA else level_sign(verdict.level)
     first = line(" ", Span(f"{sign.text} ", sign.tone), strong(verdict.sentence))
-    lines = [*(wrap(first, width - 1)[:2])]
+    lines = [*(wrap(first, width - 1)[:3])]
     if verdict.recommendation is not None:
         lines += _recommend(verdict.recommendation, width, copy_key)
     lines += [cut(each, width) for each in _remarks(assessment)]
@@ -289,8 +290,10 @@ def client_key(client: PoolerClient) -> str:
 def _client_state(client: PoolerClient) -> Line:
     if client.state == "waiting":
         return line(Span("▲ ", Tone.WARNING), Span("waiting", Tone.WARNING))
-    sign = Span("● ", Tone.OK) if client.server_pid is not None else dim("○ ")
-    return line(sign, client.state)
+    if client.server_pid is not None:
+        return line(Span("● ", Tone.OK), client.state)
+    # PgBouncer calls a client active also while it has no server and asks for none.
+    return line(dim("○ "), dim("idle" if client.state == "active" else client.state))
 
 
 def _server(client: PoolerClient) -> Line:
@@ -331,6 +334,7 @@ def client_search(client: PoolerClient) -> str:
 
 
 def filter_clients(clients: Sequence[PoolerClient], pools: Sequence[PoolReading]) -> list[PoolerClient]:
-    """Return the clients of these pools of PgBouncer; without any, all."""
+    """Return the clients of these pools of PgBouncer, without any all: who waits first, then who has a server."""
     wanted = {(pool.database, pool.user) for pool in pools if pool.tier is Tier.POOLER}
-    return [each for each in clients if not wanted or (each.database, each.user) in wanted]
+    found = [each for each in clients if not wanted or (each.database, each.user) in wanted]
+    return sorted(found, key=lambda each: (each.state != "waiting", each.server_pid is None, -each.wait_seconds))

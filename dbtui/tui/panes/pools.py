@@ -19,7 +19,7 @@ from dbtui.model.loadtest import LoadResult, LoadSecond
 from dbtui.model.pools import LoadPoint, PoolerClients, PoolsSnapshot, Tier
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
-from dbtui.tui.cells import BLANK, Line, dim, line
+from dbtui.tui.cells import BLANK, Line, Tone, dim, line
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.ladder_feed import LadderFeed
 from dbtui.tui.messages import LadderChanged, LadderWanted, SituationChanged
@@ -185,6 +185,8 @@ class PoolsPane(PoolOrders):
         message.stop()
         if self.feed is not None:
             self.show_snapshots(self.feed.take())
+            if error := self.feed.take_recording_error():
+                self.announce(f"the recording has ended: {error}", Tone.TROUBLE)
 
     def show_snapshots(self, snapshots: list[PoolsSnapshot]) -> None:
         """Judge snapshots one after another and show the last; one older than what is shown is dropped."""
@@ -291,8 +293,9 @@ class PoolsPane(PoolOrders):
     def _show_level(self) -> None:
         reading = self.query_one("#pool-detail", TextPanel).display and self.level == LADDER
         self.query_one(LadderView).display = self.level != CLIENTS
+        self.query_one(LadderView).can_focus = self.level == CHARTS  # nothing else on it takes the keys then
         self.clients.display = self.level == CLIENTS
-        self.query_one("#charts").display = self.level == CHARTS or (self.level == LADDER and self._shows_charts)
+        self.query_one("#charts").display = self.level == CHARTS or self._shows_charts
         self.query_one("#load-result").display = self.level == RESULT
         self.table.display = self.level == LADDER and not (reading and not self._shows_charts)
         self.query_one("#pool-detail").display = reading

@@ -84,7 +84,8 @@ def _progress(progress: Progressed | None, meter: Meter, narrow: bool) -> Line:
     if progress.total:
         fraction = min(1.0, progress.done / progress.total)
         parts += [*bar(fraction, 6 if narrow else 20), Span(f" {fraction * 100:3.0f} %  ")]
-    parts.append(Span(_amount(progress, narrow) + "  "))
+    if not (narrow and progress.unit == "seconds"):
+        parts.append(Span(_amount(progress, narrow) + "  "))
     if progress.unit == "seconds":  # they pass at a rate that goes without saying: what happens in them matters
         parts.append(Span(f"{progress.detail} ", Tone.ACCENT))
     elif rate > 0:
