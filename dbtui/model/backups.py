@@ -11,21 +11,11 @@ from dbtui.model.connections import EngineName, ServerInfo
 from dbtui.model.formats import BackupFormat as BackupFormat
 from dbtui.model.formats import Compression as Compression
 from dbtui.model.formats import CompressionKind as CompressionKind
+from dbtui.model.tables import TableName as TableName
 
 MANIFEST_VERSION = 1
 MANIFEST_SUFFIX = ".manifest.json"
 PARTIAL_SUFFIX = ".partial"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class TableName:
-    """A table by schema and name. MySQL's schema is its database, SQLite's is `main`."""
-
-    schema: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
 @dataclass(frozen=True, slots=True)

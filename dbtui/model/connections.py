@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from dbtui.model.policies import PartitionPolicy
+
 
 class EngineName(StrEnum):
     """The three kinds of database that dbtui speaks to. MariaDB is a flavour of `mysql`."""
@@ -67,6 +69,7 @@ class ConnectionProfile:
     compress: str = "none"
     pgbouncer_url: str = ""
     pgbouncer_password: Secret | None = None
+    partitions: tuple[PartitionPolicy, ...] = ()  # what its partitioned tables should be like
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
     connect_seconds: int | None = None
