@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from dbtui.model.connections import EngineName
+
 
 class Tier(StrEnum):
     """Where a request may wait, from the application down."""
@@ -236,12 +238,15 @@ class ServerPool:
     dbtui's own sessions are not among `holders`, but `used` counts every slot that is taken.
 
     `refused_total` counts connections refused for want of slots (MariaDB); `most_used` is the peak since its start.
+    `engine` and `flavour` ("PostgreSQL", "MariaDB", "MySQL") say which words and commands it understands.
     """
 
     taken_at: datetime
     monotonic_seconds: float
     slots: int
     used: int
+    engine: EngineName | None = None
+    flavour: str = ""
     holders: tuple[ServerHolder, ...] = ()
     most_used: int | None = None
     refused_total: int | None = None

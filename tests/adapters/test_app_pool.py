@@ -132,7 +132,8 @@ s = socket.socket(socket.AF_UNIX); s.bind({str(short_directory / "dead.1.sock")!
     subprocess.run([sys.executable, "-c", code], check=True)
     found = collect(f"unix://{short_directory}/*.sock")
     assert found.pools == ()
-    assert "the process has ended" in found.gaps[0]
+    assert "its process has ended" in found.gaps[0]
+    assert (short_directory / "dead.1.sock").exists()  # to look is not to remove
 
 
 def test_no_socket_a_file_and_a_closed_port(short_directory: Path) -> None:

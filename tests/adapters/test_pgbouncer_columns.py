@@ -101,6 +101,7 @@ def test_who_may_order(recorded: RecordedConsole) -> None:
 def test_what_is_asked_how_often(recorded: RecordedConsole, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("dbtui.adapters.pgbouncer.snapshot.time.monotonic", lambda: clock[0])
+    recorded.set("SHOW DATABASES", "paused", 0)
     for _ in range(120):
         collect_pooler(recorded.console, NOW)
         clock[0] += 1.0
@@ -111,6 +112,49 @@ def test_what_is_asked_how_often(recorded: RecordedConsole, monkeypatch: pytest.
     forget_settings(recorded.console)
     collect_pooler(recorded.console, NOW)
     assert recorded.asked.count("SHOW CONFIG") == 3
+
+
+def test_a_pause_shows_at_the_next_look_and_so_does_its_end(recorded: RecordedConsole) -> None:
+    recorded.set("SHOW DATABASES", "paused", 0)
+    assert not collect_pooler(recorded.console, NOW).databases[0].is_paused
+    recorded.set("SHOW DATABASES", "paused", 1)
+    assert not collect_pooler(recorded.console, NOW).databases[0].is_paused  # servers work: nobody asks so soon
+    recorded.set("SHOW POOLS", "sv_active", 0)
+    assert collect_pooler(recorded.console, NOW).databases[0].is_paused
+    recorded.set("SHOW DATABASES", "paused", 0)
+    recorded.set("SHOW POOLS", "cl_waiting", 0)
+    assert not collect_pooler(recorded.console, NOW).databases[0].is_paused
+
+
+def test_a_file_that_was_read_again_shows_with_the_databases(
+    recorded: RecordedConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("dbtui.adapters.pgbouncer.snapshot.time.monotonic", lambda: clock[0])
+    assert collect_pooler(recorded.console, NOW).settings.default_pool_size == 8
+    recorded.set("SHOW DATABASES", "pool_size", 30)
+    recorded.shows["SHOW CONFIG"]["rows"] = [
+        [row[0], "30", *row[2:]] if row[0] == "default_pool_size" else row
+        for row in recorded.shows["SHOW CONFIG"]["rows"]
+    ]
+    clock[0] += 5.0
+    found = collect_pooler(recorded.console, NOW)
+    assert (found.databases[0].pool_size, found.settings.default_pool_size) == (30, 30)
+
+
+def test_near_the_limit_of_clients_the_limit_is_asked_for_again(
+    recorded: RecordedConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("dbtui.adapters.pgbouncer.snapshot.time.monotonic", lambda: clock[0])
+    recorded.set("SHOW POOLS", "cl_active", 290)
+    assert collect_pooler(recorded.console, NOW).settings.max_client_conn == 300
+    recorded.shows["SHOW CONFIG"]["rows"] = [
+        [row[0], "600", *row[2:]] if row[0] == "max_client_conn" else row
+        for row in recorded.shows["SHOW CONFIG"]["rows"]
+    ]
+    clock[0] += 5.0
+    assert collect_pooler(recorded.console, NOW).settings.max_client_conn == 600
 
 
 def test_clients_with_the_servers_that_are_theirs_now(recorded: RecordedConsole) -> None:

@@ -15,6 +15,7 @@ from dbtui.adapters.holders import OTHERS, merge_holders
 from dbtui.adapters.machine import collect_host
 from dbtui.config import parse_url
 from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL
+from dbtui.model.connections import EngineName
 from dbtui.model.pools import ServerHolder, ServerPool, ServerState
 from dbtui.routines.context import RoutineContext
 from tests.fix_servers import unique_name, wait_until
@@ -156,6 +157,7 @@ def test_connections_of_mariadb(mariadb_server: MariaDB, new_session: Callable[.
     assert pool.most_used is not None
     assert pool.most_used >= pool.used
     assert pool.refused_total is not None
+    assert (pool.engine, pool.flavour) == (EngineName.MYSQL, "MariaDB")
     assert pool.started_at is not None
     assert pool.is_local
     assert pool.cores

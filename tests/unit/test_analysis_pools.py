@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from dbtui.analysis.pools import Track, advance, assess_pools
+from dbtui.model.connections import EngineName
 from dbtui.model.ladders import Level, PoolState, VerdictKind
 from dbtui.model.pools import PoolerDatabase, PoolerUser, ServerState, Tier
 from tests.unit.ladder_samples import (
@@ -124,7 +125,7 @@ def test_logins_one_at_a_time_are_told_from_a_small_pool() -> None:
 
 def test_a_server_that_pgbouncer_cannot_reach() -> None:
     looks = [ladder(at, pooler=pooler(at, pool(cl_waiting=6))) for at in range(9)]
-    assert judge(looks[:4]).verdict.kind is not VerdictKind.UNREACHABLE  # it may be paused, which is said later
+    assert judge(looks[:3]).verdict.kind is not VerdictKind.UNREACHABLE  # it may be about to log in
     verdict = judge(looks).verdict
     assert (verdict.kind, verdict.tier) == (VerdictKind.UNREACHABLE, Tier.SERVER)
 
@@ -148,6 +149,29 @@ def test_idle_transactions_and_their_application() -> None:
     assert verdict.recommendation is not None
     assert verdict.recommendation.command == "idle_transaction_timeout = 60"
     assert seen.tiers[0].pools[0].state is PoolState.CLOGGED
+
+
+@pytest.mark.parametrize(
+    ("engine", "flavour", "command"),
+    [
+        (EngineName.POSTGRESQL, "PostgreSQL", """ALTER ROLE "app" SET idle_in_transaction_session_timeout = '60s';"""),
+        (EngineName.MYSQL, "MariaDB", "SET GLOBAL idle_transaction_timeout = 60;"),
+        (EngineName.MYSQL, "MySQL", "dbtui sessions erp"),
+    ],
+)
+def test_the_command_is_one_that_the_server_knows(engine: EngineName, flavour: str, command: str) -> None:
+    looks = [
+        ladder(
+            at,
+            app=app(at, steady_app(at, waiting=5, oldest_pending_seconds=2.0)),
+            server=server(at, holder(ServerState.IDLE_IN_TRANSACTION, 15), engine=engine, flavour=flavour),
+        )
+        for at in range(6)
+    ]
+    verdict = judge(looks).verdict
+    assert verdict.kind is VerdictKind.IDLE_IN_TRANSACTION
+    assert verdict.recommendation is not None
+    assert verdict.recommendation.command == command
 
 
 def test_a_short_pause_between_statements_is_no_idle_transaction() -> None:
@@ -187,7 +211,9 @@ def test_mariadb_without_a_pooler_refuses() -> None:
         ladder(
             at,
             app=app(at, steady_app(at)),
-            server=server(at, holder(ServerState.IDLE, 140), slots=151, used=151, refused_total=10 * at),
+            server=server(
+                at, holder(ServerState.IDLE, 140), slots=151, used=151, refused_total=10 * at, engine=EngineName.MYSQL
+            ),
         )
         for at in range(4)
     ]

@@ -16,8 +16,8 @@ from dbtui.model.text import format_untrusted
 
 MOST_SOURCES = 500
 _REFUSED = {
-    errno.ECONNREFUSED: "nobody answers there any more: the process has ended and its socket may be removed",
-    errno.ENOENT: "it is gone: the process has ended",
+    errno.ECONNREFUSED: "its process has ended; the next process of the service removes the socket",
+    errno.ENOENT: "its process has ended",
     errno.EACCES: "it may not be opened: it belongs to another user; run dbtui as that user",
     errno.EPERM: "it may not be opened: it belongs to another user; run dbtui as that user",
     errno.ENOTSOCK: "it is no socket",

@@ -51,6 +51,8 @@ def collect_server_pool(target: MysqlTarget) -> ServerPool:
         monotonic_seconds=monotonic_seconds,
         slots=int(target.collect_one("session_limit")["sessions"]),
         used=counted["Threads_connected"],
+        engine=target.info.engine,
+        flavour=target.info.flavour,
         holders=merge_holders(_holders(snapshot.sessions)),
         most_used=counted.get("Max_used_connections"),
         refused_total=counted.get("Connection_errors_max_connections"),

@@ -41,6 +41,8 @@ def collect_server_pool(target: PostgresqlTarget) -> ServerPool:
         monotonic_seconds=monotonic_seconds,
         slots=max(0, rows[0].slots),
         used=sum(row.count for row in rows),
+        engine=target.info.engine,
+        flavour=target.info.flavour,
         holders=merge_holders(_holders(rows)),
         started_at=rows[0].started_at,
         is_local=is_local,

@@ -206,7 +206,7 @@ def advise_slots(scene: Scene) -> Recommendation:
     slots = 100 if server is None else server.slots
     idle = 0 if server is None else server.count(ServerState.IDLE)
     value = ceil(slots / scene.thresholds.target_utilisation)
-    if scene.is_mariadb:
+    if scene.is_mysql:
         return Recommendation(
             sentence=f"{idle} of {slots} connections idle: make the applications' pools smaller; raising the limit "
             f"to {value} takes memory",
@@ -233,7 +233,7 @@ def advise_cpu(scene: Scene) -> Recommendation:
     command = (
         "SELECT id, time_ms, left(info, 100) FROM information_schema.processlist "
         "WHERE command <> 'Sleep' ORDER BY time_ms DESC LIMIT 20;"
-        if scene.is_mariadb
+        if scene.is_mysql
         else "SELECT pid, now() - query_start AS running, left(query, 100) FROM pg_stat_activity "
         "WHERE state = 'active' ORDER BY running DESC LIMIT 20;"
     )
@@ -263,10 +263,17 @@ def advise_idle_in_transaction(scene: Scene, holders: Sequence[ServerHolder]) ->
     )
     if scene.pooler is not None:
         return Recommendation(sentence=sentence, command=f"idle_transaction_timeout = {seconds}", where=INI)
-    if scene.is_mariadb:
+    if scene.flavour == "MySQL":  # it has no such timeout
+        return Recommendation(
+            sentence="let the application end its transactions before it does something else; until then terminate "
+            "the sessions that idle in one",
+            command=f"dbtui sessions {scene.profile}",
+            where=SHELL,
+        )
+    if scene.is_mysql:
         command = f"SET GLOBAL idle_transaction_timeout = {seconds};"
     else:
         user = max(holders, key=lambda each: each.count).user if holders else ""
-        role = quote_name(user) if user else "ALL"
+        role = quote_name(user, always=True) if user else "ALL"
         command = f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = '{seconds}s';"
     return Recommendation(sentence=sentence, command=command, where="SQL on the server; new sessions have it")

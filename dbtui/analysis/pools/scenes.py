@@ -9,6 +9,7 @@ from dbtui.analysis.pools.rates import rate_cores, rate_pooler_cpu
 from dbtui.analysis.pools.thresholds import Thresholds
 from dbtui.analysis.pools.tracks import PoolKey, Track
 from dbtui.analysis.pools.words import count_of, format_name, format_wait
+from dbtui.model.connections import EngineName
 from dbtui.model.ladders import Culprit, Level, PoolReading, PoolState, TierReading
 from dbtui.model.pools import PoolerSnapshot, PoolsSnapshot, ServerHolder, ServerPool, ServerState, Tier
 
@@ -41,10 +42,15 @@ class Scene:
         return quote(format_name(self.snapshot.profile))
 
     @property
-    def is_mariadb(self) -> bool:
-        """Whether the server is MariaDB or MySQL: these count the connections that they refuse."""
+    def is_mysql(self) -> bool:
+        """Whether the server is MariaDB or MySQL."""
         server = self.snapshot.server
-        return self.snapshot.pooler is None and server is not None and server.refused_total is not None
+        return server is not None and server.engine is EngineName.MYSQL
+
+    @property
+    def flavour(self) -> str:
+        """Which of the two: `MariaDB` or `MySQL`; or `PostgreSQL`; empty when the server was never seen."""
+        return "" if self.snapshot.server is None else self.snapshot.server.flavour
 
     @property
     def hidden(self) -> int:

@@ -31,8 +31,8 @@ class Thresholds:
     #: So much of a pool idles in transactions or waits for locks, and the oldest for so long: it is clogged.
     clogged_fraction: float = 0.5
     clogged_seconds: float = 1.0
-    #: PgBouncer has had no server for so long: it is not paused, which it says every five seconds only.
-    unreachable_seconds: float = 6.0
+    #: PgBouncer has had no server for so long, and says that it is not paused.
+    unreachable_seconds: float = 3.0
     #: Of one core, for the PgBouncer process, which has only one.
     pooler_cpu: float = 0.90
     #: Of all cores, for the machine.

@@ -43,9 +43,12 @@ def count_of(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def quote_name(name: str) -> str:
-    """Return a database's name as PgBouncer's console and PostgreSQL take it: in double quotes unless it is plain."""
+def quote_name(name: str, *, always: bool = False) -> str:
+    """Return a name as PgBouncer's console and PostgreSQL take it: in double quotes unless it is plain.
+
+    `always`: a plain one too, for it may be a word of SQL: `ALTER ROLE user` is about another role than `"user"`.
+    """
     clean = format_untrusted(name)
-    if clean.isascii() and clean.isidentifier() and clean == clean.lower():
+    if not always and clean.isascii() and clean.isidentifier() and clean == clean.lower():
         return clean
     return '"' + clean.replace('"', '""') + '"'
