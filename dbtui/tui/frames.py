@@ -4,7 +4,7 @@ Textual repaints a widget when its focus or its size changes, and the whole scre
 cells stay as they were. Over SSH that is most of the traffic; here it is left out before it is written.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -141,6 +141,8 @@ def _cells(strip: Strip) -> list[tuple[str, Style | None]] | None:
 _MOVE_BYTES, _STYLE_BYTES = 8, 22
 #: So many cells that stay as they are cost more than moving over them.
 _WORTH_A_MOVE = 8
+#: So many lines are drawn at once when not all that differ may be sent.
+_LINES_AT_ONCE = 8
 #: What nearly all of what is drawn consists of, and no cell of it is wide.
 _NARROW = frozenset("·…–—●○▲✖■▸│─╭╮╰╯├└┌┐┘▁▏▇█░▌↑↓←→⏎")
 
@@ -179,19 +181,25 @@ class Frames:
         wanted = sorted(self._differ, key=lambda y: (y < self._next, y))
         if not wanted:
             return ChangedCells(())
-        first, last = min(wanted), max(wanted)
-        around = Region(0, first, self._size.width, last - first + 1)
-        chops = screen._compositor._render_chops(around, self._differ.__contains__)
         pieces: list[tuple[int, int, Strip]] = []
-        cost = 0
-        for y in wanted:
-            if most_bytes is not None and cost >= most_bytes:
-                break
-            self._differ.discard(y)
-            self._next = y + 1
-            new = Strip.join(chops[y].values())
-            old, self._sent[y] = self._sent[y], new
-            for x, piece in [(0, new)] if old is None else changed_pieces(old, new):
-                pieces.append((x, y, piece))
-                cost += _MOVE_BYTES + sum(_STYLE_BYTES + len(segment.text) for segment in piece)
+        cost, at_once = 0, len(wanted) if most_bytes is None else _LINES_AT_ONCE
+        while wanted and (most_bytes is None or cost < most_bytes):
+            lines, wanted = wanted[:at_once], wanted[at_once:]
+            for y, new in self._render(screen, lines):
+                if most_bytes is not None and cost >= most_bytes:
+                    break
+                self._differ.discard(y)
+                self._next = y + 1
+                old, self._sent[y] = self._sent[y], new
+                for x, piece in [(0, new)] if old is None else changed_pieces(old, new):
+                    pieces.append((x, y, piece))
+                    cost += _MOVE_BYTES + sum(_STYLE_BYTES + len(segment.text) for segment in piece)
         return ChangedCells(pieces, cost)
+
+    def _render(self, screen: Screen[Any], lines: Sequence[int]) -> Iterator[tuple[int, Strip]]:
+        """Yield these lines as they are now."""
+        first, last = min(lines), max(lines)
+        around = Region(0, first, self._size.width, last - first + 1)
+        chops = screen._compositor._render_chops(around, lines.__contains__)
+        for y in lines:
+            yield y, Strip.join(chops[y].values())

@@ -18,9 +18,6 @@ from dbtui.tui.key_order import OrderedKeysApp
 from dbtui.tui.link import Link
 from dbtui.tui.output import LinkDriver
 
-#: A frame smaller than this is not worth an answer while the link is not known to be slow, in bytes.
-_LEAST_ASKED = 512
-
 
 class FrugalApp(OrderedKeysApp, inherit_bindings=False):
     """Drawing goes through `frames`, as fast as `link` allows. `is_aside`: something else uses the terminal."""
@@ -54,7 +51,7 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
             renderable = self._changes(screen)
         super()._display(screen, renderable)
         if isinstance(renderable, ChangedCells) and isinstance(self._driver, LinkDriver):
-            if self.link.answers and (renderable.cost >= _LEAST_ASKED or self.link.rate is not None):
+            if self.link.is_worth_asking(renderable.cost, time.monotonic()):
                 self._driver.ask()
             if self.link.interval_seconds != self._pace:
                 self._pace = self.link.interval_seconds
@@ -62,11 +59,13 @@ class FrugalApp(OrderedKeysApp, inherit_bindings=False):
 
     def _changes(self, screen: Screen[Any]) -> ChangedCells | None:
         """Return what may be sent now of all that differs; what is left is looked at again soon."""
-        if self.is_aside or self._due:
+        now = time.monotonic()
+        if self.is_aside or (self._due and not self.link.is_echo(now)):
             return None
-        wait = self.link.wait_seconds(time.monotonic())
+        wait = self.link.wait_seconds(now)
         if wait:
-            self._look_again(wait)
+            if not self._due:
+                self._look_again(wait)
             return None
         changes = self.frames.changes(screen, self.link.piece_bytes)
         if self.frames.is_behind:

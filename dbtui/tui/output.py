@@ -1,6 +1,7 @@
 """Writing to the terminal without waiting for it: a thread of its own, which tells the link how long that took."""
 
 import os
+import select
 import termios
 import threading
 import time
@@ -15,6 +16,12 @@ from dbtui.tui.link import Link
 
 #: Small enough for its duration to tell how fast the terminal takes it, in bytes.
 PIECE_BYTES = 1024
+#: A full terminal is asked so often whether it takes more: the kernel itself tells only when it is nearly empty.
+_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.01, 0.1
+#: What a terminal that has room takes without waiting, in bytes.
+_LITTLE_BYTES = 256
+#: What comes so soon after the start belongs to the first screen.
+_FIRST_SECONDS = 2.0
 #: How long the end waits for the terminal to take the last bytes.
 END_SECONDS = 1.0
 #: Asks the terminal where its cursor is: it answers when it has drawn all that came before.
@@ -29,6 +36,7 @@ class Output(threading.Thread):
     def __init__(self, descriptor: int, link: Link) -> None:
         super().__init__(name="terminal output", daemon=True)
         self._descriptor, self._link = descriptor, link
+        self._own = _open_own(descriptor)
         self._some = threading.Condition()
         self._waiting = bytearray()
         self._ends = False
@@ -63,22 +71,48 @@ class Output(threading.Thread):
                 while not self._waiting and not self._ends:
                     self._some.wait()
                 if not self._waiting:
-                    return
+                    break
                 piece = bytes(self._waiting[:PIECE_BYTES])
                 del self._waiting[:PIECE_BYTES]
             self._write(piece)
+        if self._own is not None:
+            os.close(self._own)
 
     def _write(self, piece: bytes) -> None:
         while piece:
             began = time.monotonic()
             self._link.writes(began)
             try:
-                count = os.write(self._descriptor, piece)
+                count = self._write_when_there_is_room(piece)
             except OSError:
                 self._link.dropped()  # the terminal is gone, and `terminal.Watch` ends the program
                 return
             self._link.wrote(count, began, time.monotonic())
             piece = piece[count:]
+
+    def _write_when_there_is_room(self, piece: bytes) -> int:
+        pause = _RETRY_SECONDS
+        while True:
+            try:
+                if self._own is not None:
+                    return os.write(self._own, piece)
+                if select.select([], [self._descriptor], [], 0)[1]:
+                    return os.write(self._descriptor, piece[:_LITTLE_BYTES])
+            except BlockingIOError:
+                pass  # it is full
+            time.sleep(pause)
+            pause = min(_LONGEST_RETRY_SECONDS, pause * 1.2)
+
+
+def _open_own(descriptor: int) -> int | None:
+    """Open the terminal once more, for writing without waiting: the shell shares the other descriptors with us.
+
+    A write that waits goes on only when the terminal has taken all that was before it, which on a slow link is seconds.
+    """
+    try:
+        return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return None  # it belongs to who has logged in, and this is another user: sudo, su
 
 
 class LinkDriver(LinuxDriver):
@@ -93,7 +127,7 @@ class LinkDriver(LinuxDriver):
         """Take the terminal."""
         self._output = Output(self.descriptor, self._link)
         self._output.start()
-        self._link.key_came(time.monotonic())  # the first screen answers the command
+        self._link.key_came(time.monotonic() + _FIRST_SECONDS)  # the first screen answers the command
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.ask()
 

@@ -55,14 +55,18 @@ class Terminal:
         return count
 
     def _take(self, data: bytes) -> None:
-        self.output += data
-        # pyte knows no private modes with `<` or `>`, and would print their letters.
-        self.stream.feed(data.replace(b"\x1b[<u", b"").replace(b"\x1b[>25u", b""))
+        self.show(data)
         if self.answers:
             questions = self.output.count(ASK)
             for _ in range(questions - self._asked):
                 self.process.write(b"\x1b[1;1R")
             self._asked = questions
+
+    def show(self, data: bytes) -> None:
+        """Show what has arrived."""
+        self.output += data
+        # pyte knows no private modes with `<` or `>`, and would print their letters.
+        self.stream.feed(data.replace(b"\x1b[<u", b"").replace(b"\x1b[>25u", b""))
 
     def read_slowly(self, bytes_per_second: float, seconds: float, look: Callable[[], object] = lambda: None) -> None:
         """Take what comes no faster than this; `look` is called after each piece."""

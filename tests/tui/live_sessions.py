@@ -15,14 +15,17 @@ LOG = "looks.log"
 SESSIONS = 40
 
 
-def busy_sessions(profile: str, number: int, changing: int, count: int) -> SessionsSnapshot:
-    """Look number `number` at so many sessions, some of which change from look to look."""
+def busy_sessions(profile: str, number: int, changing: int, count: int, wild: bool = False) -> SessionsSnapshot:
+    """Look number `number` at so many sessions, some of which change from look to look; `wild`: in every column."""
     sessions = []
     for place in range(count):
         moment = number if place < changing else 0
         noise = hashlib.sha256(f"{moment} {place}".encode()).hexdigest()
         sql = f"/* look {moment:05} */ SELECT '{noise}'"
-        sessions.append(session(8000 + place, sql=sql, query_seconds=float(moment % 60), transaction_seconds=61.0))
+        others = {"user": noise[:8], "database": noise[8:18], "application": noise[18:32], "client": noise[32:48],
+                  "wait": noise[48:]} if wild else {}  # fmt: skip
+        sessions.append(session(8000 + place, sql=sql, query_seconds=float(moment % 60), transaction_seconds=61.0,
+                                **others))  # fmt: skip
     return snapshot(profile, *sessions, taken_at=datetime.now(UTC))
 
 
@@ -34,7 +37,8 @@ class LiveWatch(FakeWatch):
     changing: int = SESSIONS
     number: int = 0
     count: int = SESSIONS
-    woken: threading.Event = field(default_factory=threading.Event)
+    wild: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     def start(self) -> None:
         """Begin."""
@@ -43,9 +47,17 @@ class LiveWatch(FakeWatch):
 
     def _run(self) -> None:
         while True:
+            began = time.monotonic()
             self.look()
-            self.woken.wait(self.seconds)
-            self.woken.clear()
+            with self.changed:
+                while (left := began + self.seconds - time.monotonic()) > 0:
+                    self.changed.wait(left)
+
+    def set_interval(self, seconds: float) -> None:
+        """Look so often from now on."""
+        with self.changed:
+            self.seconds = seconds
+            self.changed.notify_all()
 
     def look(self) -> None:
         """Look, and note it."""
@@ -53,7 +65,7 @@ class LiveWatch(FakeWatch):
         found = None
         if self._wants_sessions:
             self.number += 1
-            found = busy_sessions(name, self.number, self.changing, self.count)
+            found = busy_sessions(name, self.number, self.changing, self.count, self.wild)
             with self.log.open("a") as log:
                 log.write(f"{self.number} {time.monotonic()}\n")
         self.publish(Look(profile=name, status=self.statuses[name], sessions=found, last_seen_at=datetime.now(UTC)))

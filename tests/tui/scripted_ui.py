@@ -4,7 +4,7 @@ Arguments: a state directory, then words: `opened` begins at the first target, `
 second, `stuck` makes a job ignore being cancelled, `undoing` makes
 one take two seconds to drop what it made, `crash` makes the showing of the first look fail, `noisy` writes to
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
-look, `sessions=N` has so many of them, `pools` has a ladder that never rests,
+look, `sessions=N` has so many of them, `wild` changes every column of theirs, `pools` has a ladder that never rests,
 `theme=NAME` and `rich` are what the configuration and the option say.
 """
 
@@ -43,7 +43,8 @@ def main() -> int:
             world.gate = _undo_slowly
         values = dict(word.split("=") for word in words if "=" in word)
         if "live" in values:
-            _watch_live(world, patch, state, int(values["live"]), int(values.get("sessions", SESSIONS)))
+            _watch_live(world, patch, state, int(values["live"]), int(values.get("sessions", SESSIONS)),
+                        "wild" in words)  # fmt: skip
         if "pools" in words:
             _watch_pools(world, patch)
         if "noisy" in words:
@@ -59,10 +60,10 @@ def main() -> int:
         return app.run_ui(settings, opened, True if "rich" in words else None)
 
 
-def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: int, count: int) -> None:
+def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: int, count: int, wild: bool) -> None:
     def make(target: Any, _context: RoutineContext, publish: Any, seconds: float) -> LiveWatch:
         return LiveWatch(target, publish, seconds, world.statuses, {}, log=state / LOG, changing=changing,
-                         count=count)  # fmt: skip
+                         count=count, wild=wild)  # fmt: skip
 
     patch.setattr(watching, "make_watch", make)
 
