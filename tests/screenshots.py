@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dbtui.demo.backups import make_backups
 from dbtui.demo.walker import Walker
 from dbtui.demo.world import World, enter_environment, open_world
 from dbtui.errors import ToolError
+from dbtui.model.connections import Environment
 from dbtui.tui import leaving
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.widgets.inputs import Choice, TextInput
@@ -154,8 +156,31 @@ async def _small(camera: Camera) -> None:
     await camera.take("backups-80x24")
 
 
-async def _photograph(size: tuple[int, int], walk: Callable[[Camera], Awaitable[None]], web: str = "") -> None:
-    app = DbtuiApp(leaving.make_runner(os.environ), load_settings(os.environ))
+async def _production(camera: Camera) -> None:
+    """The same sessions, as if the server were of production, and the question before one of them is ended."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "enter")
+    await walker.wait_to_see("blocks 3")
+    await camera.press("g")
+    await camera.take("production")
+    await camera.press("K")
+    await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
+    await camera.take("production-terminate")
+    await camera.press("escape")
+
+
+async def _photograph(
+    size: tuple[int, int],
+    walk: Callable[[Camera], Awaitable[None]],
+    web: str = "",
+    environment: Environment | None = None,
+) -> None:
+    settings = load_settings(os.environ)
+    if environment is not None:
+        profiles = tuple(replace(profile, environment=environment) for profile in settings.profiles)
+        settings = replace(settings, profiles=profiles)
+    app = DbtuiApp(leaving.make_runner(os.environ), settings)
     async with app.run_test(size=size) as pilot:
         await walk(Camera(Walker(app, pilot, _say), web))
 
@@ -207,6 +232,7 @@ def main() -> int:
         with _busy_sessions(world):
             asyncio.run(_photograph(LARGE, _walk))
             asyncio.run(_photograph(SMALL, _small))
+            asyncio.run(_photograph(LARGE, _production, environment=Environment.PRODUCTION))
         if world.web is None:
             raise ToolError("the pictures of pools need PgBouncer", "install the package pgbouncer")
         asyncio.run(_photograph(WIDE, _see_pools, world.web.url("/slow?ms=100")))
