@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dbtui.tui.link import Link
+from dbtui.tui.link import FIRST_PIECE, MODEST_HOPE, Link
 from tests.tui.fix_pty import Terminal
 from tests.tui.live_sessions import LOG
 from tests.tui.slow_line import SlowLine, Staleness, is_ended, open_sessions
@@ -153,3 +153,51 @@ def test_answers_tell_the_rate() -> None:
     link.answered(3.1)
     assert link.rate == pytest.approx(10_000, rel=0.05)
     assert link.piece_bytes == pytest.approx(4000, rel=0.05)
+
+
+def test_a_silent_terminal_of_unknown_speed_is_not_flooded() -> None:
+    """Live data waits when more is under way than eight kilobytes a second would clear soon; answers to keys do not."""
+    link = Link()
+    link.queued(10_000, 100.0)
+    link.wrote(10_000, 100.0, 100.0)
+    assert link.wait_seconds(100.1) > 0
+    assert link.wait_seconds(100.6) == 0
+    link.queued(10_000, 100.6)
+    link.wrote(10_000, 100.6, 100.6)
+    link.key_came(100.7)
+    assert link.wait_seconds(100.7) == 0
+    assert link.rate is None
+
+
+def test_the_first_screen_goes_in_pieces_until_an_answer_proves_the_link_fast() -> None:
+    """Then all at once."""
+    link = Link()
+    link.asked(0.0)
+    link.answered(0.05)
+    assert link.piece_bytes == FIRST_PIECE
+    for _ in range(2):
+        link.queued(FIRST_PIECE, 0.1)
+        link.wrote(FIRST_PIECE, 0.1, 0.1)
+        link.asked(0.1)
+    assert link.wait_seconds(0.1) > 0
+    link.answered(0.2)
+    assert link.wait_seconds(0.2) == 0
+    assert link.piece_bytes is None
+
+
+def test_a_silent_link_is_not_filled_again_and_again_to_find_out_whether_it_is_faster() -> None:
+    """Below twice what was measured there is room beside live data; beyond, it is tried once a minute, then seldom."""
+    link = Link()
+    now = _busy(link, 3000, 100.0, 40)
+    assert link.rate is not None
+    measured = link.rate
+    for _ in range(200):
+        now += 0.1
+        link.key_came(now)
+        link.queued(2000, now)
+        link.wrote(2000, now, now)
+        assert link.rate < measured * MODEST_HOPE
+    for _ in range(1200):
+        now += 0.1
+        link.wrote(2000, now, now)
+    assert link.rate > measured * MODEST_HOPE
