@@ -11,7 +11,7 @@ from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.pools import PoolerPlan, PoolerVerb
 from dbtui.tui import pool_requests as requests
-from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
 from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
@@ -29,10 +29,7 @@ def show_order_plan(plan: PoolerPlan) -> list[Line]:
         line(Span(f"This {plan.consequence}.", Tone.WARNING)),
         *(refusal(text) for text in plan.refusals),
         *(warning(text) for text in plan.warnings),
-        BLANK,
-        fact("PgBouncer", plan.source),
-        fact("database", plan.database or _EVERY),
-        fact("command", strong(plan.command)),
+        fact("command", strong(plan.command), dim(f"  to PgBouncer at {plan.source}")),
     ]
     return [*lines, fact("undo", plan.undo)] if plan.undo else lines
 
@@ -63,7 +60,9 @@ class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
     def buttons(self) -> ComposeResult:
         """Yield the two answers."""
         yield PushButton("Cancel", id="cancel")
-        yield PushButton(self.verb.value.upper(), id="accept", dangerous=True, disabled=True)
+        typed = self.verb is PoolerVerb.KILL or self.profile.environment is Environment.PRODUCTION
+        label = self.verb.value.upper() + ("" if typed else " (y)")
+        yield PushButton(label, id="accept", dangerous=True, disabled=True)
 
     @property
     def database(self) -> str:
@@ -83,8 +82,7 @@ class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
 
     def plan_lines(self, plan: PoolerPlan) -> list[Line]:
         """Show it."""
-        hint = [] if self._names(plan) else [BLANK, line(dim("y does it."))]
-        return [*show_order_plan(plan), *(hint if not plan.refusals else [])]
+        return show_order_plan(plan)
 
     def _names(self, plan: PoolerPlan) -> list[tuple[str, str]]:
         """What has to be typed: the database that is cut off, and the name of a production profile."""

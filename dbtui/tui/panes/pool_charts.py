@@ -161,7 +161,10 @@ def _draw_chart(chart: Chart, axis: Axis, plot: int, rows: int, braille: bool) -
     lines = []
     for row, text in enumerate(drawn):
         is_above = limit_row is not None and row < limit_row
-        lines.append((*_label(chart, row, rows, limit_row), Span(text, Tone.TROUBLE if is_above else chart.tone)))
+        tone = Tone.TROUBLE if is_above else chart.tone
+        # Blanks before the curve are a run of their own: in pictures a font's dots may be wider than its blanks.
+        blanks = len(text) - len(text.lstrip(" "))
+        lines.append((*_label(chart, row, rows, limit_row), Span(" " * blanks), Span(text[blanks:], tone)))
     return lines
 
 
