@@ -10,8 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import platformdirs
@@ -22,6 +21,10 @@ from dbtui.model.formats import BackupFormat, Compression, CompressionKind
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
 from dbtui.passwords import Passwords, find_password
+from dbtui.pool_settings import PoolsTable, check_places, parse_thresholds
+
+if TYPE_CHECKING:
+    from dbtui.analysis.pools import Thresholds
 
 __all__ = [
     "DATABASE_URL",
@@ -78,6 +81,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
     ui: UiSettings = UiSettings()
     keys: tuple[KeySetting, ...] = ()
+    thresholds: "Thresholds | None" = None  # of `[pools]`; None: the defaults
 
     def profile(self, name: str) -> ConnectionProfile | None:
         """Return the profile of that name, if there is one."""
@@ -114,6 +118,7 @@ class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
     profiles: dict[str, dict[str, Any]] = {}
     ui: dict[str, Any] = {}
     keys: dict[str, Any] = {}
+    pools: dict[str, Any] = {}
 
 
 class _UiTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -194,6 +199,7 @@ def _parse_file(source: _Source) -> Settings:
         path=source.path,
         ui=_parse_ui(source, table.ui),
         keys=tuple(_parse_keys(source, ("keys",), table.keys)),
+        thresholds=_parse_pools(source, table.pools) if table.pools else None,
     )
 
 
@@ -206,6 +212,10 @@ def _parse_ui(source: _Source, values: dict[str, Any]) -> UiSettings:
         raise source.error(("ui",), "interval", f"interval is {table.interval:g}",
                            f"use {least:g} to {most:g} seconds")  # fmt: skip
     return UiSettings(table.theme, table.interval, table.rich)
+
+
+def _parse_pools(source: _Source, values: dict[str, Any]) -> "Thresholds":
+    return parse_thresholds(source, _convert(source, values, PoolsTable, ("pools",)))
 
 
 def _parse_keys(source: _Source, table: tuple[str, ...], values: dict[str, Any]) -> Iterator[KeySetting]:
@@ -245,6 +255,8 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         raise source.error(
             where, "pgbouncer_url", "pgbouncer_url is of another engine", "write postgresql://…:6432/pgbouncer"
         )
+    if pooler is not None and profile.engine is not EngineName.POSTGRESQL:
+        raise source.error(where, "pgbouncer_url", "PgBouncer pools PostgreSQL alone, which url is not", "remove it")
     return replace(
         profile,
         password_env=table.password_env,
@@ -256,7 +268,7 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         compress=table.compress or file.compress,
         pgbouncer_url=pooler.url if pooler else "",
         pgbouncer_password=pooler.password if pooler else None,
-        app_pools=tuple(_check_source(source, where, each) for each in table.app_pools),
+        app_pools=check_places(source, where, table.app_pools),
         warnings=_password_warnings(source, profile, pooler),
     )
 
@@ -280,25 +292,6 @@ def _password_warnings(
     if warnings and source.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         warnings.append(f"{source.path} holds a password and others may read it; run chmod 600 on it")
     return tuple(warnings)
-
-
-def _check_source(source: _Source, table: tuple[str, ...], text: str) -> str:
-    """A place that application pools are read from: sockets by a glob, or an endpoint without a login."""
-    try:
-        parts = urlsplit(text)
-        is_known = (parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")) or (
-            parts.scheme == "http" and bool(parts.hostname) and parts.username is None and parts.port != 0
-        )
-    except ValueError:  # the port or the brackets of an address
-        is_known = False
-    if not is_known:
-        raise source.error(
-            table,
-            "app_pools",
-            f"app_pools: {redact_url(text)!r} is no place of application pools",
-            "write unix:///run/user/1000/dbtui/*.sock, or http://127.0.0.1:9187/metrics without a login",
-        )
-    return text
 
 
 def _check_defaults(source: _Source, table: tuple[str, ...], format_name: str, compress: str) -> None:

@@ -28,7 +28,8 @@ def advise(*, target: str, fail_on: str | None, as_json: bool, **typed: Any) -> 
     profile = check_target(invocation.target(target))
     taken = look(invocation, profile, _LOOKS)
     host, port = _server_of(profile)
-    facts = gather_facts(taken[-1], assess(taken), typed, host=host, port=port, database=profile.database,
+    assessment = assess(taken, invocation.settings)
+    facts = gather_facts(taken[-1], assessment, typed, host=host, port=port, database=profile.database,
                          is_postgresql=profile.engine is EngineName.POSTGRESQL)  # fmt: skip
     report = assess_fleet(facts)
     fragment = format_pgbouncer_ini(report) if report.pooler_settings else ""

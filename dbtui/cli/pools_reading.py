@@ -13,6 +13,7 @@ from dbtui.cli.invocation import PASSWORDS, Invocation
 from dbtui.cli.pools_text import format_clients, format_ladder
 from dbtui.cli.printers import VERSION, format_json, print_document, write_data
 from dbtui.cli.tables import terminal_width
+from dbtui.config import Settings
 from dbtui.errors import StorageError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.ladders import LadderWatch
@@ -42,13 +43,13 @@ def show_pools(
             taken = look(invocation, profile, _LOOKS)
             for snapshot in taken:
                 _record(recorder, snapshot)
-            snapshot, assessment = taken[-1], assess(taken)
+            snapshot, assessment = taken[-1], assess(taken, invocation.settings)
             worst.note(assessment)
             _print(snapshot, assessment, as_json)
             return worst.code or _reached(assessment)
         if not as_json:
             invocation.printer.say(f"looking every {watch_seconds:g} s; Ctrl-C ends it")
-        track = Track()
+        track = begin_track(invocation.settings)
         for snapshot in _watch(profile, watch_seconds):
             _record(recorder, snapshot)
             track, assessment = advance(track, snapshot)
@@ -75,9 +76,14 @@ def look(invocation: Invocation, profile: ConnectionProfile, looks: int) -> tupl
     return invocation.result_of(request, profile)
 
 
-def assess(snapshots: tuple[PoolsSnapshot, ...]) -> LadderAssessment:
+def begin_track(settings: Settings) -> Track:
+    """Return what nothing is remembered in yet; judged is by `[pools]` of the configuration."""
+    return Track() if settings.thresholds is None else Track(thresholds=settings.thresholds)
+
+
+def assess(snapshots: tuple[PoolsSnapshot, ...], settings: Settings) -> LadderAssessment:
     """Judge looks; the last one counts."""
-    track = Track()
+    track = begin_track(settings)
     for snapshot in snapshots:
         track, assessment = advance(track, snapshot)
     return assessment

@@ -133,11 +133,11 @@ class Frame(FrugalApp, inherit_bindings=False):
         if name == "pools" and self.replay:
             from dbtui.tui.panes.replay import ReplayPane
 
-            return ReplayPane(self.runner, self.replay)
+            return ReplayPane(self.runner, self.replay, self.settings.thresholds)
         if name == "pools":
             from dbtui.tui.panes.pools import PoolsPane
 
-            return PoolsPane(self.runner, self.link.base_seconds)
+            return PoolsPane(self.runner, self.link.base_seconds, self.settings.thresholds)
         from dbtui.tui.panes.jobs import JobsPane
 
         return JobsPane(self.runner)

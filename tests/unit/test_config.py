@@ -328,3 +328,37 @@ def test_a_password_is_looked_up_once_and_a_typed_one_is_remembered(tmp_path: Pa
     passwords.remember(profile, Secret("typed"))
     assert passwords.find(profile) == Secret("typed")
     assert "typed" not in repr(passwords)
+
+
+def test_thresholds_of_pools(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, "[pools]\nwarn = 0.5\nhigh_seconds = 3\ncpu = 0.8\n"))
+    assert settings.thresholds is not None
+    assert (settings.thresholds.warn_utilisation, settings.thresholds.high_seconds) == (0.5, 3)
+    assert (settings.thresholds.host_cpu, settings.thresholds.pooler_cpu) == (0.8, 0.8)
+    assert settings.thresholds.high_utilisation == 0.85
+    assert load_settings(write(tmp_path, "")).thresholds is None
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "hint"),
+    [
+        ("warn = 70", "warn is 70", "0.85 is 85 %"),
+        ("warn = nan", "warn is nan", "0.85 is 85 %"),
+        ("warn = 0.9", "warn is 0.9 and high is 0.85", "lower"),
+        ("high = 0.5", "warn is 0.7 and high is 0.5", "lower"),
+        ("clear_seconds = -1", "clear_seconds is -1", "0 to 3600 seconds"),
+        ('high = "much"', "expected a number", ""),
+        ("hihg = 0.9", "unknown key 'hihg'", "did you mean high?"),
+    ],
+)
+def test_thresholds_that_cannot_be(tmp_path: Path, line: str, said: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match="line 3") as caught:
+        load_settings(write(tmp_path, f"[pools]\ntarget = 0.75\n{line}\n"))
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_pgbouncer_before_another_engine(tmp_path: Path) -> None:
+    text = '[profiles.a]\nurl = "mysql://h/d"\npgbouncer_url = "postgresql://h:6432/pgbouncer"\n'
+    with pytest.raises(ConfigError, match=r"line 3.*PostgreSQL alone"):
+        load_settings(write(tmp_path, text))

@@ -11,7 +11,6 @@ class Thresholds:
     warn_seconds: float = 30.0
     high_utilisation: float = 0.85
     high_seconds: float = 10.0
-    full_utilisation: float = 0.99
     #: Full, and somebody waits in so many of so many looks: one look with a waiting client is noise.
     waiting_looks: int = 3
     of_looks: int = 5

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from dbtui.analysis.loadtest import load_point
-from dbtui.analysis.pools import Track, advance
+from dbtui.analysis.pools import Thresholds, Track, advance
 from dbtui.jobs import Job, JobRunner
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.jobs import JobOutcome
@@ -62,13 +62,16 @@ class PoolsPane(PoolOrders):
             super().__init__()
             self.clients = clients
 
-    def __init__(self, runner: JobRunner, live_seconds: float = LIVE_SECONDS) -> None:
+    def __init__(
+        self, runner: JobRunner, live_seconds: float = LIVE_SECONDS, thresholds: Thresholds | None = None
+    ) -> None:
         super().__init__(id="pools")
+        self.thresholds = thresholds or Thresholds()
         self.runner = runner
         self.profile: ConnectionProfile | None = None
         self.snapshot: PoolsSnapshot | None = None
         self.assessment: LadderAssessment | None = None
-        self.track = Track()
+        self.track = Track(thresholds=self.thresholds)
         self.level = LADDER
         self.kind: Tier | None = None
         self.marked: frozenset[str] = frozenset()
@@ -129,7 +132,7 @@ class PoolsPane(PoolOrders):
             return
         self.stop()
         self.profile = profile
-        self.snapshot, self.assessment, self.track = None, None, Track()
+        self.snapshot, self.assessment, self.track = None, None, Track(thresholds=self.thresholds)
         self.marked, self.level, self.result, self.load_points = frozenset(), LADDER, None, []
         if self.is_attached:
             self.table.show_filter("")

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.timer import Timer
 
-from dbtui.analysis.pools import Track
+from dbtui.analysis.pools import Thresholds, Track
 from dbtui.jobs import JobRunner
 from dbtui.model.pools import PoolsSnapshot
 from dbtui.model.text import format_duration
@@ -33,8 +33,8 @@ class ReplayPane(PoolsPane):
 
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def __init__(self, runner: JobRunner, looks: Sequence[PoolsSnapshot]) -> None:
-        super().__init__(runner)
+    def __init__(self, runner: JobRunner, looks: Sequence[PoolsSnapshot], thresholds: Thresholds | None = None) -> None:
+        super().__init__(runner, thresholds=thresholds)
         self.looks = tuple(looks)
         self.place = -1  # of the look that is shown
         self.speed = 1.0
@@ -81,7 +81,8 @@ class ReplayPane(PoolsPane):
         self.place = max(0, min(place, len(self.looks) - 1))
         until = self.looks[self.place].monotonic_seconds
         before = [each for each in self.looks[: self.place + 1] if each.monotonic_seconds >= until - _BEFORE_SECONDS]
-        self.track, self.snapshot, self.assessment, self.load_points = Track(), None, None, []
+        self.track, self.snapshot, self.assessment = Track(thresholds=self.thresholds), None, None
+        self.load_points = []
         self.show_snapshots(before)
         self._schedule()
 
