@@ -23,8 +23,8 @@ from dbtui.demo.walker import Walker
 from dbtui.demo.world import World, enter_environment, open_world
 from dbtui.errors import ToolError
 from dbtui.model.connections import Environment
-from dbtui.tui import leaving
 from dbtui.tui.app import DbtuiApp
+from dbtui.tui.start import make_runner
 from dbtui.tui.widgets.inputs import Choice, TextInput
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
@@ -180,7 +180,7 @@ async def _photograph(
     if environment is not None:
         profiles = tuple(replace(profile, environment=environment) for profile in settings.profiles)
         settings = replace(settings, profiles=profiles)
-    app = DbtuiApp(leaving.make_runner(os.environ), settings)
+    app = DbtuiApp(make_runner(os.environ), settings)
     async with app.run_test(size=size) as pilot:
         await walk(Camera(Walker(app, pilot, _say), web))
 

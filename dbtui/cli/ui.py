@@ -23,6 +23,7 @@ def open_target(
     context: click.Context, target: str | None, rich: bool | None = None, replay: str | None = None
 ) -> int:  # fmt: skip
     """Check that there is a terminal, find the target, and hand over."""
+    gc.disable()  # what a start makes is kept: the UI looks for garbage when it stands
     if replay is not None:
         return _play(replay, rich)
     from dbtui.config import DATABASE_URL, load_settings, resolve_target
@@ -35,9 +36,8 @@ def open_target(
     except UsageError as error:
         raise _with_command_hint(error, target or "") from None
     check_terminal()
-    gc.set_threshold(30_000, 10, 100)  # what a start makes is kept: looking for garbage in it takes a fifth of the time
     import_first({profile.engine for profile in (*settings.profiles, *([opened] if opened else []))})
-    from dbtui.tui.app import run_ui
+    from dbtui.tui.start import run_ui
 
     return run_ui(settings, opened, context.obj if rich is None else rich)
 
@@ -45,7 +45,7 @@ def open_target(
 def check_keys(settings: "Settings") -> None:
     """Raise ConfigError when `[keys]` keeps the terminal UI from starting; only the UI knows its actions."""
     if settings.keys:
-        from dbtui.tui.app import check_keys as check
+        from dbtui.tui.start import check_keys as check
 
         check(settings)
 
@@ -63,7 +63,7 @@ def _play(name: str, rich: bool | None) -> int:
     if not looks:
         raise UsageError(f"{name} holds no look at pools", "it ended before the first one was written")
     check_terminal()
-    from dbtui.tui.app import run_ui
+    from dbtui.tui.start import run_ui
 
     settings = replace(load_settings(os.environ), profiles=(), warnings=())
     return run_ui(settings, None, rich, looks)

@@ -12,8 +12,8 @@ from dbtui.demo.walker import Walker
 from dbtui.demo.world import World
 from dbtui.model.backups import CreateResult, RestoreResult
 from dbtui.model.connections import ConnectionProfile
-from dbtui.tui import leaving
 from dbtui.tui.app import DbtuiApp
+from dbtui.tui.start import make_runner
 
 SCREEN = (80, 24)
 #: One profile for each engine.
@@ -32,7 +32,7 @@ def walk(settings: Settings, world: World, say: Callable[[str], None]) -> int:
 
 
 async def _walk(settings: Settings, world: World, say: Callable[[str], None]) -> int:
-    runner = leaving.make_runner(os.environ)
+    runner = make_runner(os.environ)
     app = DbtuiApp(runner, settings)
     async with app.run_test(size=SCREEN) as pilot:
         walker = Walker(app, pilot, say)

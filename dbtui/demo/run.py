@@ -23,7 +23,7 @@ def run(check: bool) -> int:
         settings = load_settings(os.environ)
         if check:
             return walk(settings, world, say)
-        from dbtui.tui.app import run_ui
+        from dbtui.tui.start import run_ui
 
         return run_ui(settings, None)
 

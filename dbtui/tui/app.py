@@ -1,25 +1,23 @@
 """The terminal UI from its beginning to its end: its frame takes keys and orders, and an error in it is a sentence."""
 
-import os
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import gc
 
-from dbtui.model.connections import ConnectionProfile
 from dbtui.tui import crash, leaving, terminal
-from dbtui.tui.feel import decide_feel
-from dbtui.tui.keymap import make_keymap
 from dbtui.tui.orders import Orders
 
-if TYPE_CHECKING:
-    from dbtui.config import Settings
-    from dbtui.model.pools import PoolsSnapshot
+#: When the first screen stands and shows what servers said.
+_SETTLED_SECONDS = 1.0
 
 
 class DbtuiApp(Orders):
     """The terminal UI. `Frame` is what it looks like, `GlobalActions` its keys, `Orders` what its parts ask of it."""
 
     crash = ""
+
+    def on_mount(self) -> None:
+        """Look for garbage from soon on, if a start has put that off."""
+        if not gc.isenabled():
+            self.set_timer(_SETTLED_SECONDS, settle)
 
     def _handle_exception(self, error: Exception) -> None:
         """An error in dbtui itself: a sentence on the way out, the traceback (without values) in the log."""
@@ -31,30 +29,15 @@ class DbtuiApp(Orders):
         self._close_messages_no_wait()
 
 
-def check_keys(settings: "Settings") -> None:
-    """Raise ConfigError when `[keys]` keeps the terminal UI from starting."""
-    make_keymap(settings.keys)
+def settle() -> None:
+    """What a start has made is kept, and never looked through again; from now on garbage is looked for."""
+    gc.freeze()
+    gc.set_threshold(30_000, 10, 100)
+    gc.enable()
 
 
-def run_ui(
-    settings: "Settings",
-    opened: ConnectionProfile | None,
-    rich: bool | None = None,
-    replay: "Sequence[PoolsSnapshot]" = (),
-) -> int:
-    """Run the terminal UI until the operator leaves, and return the exit code.
-
-    `rich`: mouse, animation and a short interval although this runs over SSH. `replay`: looks of a recording to play.
-    Raises UsageError without a terminal, ConfigError when the settings give keys that cannot be.
-    """
-    terminal.check_terminal(os.environ)
-    keymap, feel = make_keymap(settings.keys), decide_feel(settings.ui, os.environ, rich)
-    runner = leaving.make_runner(os.environ)
-    app = DbtuiApp(runner, settings, opened, feel, keymap, replay)
-    watch = terminal.Watch(lambda code: leaving.leave(app, code))
-    with terminal.own_terminal(runner.history.state_dir, lambda: watch.called), watch.watching():
-        app.run(mouse=feel.mouse)
-        leaving.cancel_all(runner, wait_seconds=0.0 if app.is_leaving else terminal.GRACE_SECONDS)
-    for sentence in ([app.crash] if app.crash else []) + leaving.left_behind(runner):
-        sys.stderr.write(f"{sentence}\n")
-    return app.return_code or 0
+def show(app: DbtuiApp, watch: terminal.Watch, mouse: bool) -> None:
+    """Run the UI on a terminal that is ours until the operator leaves."""
+    with watch.watching(lambda code: leaving.leave(app, code)):
+        app.run(mouse=mouse)
+        leaving.cancel_all(app.runner, wait_seconds=0.0 if app.is_leaving else terminal.GRACE_SECONDS)

@@ -13,6 +13,7 @@ from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment, TargetStatus
 from dbtui.tui.actions import Keymap, Situation, action_of, bindings_of
 from dbtui.tui.cells import Tone
+from dbtui.tui.early import EarlyWatches
 from dbtui.tui.feel import Feel
 from dbtui.tui.filtering import FilterLine
 from dbtui.tui.frames import NotingScreen
@@ -55,6 +56,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         feel: Feel | None = None,
         keymap: Keymap | None = None,
         replay: "Sequence[PoolsSnapshot]" = (),
+        early: EarlyWatches | None = None,
     ) -> None:
         feel = feel or Feel()
         super().__init__(feel.interval_seconds, ansi_color=True if feel.few_colours else None)
@@ -65,7 +67,8 @@ class Frame(FrugalApp, inherit_bindings=False):
         self.keymap = keymap or {}
         self.set_keymap(textual_keymap(self.keymap))
         self.runner, self.settings, self.opened = runner, settings, opened
-        self.passwords = TypedPasswords(runner.context.password_of)
+        self._early, found = early, runner.context.password_of
+        self.passwords = found if isinstance(found, TypedPasswords) else TypedPasswords(found)
         runner.context = replace(runner.context, password_of=self.passwords)
         known = settings.profiles
         self.profiles = known if opened is None or opened in known else (*known, opened)
@@ -73,6 +76,13 @@ class Frame(FrugalApp, inherit_bindings=False):
         self.replay = tuple(replay)  # looks of a recording, shown in place of what is watched
         self.active = "pools" if replay else "connections" if opened is None else "backups"
         self.is_leaving = False
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style everything anew. Before there is a screen nothing is styled, and will be once with this theme."""
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
 
     def get_default_screen(self) -> NotingScreen:
         """Return the screen, with the classes of its size from the beginning: else all would be laid out twice."""
@@ -125,7 +135,8 @@ class Frame(FrugalApp, inherit_bindings=False):
     def _make_pane(self, name: str) -> Pane:
         """Make a pane. What only one of them needs is imported when it is first gone to: a start has no time for it."""
         if name == "connections":
-            return ConnectionsPane(self.runner, self.profiles, self.passwords, self.link.base_seconds)
+            return ConnectionsPane(self.runner, self.profiles, self.passwords, self.link.base_seconds,
+                                   self._early)  # fmt: skip
         if name == "backups":
             from dbtui.tui.panes.backups import BackupsPane
 

@@ -1,15 +1,12 @@
-"""Beginning and ending: the runner that the UI uses, and leaving without waiting for a server that does not answer."""
+"""Leaving without waiting for a server that does not answer."""
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from dbtui.config import Passwords, state_dir
-from dbtui.history import History
 from dbtui.jobs import Job, JobRunner
-from dbtui.routines.context import RoutineContext
 from dbtui.tui.cells import Tone
 from dbtui.tui.frame import Frame
 from dbtui.tui.spoken_keys import speak_keys
@@ -19,13 +16,6 @@ from dbtui.tui.workers import request_cancel
 #: How long jobs may take to undo what they did, after the operator has said that they shall end.
 MOST_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
-
-
-def make_runner(environ: Mapping[str, str]) -> JobRunner:
-    """Return a runner whose history and locks are in the state directory."""
-    passwords = Passwords(environ)
-    context = RoutineContext(password_of=passwords.find, forget_password=passwords.forget, environ=environ)
-    return JobRunner(context, History(state_dir(environ)))
 
 
 def cancel_all(runner: JobRunner, reason: str = "left", wait_seconds: float = 0.0) -> None:

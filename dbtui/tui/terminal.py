@@ -140,12 +140,12 @@ def _is_gone() -> bool:
 class Watch:
     """Ends the program when the terminal vanishes or a signal says so.
 
-    `leave(code)` is asked to end it in good order, from a thread; if that takes longer than GRACE_SECONDS, the process
-    ends anyway. A child tool dies with its parent, and locks are the kernel's.
+    The `leave(code)` of `watching` is asked to end it in good order, from a thread; if that takes longer than
+    GRACE_SECONDS, the process ends anyway. A child tool dies with its parent, and locks are the kernel's.
     """
 
-    def __init__(self, leave: Callable[[int], None]) -> None:
-        self._leave = leave
+    def __init__(self) -> None:
+        self._leave: Callable[[int], None] | None = None
         self._code = threading.Event()
         self._exit_code = 0
         self._ended = threading.Event()
@@ -156,13 +156,19 @@ class Watch:
         """Whether a signal, or the loss of the terminal, ends the program."""
         return self._exit_code != 0
 
+    @property
+    def is_in_haste(self) -> bool:
+        """Whether the terminal owes no answers, for nothing was shown, or there is no time to wait for them."""
+        return self.called or self._leave is None
+
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self, leave: Callable[[int], None]) -> Iterator[None]:
         """Watch while the block runs."""
+        self._leave = leave
         with suppress(OSError, termios.error):
             self._before = list(termios.tcgetattr(0))
         saved = {number: signal.signal(number, self._on_signal) for number in (signal.SIGHUP, signal.SIGTERM)}
-        threading.Thread(target=self._watch, name="terminal watch", daemon=True).start()
+        threading.Thread(target=self._watch, args=(leave,), name="terminal watch", daemon=True).start()
         try:
             yield
         finally:
@@ -174,7 +180,7 @@ class Watch:
         self._exit_code = 128 + number
         self._code.set()
 
-    def _watch(self) -> None:
+    def _watch(self, leave: Callable[[int], None]) -> None:
         while not self._code.wait(POLL_SECONDS):
             if self._ended.is_set():
                 return
@@ -182,7 +188,7 @@ class Watch:
                 self._exit_code = 128 + signal.SIGHUP
                 break
         gone = _is_gone()
-        threading.Thread(target=self._leave, args=(self._exit_code,), name="leave", daemon=True).start()
+        threading.Thread(target=leave, args=(self._exit_code,), name="leave", daemon=True).start()
         if self._ended.wait(GRACE_SECONDS) and not gone:
             return  # the ordinary way out restores the terminal
         if not gone:

@@ -47,6 +47,14 @@ class Watching(Protocol):
         ...
 
 
+class Early(Protocol):
+    """Watches that run already, by profile: see `dbtui.tui.early`."""
+
+    def hand_over(self, receive: Callable[[Look], None]) -> dict[str, Watching]:
+        """Give them away; `receive` is called on any thread with what they see, and have seen."""
+        ...
+
+
 def make_watch(
     profile: ConnectionProfile, context: RoutineContext, publish: Callable[[Look], None], seconds: float
 ) -> Watching:
@@ -55,9 +63,12 @@ def make_watch(
 
 
 class Watches:
-    """The watches of these profiles. `arrived` is called on the loop when looks wait that `take()` returns."""
+    """The watches of these profiles. `arrived` is called on the loop when looks wait that `take()` returns.
 
-    def __init__(self, arrived: Callable[[], object]) -> None:
+    Those of `early` run already, and are taken over.
+    """
+
+    def __init__(self, arrived: Callable[[], object], early: "Early | None" = None) -> None:
         self._arrived = arrived
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -66,10 +77,15 @@ class Watches:
         self._watches: dict[str, Watching] = {}
         self._ended = False
         self._feed: LadderFeed | None = None
+        self._early = early.hand_over(self._publish) if early is not None else {}
 
     def add(self, profile: ConnectionProfile, context: RoutineContext, seconds: float) -> None:
         """Watch a profile from now on, or soon: targets are begun one after another."""
         if profile.name in self._watches:
+            return
+        if profile.name in self._early:
+            self._begun.add(profile.name)
+            self._watches[profile.name] = self._early.pop(profile.name)
             return
         watch = self._watches[profile.name] = make_watch(profile, context, self._publish, seconds)
         self._loop.call_later((len(self._watches) - 1) * _APART_SECONDS, self._begin, profile.name, watch)

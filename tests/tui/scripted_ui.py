@@ -22,7 +22,7 @@ import pytest
 from dbtui.config import Settings, UiSettings
 from dbtui.routines.backups.loading import FreshDatabase
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import app, ladder_feed, leaving, watching
+from dbtui.tui import ladder_feed, start, watching
 from dbtui.tui.panes.connections import ConnectionsPane
 from tests.tui.live_sessions import LOG, SESSIONS, LiveWatch
 from tests.tui.pool_world import LiveLadder
@@ -34,7 +34,7 @@ def main() -> int:
     state, words = Path(sys.argv[1]), sys.argv[2:]
     with pytest.MonkeyPatch.context() as patch:
         world = make_world(state, patch)
-        patch.setattr(leaving, "make_runner", lambda _environ: world.runner)
+        patch.setattr(start, "make_runner", lambda _environ: world.runner)
         if "slow" in words:
             world.gate = lambda context: (context.cancellation.wait(1.0), None)[1]
         if "stuck" in words:
@@ -57,7 +57,7 @@ def main() -> int:
             profiles=world.profiles, backup_dir="/srv/backups", ui=UiSettings(theme=values.get("theme"))
         )
         opened = world.profiles[0] if "opened" in words else None
-        return app.run_ui(settings, opened, True if "rich" in words else None)
+        return start.run_ui(settings, opened, True if "rich" in words else None)
 
 
 def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: int, count: int, wild: bool) -> None:

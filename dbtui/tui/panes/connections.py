@@ -17,6 +17,7 @@ from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.password import PasswordDialog
+from dbtui.tui.early import EarlyWatches
 from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import SituationChanged, StatusCollected, TargetOpened
 from dbtui.tui.panes.connection_detail import EMPTY, show_connection, show_profile
@@ -66,9 +67,10 @@ class ConnectionsPane(Pane):
         profiles: tuple[ConnectionProfile, ...],
         passwords: TypedPasswords,
         live_seconds: float = LIVE_SECONDS,
+        early: EarlyWatches | None = None,
     ) -> None:
         super().__init__(id="connections")
-        self._runner, self._passwords = runner, passwords
+        self._runner, self._passwords, self._early = runner, passwords, early
         self.rows: dict[str, Row] = {profile.name: Row(profile) for profile in profiles}
         self.viewing = ""  # the profile whose sessions are shown
         self.is_paused = False
@@ -108,7 +110,7 @@ class ConnectionsPane(Pane):
         """Show the profiles, and watch each."""
         self._show_level()
         self.table.show_rows(list(self.rows.values()), EMPTY)
-        self._watches = Watches(lambda: self.post_message(self.LooksArrived()))
+        self._watches = Watches(lambda: self.post_message(self.LooksArrived()), self._early)
         for row in self.rows.values():
             self._watches.add(row.profile, self._runner.context, self.list_seconds)
         self._set_pace()

@@ -1,0 +1,66 @@
+"""`dbtui` from its command to its screen: it takes the terminal, asks the first servers, and then imports the UI."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dbtui.config import Passwords, state_dir
+from dbtui.history import History
+from dbtui.jobs import JobRunner
+from dbtui.model.connections import ConnectionProfile
+from dbtui.routines.context import RoutineContext
+from dbtui.tui import terminal
+from dbtui.tui.early import EarlyWatches
+from dbtui.tui.feel import decide_feel
+from dbtui.tui.typed_passwords import TypedPasswords
+
+if TYPE_CHECKING:
+    from dbtui.config import Settings
+    from dbtui.model.pools import PoolsSnapshot
+
+
+def make_runner(environ: Mapping[str, str]) -> JobRunner:
+    """Return a runner whose history and locks are in the state directory."""
+    passwords = Passwords(environ)
+    found = TypedPasswords(passwords.find)
+    context = RoutineContext(password_of=found, forget_password=passwords.forget, environ=environ)
+    return JobRunner(context, History(state_dir(environ)))
+
+
+def check_keys(settings: "Settings") -> None:
+    """Raise ConfigError when `[keys]` keeps the terminal UI from starting."""
+    from dbtui.tui.keymap import make_keymap
+
+    make_keymap(settings.keys)
+
+
+def run_ui(
+    settings: "Settings",
+    opened: ConnectionProfile | None,
+    rich: bool | None = None,
+    replay: "Sequence[PoolsSnapshot]" = (),
+) -> int:
+    """Run the terminal UI until the operator leaves, and return the exit code.
+
+    `rich`: mouse, animation and a short interval although this runs over SSH. `replay`: looks of a recording to play.
+    Raises UsageError without a terminal, ConfigError when the settings give keys that cannot be.
+    """
+    terminal.check_terminal(os.environ)
+    feel = decide_feel(settings.ui, os.environ, rich)
+    runner, watch, early = make_runner(os.environ), terminal.Watch(), EarlyWatches()
+    with terminal.own_terminal(runner.history.state_dir, lambda: watch.is_in_haste):
+        try:
+            early.begin((*([opened] if opened else []), *settings.profiles), runner.context)
+            from dbtui.tui.app import DbtuiApp, show
+            from dbtui.tui.keymap import make_keymap
+
+            app = DbtuiApp(runner, settings, opened, feel, make_keymap(settings.keys), replay, early)
+            show(app, watch, feel.mouse)
+        finally:
+            early.stop()
+    from dbtui.tui.leaving import left_behind
+
+    for sentence in ([app.crash] if app.crash else []) + left_behind(runner):
+        sys.stderr.write(f"{sentence}\n")
+    return app.return_code or 0
