@@ -132,6 +132,7 @@ class DetachedPartition:
     archive: str = ""  # id of the backup that holds it
     identity: int = 0
     rows_estimate: int | None = None
+    bound: Bound = UnreadBound()  # what `bound_text` says; unread: it is never dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +168,9 @@ class PartitionedTable:
     detached: tuple[DetachedPartition, ...] = ()
     lock_slots: int | None = None
     session_time_zone: str = "UTC"
+    newest_value: int | None = None  # keys of whole numbers: the highest that is in it, if it was asked for
+    are_indexes_read: bool = False  # no index: there is none, and not that nobody asked
+    names_taken: tuple[str, ...] = ()  # of other relations of its schema, as far as a new partition could be called so
     gaps: tuple[str, ...] = ()
 
     @property
@@ -307,6 +311,7 @@ class PartitionStep:
     identity: int = 0  # of the partition that exists: checked again before it is touched
     bound_text: str = ""  # as it was when planned: checked again
     concurrently: bool = False
+    into: TableName | None = None  # EXCHANGE: the table that takes the rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
