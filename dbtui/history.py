@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -129,6 +128,8 @@ class History:
         try:
             _prepare_directory(wanted)
         except OSError as error:
+            import tempfile  # a start has no time for it
+
             fallback = Path(tempfile.gettempdir()) / f"dbtui-state-{os.geteuid()}"
             self._warn(f"{wanted} cannot be written ({error.strerror}); history and locks are kept in {fallback}")
             try:

@@ -5,7 +5,6 @@ loop over a routine. Both front doors use it: a command waits for its job, the t
 """
 
 import fcntl
-import hashlib
 import itertools
 import os
 import queue
@@ -100,6 +99,8 @@ def held_lock(directory: Path, name: str) -> Iterator[None]:
 
     Raises LockedError, StorageError.
     """
+    import hashlib  # a start has no time for it
+
     path = directory / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.lock"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,8 +10,8 @@ import click
 from dbtui.analysis.schedules import parse_at, write_texts
 from dbtui.cli import exit_codes
 from dbtui.cli.endings import finish
+from dbtui.cli.group import cli
 from dbtui.cli.invocation import Invocation
-from dbtui.cli.main import cli
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.schedules import Every, Schedule, Scheduler, ScheduleResult, ScheduleTexts

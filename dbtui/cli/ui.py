@@ -6,23 +6,16 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-import click
-
-from dbtui.cli.options import rich_option, target_argument
-
 if TYPE_CHECKING:
     from dbtui.config import Settings
     from dbtui.model.connections import EngineName
 
 
-@click.command("dbtui", help="Open the terminal UI on TARGET (default: DATABASE_URL). Example: dbtui erp")
-@target_argument
-@rich_option
-@click.pass_context
-def open_target(
-    context: click.Context, target: str | None, rich: bool | None = None, replay: str | None = None
-) -> int:  # fmt: skip
-    """Check that there is a terminal, find the target, and hand over."""
+def open_ui(target: str | None = None, rich: bool | None = None, replay: str | None = None) -> int:
+    """Check that there is a terminal, find the target, and hand over; returns the exit code.
+
+    `rich`: what --rich or --frugal said; `replay`: the recording to play. Raises UsageError, ConfigError.
+    """
     gc.disable()  # what a start makes is kept: the UI looks for garbage when it stands
     if replay is not None:
         return _play(replay, rich)
@@ -39,7 +32,7 @@ def open_target(
     import_first({profile.engine for profile in (*settings.profiles, *([opened] if opened else []))})
     from dbtui.tui.start import run_ui
 
-    return run_ui(settings, opened, context.obj if rich is None else rich)
+    return run_ui(settings, opened, rich)
 
 
 def check_keys(settings: "Settings") -> None:

@@ -67,6 +67,31 @@ finally:
     assert not heavy & set(ran.stderr.split())
 
 
+@pytest.mark.parametrize("words", [[], ["postgresql://erp@127.0.0.1:1/erp"], ["nosuch"], ["bakcup"]], ids=" ".join)
+def test_the_ui_is_opened_without_what_reads_options(words: list[str], tmp_path: Path) -> None:
+    """What is said is the same as with an option, which says nothing here that is not so anyway."""
+    code = """
+import sys
+from dbtui.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("with click" if "click" in sys.modules else "without click")
+"""
+
+    def said(*typed: str) -> tuple[int, list[str]]:
+        argv = [sys.executable, "-c", code, *typed]
+        environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+        ran = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return ran.returncode, [*ran.stderr.splitlines(), *ran.stdout.splitlines()]
+
+    code_without, without = said(*words)
+    code_with, with_click = said("--rich", *words)
+    assert (without[-1], with_click[-1]) == ("without click", "with click")
+    assert (code_without, without[:-1]) == (code_with, with_click[:-1])
+    assert code_without == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

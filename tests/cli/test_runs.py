@@ -76,8 +76,10 @@ def test_what_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
 
 
 def test_a_signal_before_anything_runs_ends_it_at_once(tmp_path: Path) -> None:
-    code = "import os, signal\nimport dbtui.cli.main as p\np.COMMANDS['work'] = ('nowhere:x', '')\n"
-    code += "p._load = lambda _: os.kill(os.getpid(), signal.SIGTERM)\np.main(['work'])"
+    code = (
+        "import os, signal\nimport dbtui.cli.main as p, dbtui.cli.group as g\np.COMMANDS['work'] = ('nowhere:x', '')\n"
+    )
+    code += "g._load = lambda _: os.kill(os.getpid(), signal.SIGTERM)\np.main(['work'])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert ran.returncode == 130
     assert ran.stderr == "dbtui: interrupted (SIGTERM)\n"
