@@ -18,6 +18,7 @@ import platformdirs
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.formats import BackupFormat, Compression, CompressionKind
+from dbtui.model.policies import PartitionPolicy
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
 from dbtui.passwords import Passwords, find_password
@@ -88,13 +89,6 @@ class Settings:
         return next((profile for profile in self.profiles if profile.name == name), None)
 
 
-class _PartitionTable(msgspec.Struct, forbid_unknown_fields=True):
-    interval: str = ""
-    premake: int = 0
-    retention: str = ""
-    archive: bool | str = False
-
-
 class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
     url: str
     password_env: str = ""
@@ -134,11 +128,13 @@ class _Source:
     path: Path
     text: str
 
-    def error(self, table: tuple[str, ...], key: str, message: str, hint: str = "") -> ConfigError:
+    def place(self, table: tuple[str, ...], key: str = "") -> str:
         line = _line_of(self.text, table, key)
-        where = f"{self.path}, line {line}" if line else f"{self.path}"
+        return f"{self.path}, line {line}" if line else f"{self.path}"
+
+    def error(self, table: tuple[str, ...], key: str, message: str, hint: str = "") -> ConfigError:
         subject = f"profile {table[1]!r}: " if len(table) > 1 and table[0] == "profiles" else ""
-        return ConfigError(format_untrusted(f"{where}: {subject}{message}"), hint)
+        return ConfigError(format_untrusted(f"{self.place(table, key)}: {subject}{message}"), hint)
 
 
 def config_path(environ: Mapping[str, str]) -> Path:
@@ -245,8 +241,6 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         raise source.error(where, "", "a profile needs a name that is not a URL")
     table = _convert(source, values, _ProfileTable, where)
     _check_defaults(source, where, table.format, table.compress)
-    for partitioned, settings in table.partitions.items():
-        _convert(source, settings, _PartitionTable, (*where, "partitions", partitioned))
     if table.password_env and table.password_command:
         raise source.error(where, "password_command", "it has both password_env and password_command", "keep one")
     profile = _profile_of(source, where, "url", table.url)
@@ -269,7 +263,21 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         pgbouncer_url=pooler.url if pooler else "",
         pgbouncer_password=pooler.password if pooler else None,
         app_pools=check_places(source, where, table.app_pools),
+        partitions=_parse_policies(source, (*where, "partitions"), table.partitions),
         warnings=_password_warnings(source, profile, pooler),
+    )
+
+
+def _parse_policies(
+    source: _Source, where: tuple[str, ...], tables: dict[str, dict[str, Any]]
+) -> tuple[PartitionPolicy, ...]:
+    if not tables:
+        return ()
+    from dbtui.policy_settings import PolicyTable, parse_policy  # not needed for the first screen
+
+    return tuple(
+        parse_policy(source, (*where, name), _convert(source, values, PolicyTable, (*where, name)))
+        for name, values in tables.items()
     )
 
 
@@ -334,6 +342,7 @@ _PLAIN_TYPES = {
     "str": "text in quotes",
     "bool": "true or false",
     "bool | str": "true, false or text in quotes",
+    "int | str": "a number or text in quotes",
     "int": "a number",
     "float": "a number",
     "str | null": "text in quotes",

@@ -7,7 +7,9 @@ from dbtui.errors import UsageError
 from dbtui.model.text import format_untrusted
 
 _QUOTED = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`'
-_TYPED = re.compile(rf'(?:(?P<schema>{_QUOTED}|[^."`][^.]*)\.)?(?P<name>{_QUOTED}|[^"`].*)', re.DOTALL)
+_TYPED = re.compile(
+    rf'(?P<schema>{_QUOTED}|[^."`][^.]*)\.(?P<name>{_QUOTED}|[^."`].*)|(?P<alone>{_QUOTED}|[^."`][^.]*)', re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,7 +32,7 @@ def parse_table_name(text: str) -> TableName:
     if found is None or "\0" in text:
         shown = format_untrusted(text, 80)
         raise UsageError(f"“{shown}” is no table's name", 'write schema.table, or "my.schema"."my.table"')
-    return TableName(_unquote(found["schema"] or ""), _unquote(found["name"]))
+    return TableName(_unquote(found["schema"] or ""), _unquote(found["name"] or found["alone"]))
 
 
 def _unquote(part: str) -> str:
