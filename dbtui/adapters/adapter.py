@@ -7,6 +7,7 @@ routine (a generator of events) and stops when its Target's cancellation is requ
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
     from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
     from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
     from dbtui.model.events import Routine
+    from dbtui.model.partitions import (
+        LockPatience,
+        Partition,
+        PartitionedTable,
+        PartitionStep,
+        StepResult,
+    )
     from dbtui.model.pools import ServerPool
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
@@ -167,6 +175,63 @@ class PoolAdapter(Protocol):
         ...
 
 
+class PartitionExecutor(Protocol):
+    """Runs the steps of one partitioned table's plan, alone: it holds the table's advisory lock."""
+
+    def run(self, step: PartitionStep) -> Routine[StepResult]:
+        """Run a described step, waiting for locks as patience allows; blockers are named in events meanwhile.
+
+        Looks first whether partition and bound still are what was planned. An archive is not run here. What the
+        server refuses is FAILED with its words. Raises ConnectError, Cancelled.
+        """
+        ...
+
+    def mark_archived(self, step: PartitionStep, archive: str) -> None:
+        """Write the id of the backup that holds it onto a detached table. Raises ServerError, RefusedError."""
+        ...
+
+
+class PartitionAdapter(Protocol):
+    """Partitioned tables of one engine."""
+
+    def collect_partitioned_tables(self, target: Target) -> tuple[PartitionedTable, ...]:
+        """Ask the catalogue for every partitioned table of the database; no table is read. Raises ServerError."""
+        ...
+
+    def collect_partitioned_table(self, target: Target, table: TableName) -> PartitionedTable:
+        """Ask for one, with indexes, detached partitions, foreign keys and the rows of its default partition.
+
+        An empty schema means where the login finds it. Raises UsageError: it is not there, or not partitioned.
+        """
+        ...
+
+    def collect_exact_sizes(
+        self, target: Target, table: TableName, partitions: Sequence[Partition]
+    ) -> Mapping[TableName, int]:
+        """Measure some partitions, in bytes with their indexes; one that is locked exclusively is left out."""
+        ...
+
+    def count_conflicts(self, target: Target, table: PartitionedTable, step: PartitionStep) -> int:
+        """Count the rows that lie where the step's partition will be: in the default, or MySQL's last partition."""
+        ...
+
+    def collect_prunes(self, target: Target, table: PartitionedTable) -> bool | None:
+        """Whether a question about the last hour leaves partitions out, by its plan alone. None: cannot be told."""
+        ...
+
+    def describe_step(self, table: PartitionedTable, step: PartitionStep) -> PartitionStep:
+        """Return the step with its SQL and the locks it takes on this version. Pure. Raises UsageError."""
+        ...
+
+    def open_executor(
+        self, target: Target, table: PartitionedTable, patience: LockPatience
+    ) -> AbstractContextManager[PartitionExecutor]:
+        """Take the table's advisory lock for a block. Raises LockedError (held elsewhere), RefusedError (a pooler in
+        the path, a replica, not the owner, read-only, managed by another program), ConnectError.
+        """
+        ...
+
+
 class Adapter(Protocol):
     """One engine."""
 
@@ -188,6 +253,11 @@ class Adapter(Protocol):
     @property
     def pools(self) -> PoolAdapter | None:
         """Its slots; None when the engine has no such thing."""
+        ...
+
+    @property
+    def partitions(self) -> PartitionAdapter | None:
+        """Its partitioned tables; None when the engine has no such thing."""
         ...
 
     def open_target(

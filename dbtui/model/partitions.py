@@ -87,7 +87,10 @@ Bound = RangeBound | ListBound | HashBound | DefaultBound | UnreadBound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionIndex:
-    """An index of a partition or of its parent. `parent` is the parent's index that it is attached to, if any."""
+    """An index of a partition or of its parent. `parent` is the parent's index that it is attached to, if any.
+
+    One that is attached has its parent's definition, which is not repeated here.
+    """
 
     name: str
     definition: str
@@ -135,6 +138,47 @@ class DetachedPartition:
     bound: Bound = UnreadBound()  # what `bound_text` says; unread: it is never dropped
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionGrant:
+    """What a role may do with a partition; no grantee is everybody."""
+
+    grantee: str
+    privilege: str
+    is_grantable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionTemplate:
+    """What a new partition takes over from its newest sibling, or the parent, beyond what LIKE copies (PostgreSQL).
+
+    `options` are storage parameters as the catalogue has them: "fillfactor=70", "toast.autovacuum_enabled=false".
+    `columns` are those that rows are moved with: generated ones are not among them.
+    """
+
+    owner: str = ""
+    grants: tuple[PartitionGrant, ...] = ()
+    options: tuple[str, ...] = ()
+    tablespace: str = ""
+    replica_identity: str = ""  # "FULL", "NOTHING"; empty: the usual one
+    is_unlogged: bool = False
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockPatience:
+    """How long a step waits for a lock: so many tries, each as long as its rung, pauses between them growing.
+
+    The highest rung is below what a bystander may be made to wait. There is no unlimited last try.
+    """
+
+    rungs_seconds: tuple[float, ...] = (0.1, 0.1, 0.15, 0.2, 0.25)
+    tries: int = 30
+    seconds: float = 600.0
+    first_pause_seconds: float = 0.05
+    longest_pause_seconds: float = 5.0
+    old_seconds: float = 30.0  # a transaction as old as this will not end within a rung: it is not tried
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionedTable:
     """A partitioned table as its server describes it, without having read a row of it.
@@ -168,6 +212,7 @@ class PartitionedTable:
     detached: tuple[DetachedPartition, ...] = ()
     lock_slots: int | None = None
     session_time_zone: str = "UTC"
+    template: PartitionTemplate = PartitionTemplate()
     newest_value: int | None = None  # keys of whole numbers: the highest that is in it, if it was asked for
     are_indexes_read: bool = False  # no index: there is none, and not that nobody asked
     names_taken: tuple[str, ...] = ()  # of other relations of its schema, as far as a new partition could be called so

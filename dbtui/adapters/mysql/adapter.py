@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import Adapter, BackupAdapter, PartitionAdapter, PoolAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import capabilities, status
 from dbtui.adapters.mysql.connect import MysqlTarget
@@ -17,6 +17,7 @@ class MysqlAdapter:
 
     engine = EngineName.MYSQL
     sessions: SessionAdapter | None = SESSIONS
+    partitions: PartitionAdapter | None = None
 
     @cached_property
     def backups(self) -> BackupAdapter:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import Adapter, BackupAdapter, PartitionAdapter, PoolAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.sessions import SESSIONS
@@ -36,6 +36,13 @@ class PostgresqlAdapter:
         from dbtui.adapters.postgresql.pools import POOLS
 
         return POOLS
+
+    @cached_property
+    def partitions(self) -> PartitionAdapter | None:
+        """Its partitioned tables, imported when they are first wanted."""
+        from dbtui.adapters.postgresql.partitions import PARTITIONS
+
+        return PARTITIONS
 
     def open_target(
         self,

@@ -560,3 +560,223 @@ SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats,
        ARRAY(SELECT datname::text FROM pg_catalog.pg_database
              WHERE datallowconn AND NOT has_database_privilege(oid, 'CONNECT') ORDER BY 1) AS closed_databases,
        extract(epoch FROM clock_timestamp())::float8 AS server_seconds;
+
+-- name: pin_partition_text
+-- Bounds and definitions are written for the session that asks: here they always mean the same, and name schemas.
+SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL quote_all_identifiers = off;
+SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on;
+
+-- name: collect_partition_session
+-- What a partitioned table is judged by beside itself; the time zone is the one that the login gets, not ours.
+SELECT clock_timestamp() AS taken_at, pg_is_in_recovery() AS is_replica,
+       COALESCE((SELECT s.reset_val FROM pg_catalog.pg_settings s WHERE s.name = 'TimeZone'), 'UTC') AS time_zone,
+       current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint
+         + current_setting('max_prepared_transactions')::bigint) AS lock_slots;
+
+-- name: collect_partitioned_parents
+-- Partitioned tables with their keys: those of the whole database that are nobody's partition, or the one that is
+-- named, whatever it is. The operator class tells a column's type even where that is a domain.
+SELECT c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+       c.relispartition AS is_partition, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner, p.partstrat::text AS strategy,
+       pg_catalog.pg_get_partkeydef(c.oid) AS key_text,
+       ARRAY(SELECT a.attname::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY k (number, place)
+             LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number ORDER BY k.place)
+         AS key_columns,
+       ARRAY(SELECT o.opcintype::regtype::text FROM unnest(p.partclass::oid[]) WITH ORDINALITY k (class, place)
+             JOIN pg_catalog.pg_opclass o ON o.oid = k.class ORDER BY k.place) AS key_types
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+WHERE CASE WHEN :table_name = '' THEN c.relkind = 'p' AND NOT c.relispartition
+           ELSE c.relname = :table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+                AND CASE WHEN :table_schema = '' THEN n.nspname = ANY (CAST(:path AS text[]))
+                         ELSE n.nspname = :table_schema END END
+ORDER BY array_position(CAST(:path AS text[]), n.nspname::text), 2, 3;
+
+-- name: collect_effective_path
+-- Where the login finds a table that is named without its schema.
+SELECT current_schemas(false)::text[] AS path;
+
+-- name: collect_partitions
+-- Partitions of some tables and the partitions of those, from the catalogue alone: nothing is opened, so nothing
+-- waits. Rows that were never counted are what the statistics saw come and go.
+WITH RECURSIVE tree AS (
+  SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = ANY (CAST(:parents AS oid[]))
+  UNION ALL
+  SELECT i.inhparent, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.inhrelid
+), pages AS (
+  SELECT x.indrelid, sum(c.relpages) AS pages FROM tree t
+  JOIN pg_catalog.pg_index x ON x.indrelid = t.inhrelid JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid GROUP BY 1
+)
+SELECT t.inhparent::bigint AS parent, c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS name,
+       c.relkind::text AS kind, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound,
+       p.partstrat::text AS strategy,
+       ARRAY(SELECT o.opcintype::regtype::text FROM unnest(p.partclass::oid[]) WITH ORDINALITY k (class, place)
+             JOIN pg_catalog.pg_opclass o ON o.oid = k.class ORDER BY k.place) AS key_types,
+       p.partattrs::text AS key_numbers,
+       CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::bigint
+            ELSE pg_catalog.pg_stat_get_live_tuples(c.oid) END AS rows_estimate,
+       (c.relpages + COALESCE(o.relpages, 0) + COALESCE(x.pages, 0))::bigint
+         * current_setting('block_size')::bigint AS bytes_estimate
+FROM tree t
+JOIN pg_catalog.pg_class c ON c.oid = t.inhrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+LEFT JOIN pg_catalog.pg_class o ON o.oid = c.reltoastrelid
+LEFT JOIN pages x ON x.indrelid = c.oid;
+
+-- name: collect_pending_detaches
+-- Before 14 a partition cannot be half detached.
+SELECT NULL::bigint AS identity WHERE false;
+
+-- name: collect_pending_detaches
+-- since: 14
+-- Partitions whose concurrent detach was begun and not ended.
+SELECT inhrelid::bigint AS identity FROM pg_catalog.pg_inherits WHERE inhdetachpending;
+
+-- name: collect_partition_indexes
+-- Indexes of a table and of its own partitions. One that hangs on an index of the parent is not written out: there
+-- may be tens of thousands of them.
+SELECT x.indrelid::bigint AS table_id, c.relname::text AS name, x.indisvalid AS is_valid, x.indisunique AS is_unique,
+       k.conindid IS NOT NULL AS is_constraint, i.inhparent::bigint AS parent, c.oid::bigint AS identity,
+       CASE WHEN i.inhparent IS NULL OR x.indrelid = :identity THEN pg_catalog.pg_get_indexdef(c.oid) END AS definition,
+       CASE WHEN i.inhparent IS NULL OR x.indrelid = :identity THEN
+         ARRAY(SELECT COALESCE(a.attname::text, pg_catalog.pg_get_indexdef(c.oid, place, true))
+               FROM generate_series(1, x.indnkeyatts) place
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[place - 1]
+               ORDER BY place) END AS columns
+FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+LEFT JOIN (SELECT DISTINCT conindid FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u', 'x')) k
+  ON k.conindid = c.oid
+WHERE x.indrelid = :identity
+   OR x.indrelid IN (SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = :identity)
+ORDER BY 1, 2;
+
+-- name: collect_referencing_tables
+-- Whose foreign keys point at a table: not those that its partitions have inherited.
+SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.confrelid = :identity AND k.conparentid = 0
+ORDER BY 1, 2;
+
+-- name: collect_detached_partitions
+-- Tables that carry our mark: they were partitions, and the catalogue has forgotten of what.
+SELECT c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS name, d.description AS mark,
+       CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::bigint
+            ELSE pg_catalog.pg_stat_get_live_tuples(c.oid) END AS rows_estimate
+FROM pg_catalog.pg_description d
+JOIN pg_catalog.pg_class c ON c.oid = d.objoid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0 AND d.description LIKE 'dbtui:detached %'
+  AND NOT c.relispartition AND c.relkind IN ('r', 'p', 'f')
+ORDER BY 2, 3;
+
+-- name: collect_partition_template
+-- What LIKE does not copy, of the newest partition, or of the parent while there is none. A role that is gone since
+-- is left out.
+SELECT pg_catalog.pg_get_userbyid(c.relowner)::text AS owner, c.relpersistence = 'u' AS is_unlogged,
+       CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE '' END AS replica_identity,
+       COALESCE((SELECT spcname::text FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace), '') AS tablespace,
+       COALESCE(c.reloptions, '{}') || ARRAY(SELECT 'toast.' || o FROM unnest(t.reloptions) o) AS options,
+       ARRAY(SELECT json_build_array(COALESCE(r.rolname, ''), x.privilege_type, x.is_grantable)::text
+             FROM aclexplode(c.relacl) x LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
+             WHERE (x.grantee = 0 OR r.oid IS NOT NULL) AND x.grantee <> c.relowner ORDER BY 1) AS grants,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = :parent AND a.attnum > 0
+             AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) AS columns
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
+WHERE c.oid = COALESCE((SELECT max(i.inhrelid) FROM pg_catalog.pg_inherits i
+                        JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid
+                        WHERE i.inhparent = :parent AND p.relkind = 'r'), :parent);
+
+-- name: collect_names_taken
+-- Relations that are none of a table's own partitions and are called as a new one could be.
+SELECT c.relname::text AS name FROM pg_catalog.pg_class c
+WHERE c.relnamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = :parent)
+  AND left(c.relname, 8) = ANY (CAST(:stems AS text[]))
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i
+                  WHERE i.inhrelid = c.oid AND (c.relkind = 'i' OR i.inhparent = :parent))
+ORDER BY 1;
+
+-- name: collect_partition_managers
+-- Tables with the settings of programs that look after partitions; their columns differ between versions.
+SELECT n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = 'part_config' AND c.relkind = 'r'
+  AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'parent_table')
+  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT');
+
+-- name: measure_partitions
+-- Exactly how large some tables are, with indexes. One that is locked exclusively is left out: measuring would wait.
+SELECT c.oid::bigint AS identity, pg_catalog.pg_total_relation_size(c.oid) AS bytes
+FROM pg_catalog.pg_class c
+WHERE c.oid = ANY (CAST(:identities AS oid[]))
+  AND c.oid NOT IN (SELECT relation FROM pg_catalog.pg_locks
+                    WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL);
+
+-- name: look_at_relation
+-- What a name stands for now, and whether it is still the partition that was planned for.
+SELECT c.oid::bigint AS identity, c.relkind::text AS kind, c.relispartition AS is_partition, i.inhparent::bigint AS parent,
+       pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+       pg_is_in_recovery() AS is_replica
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+WHERE n.nspname = :table_schema AND c.relname = :table_name;
+
+-- name: look_at_index
+-- Whether an index is there, whole, of which table, and what it hangs on.
+SELECT x.indisvalid AS is_valid, x.indrelid::bigint AS table_id, p.relname::text AS parent
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid
+LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+WHERE n.nspname = :table_schema AND c.relname = :table_name;
+
+-- name: collect_delete_triggers
+-- Triggers that would fire for every row that leaves a table: such a row is not moved but deleted and inserted.
+SELECT tgname::text AS name FROM pg_catalog.pg_trigger
+WHERE tgrelid = :identity AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 8 > 0 ORDER BY 1;
+
+-- name: collect_left_checks
+-- Constraints that a run added to the default partition for a short time, and did not live to remove.
+SELECT conname::text AS name FROM pg_catalog.pg_constraint
+WHERE conrelid = :identity AND contype = 'c' AND conname LIKE 'dbtui\_excludes\_%';
+
+-- name: collect_lock_holders
+-- Who holds what on some tables: on `exclusive` ones every lock is in the way, on the others those that are no
+-- reader's and no writer's. The age is that of the transaction; a prepared one has no session.
+SELECT COALESCE(l.pid, 0) AS process_id, a.usename::text AS login, a.application_name AS application, a.state,
+       a.backend_type, left(a.query, 200) AS sql, array_agg(DISTINCT c.relname::text) AS tables,
+       COALESCE(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0) AS seconds
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_class c ON c.oid = l.relation
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.granted AND (l.pid IS NULL OR l.pid <> ALL (CAST(:own AS int[])))
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND (l.relation = ANY (CAST(:exclusive AS oid[]))
+       OR l.relation = ANY (CAST(:shared AS oid[])) AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock',
+          'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+GROUP BY 1, 2, 3, 4, 5, 6, 8 ORDER BY seconds DESC;
+
+-- name: try_partition_lock
+-- One run at a time for a partitioned table, wherever it is run from; the lock ends with its session.
+SELECT pg_try_advisory_lock(hashtextextended('dbtui:part:' || CAST(:identity AS text), 0)) AS is_ours;
+
+-- name: collect_partition_lock_holder
+-- Who has the lock of a partitioned table.
+SELECT a.pid AS process_id, a.usename::text AS login, a.application_name AS application,
+       extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS seconds
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('dbtui:part:' || CAST(:identity AS text), 0);
+
+-- name: look_at_parent
+-- Whether a run still speaks to a primary about the table that it planned for.
+SELECT pg_is_in_recovery() AS is_replica, c.relkind::text AS kind, pg_has_role(c.relowner, 'USAGE') AS is_owner,
+       n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = :identity;

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, PoolAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import Adapter, BackupAdapter, PartitionAdapter, PoolAdapter, SessionAdapter, Target, narrow
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import connect, status
 from dbtui.adapters.sqlite.connect import SqliteTarget
@@ -22,6 +22,7 @@ class SqliteAdapter:
     engine = EngineName.SQLITE
     sessions: SessionAdapter | None = None
     pools: PoolAdapter | None = None
+    partitions: PartitionAdapter | None = None
 
     @cached_property
     def backups(self) -> BackupAdapter:

@@ -1,0 +1,294 @@
+"""Runs the steps of a plan on PostgreSQL.
+
+Each looks first whether everything is as planned, waits for locks briefly and often, and leaves, wherever it is killed,
+something that the next plan goes on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from dbtui.adapters.lock_patience import Attempt, LockHolder, LockWait, try_patiently
+from dbtui.adapters.partition_marks import PartitionMark, format_mark, parse_mark
+from dbtui.adapters.postgresql.connect import PostgresqlTarget
+from dbtui.adapters.postgresql.partition_checks import check_step
+from dbtui.adapters.postgresql.partition_session import PartitionSession, open_session
+from dbtui.adapters.postgresql.partition_sql import CHECK_PREFIX, child_index, needs_check
+from dbtui.adapters.postgresql.sql import quote_name, quote_table, quote_text
+from dbtui.errors import RefusedError, ServerError, UsageError
+from dbtui.model.backups import TableName
+from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted
+from dbtui.model.partitions import (
+    LockPatience,
+    PartitionedTable,
+    PartitionStep,
+    StepKind,
+    StepOutcome,
+    StepResult,
+)
+
+_NO_LOCK = "55P03"
+_TOO_LONG = "57014"
+_DEADLOCK = "40P01"
+#: How long a statement may last that holds what readers wait for.
+_HOLD_SECONDS = 2.0
+_MAKE_SECONDS = 60.0
+#: For what waits without being in anybody's way: old snapshots.
+_QUIET_SECONDS = 5.0
+_LEFT = "collect_left_checks"
+_RECHECKED = (StepKind.DETACH, StepKind.DROP)
+
+
+@contextmanager
+def open_executor(
+    target: PostgresqlTarget, table: PartitionedTable, patience: LockPatience
+) -> Iterator[PostgresqlExecutor]:
+    """Take the table's advisory lock for a block. Raises LockedError, RefusedError, ConnectError."""
+    with open_session(target, table) as session:
+        yield PostgresqlExecutor(session, patience)
+
+
+class PostgresqlExecutor:
+    """See `dbtui.adapters.adapter.PartitionExecutor`."""
+
+    def __init__(self, session: PartitionSession, patience: LockPatience) -> None:
+        self._session = session
+        self._table = session.table
+        self._patience = patience
+        self._is_swept = False
+        self._ran: list[str] = []
+
+    def run(self, step: PartitionStep) -> Routine[StepResult]:
+        """Run a described step. What the server refuses is FAILED. Raises ConnectError, RefusedError, Cancelled."""
+        if not step.sql:
+            raise UsageError(f"a step {step.kind.value} of {step.partition} has no SQL to run", "describe it first")
+        self._session.check()
+        yield StepStarted(step.kind.value, str(step.partition))
+        try:
+            result = yield from self._run(step)
+        except ServerError as error:
+            result = StepResult(step=step, outcome=StepOutcome.FAILED, detail=str(error))
+        yield from self._tell()
+        yield StepFinished(step.kind.value, result.seconds, result.outcome.value)
+        return result
+
+    def mark_archived(self, step: PartitionStep, archive: str) -> None:
+        """Write the backup's id onto a detached table. Raises RefusedError: it carries no mark of this parent."""
+        row = self._session.look(step.partition)
+        mark = parse_mark(row.comment or "") if row is not None else None
+        if row is None or mark is None or mark.parent != self._table.table or step.identity not in (0, row.identity):
+            raise RefusedError(f"{step.partition} is no detached partition of {self._table.table}", "plan it again")
+        self._session.limit(_QUIET_SECONDS)
+        self._session.run(_comment(step.partition, replace(mark, archive=archive)))
+
+    def _tell(self) -> Iterator[CommandRan]:
+        yield from map(CommandRan, self._ran)
+        self._ran.clear()
+
+    def _run(self, step: PartitionStep) -> Routine[StepResult]:
+        if not self._is_swept:
+            yield from self._sweep(step)
+        if not step.identity and step.kind is not StepKind.DROP:
+            row = self._session.look(step.partition)
+            step = replace(step, identity=row.identity if row is not None else 0)
+        if found := check_step(self._session, step):
+            return StepResult(step=step, outcome=found.outcome, detail=found.detail)
+        if step.kind is StepKind.CREATE and needs_check(self._table, step):
+            return (yield from self._create_checked(step))
+        if step.kind is StepKind.DETACH and step.concurrently:
+            yield from self._finalize_others(step)
+            return (yield from self._patiently(step, lambda rung: self._detach_concurrently(step, rung)))
+        if step.kind is StepKind.REPAIR_DETACH:
+            return (yield from self._patiently(step, partial(self._finalize_once, step)))
+        if step.kind is StepKind.CREATE_INDEX and step.concurrently:
+            return (yield from self._patiently(step, lambda _rung: self._build_index(step)))
+        return (yield from self._patiently(step, lambda rung: self._in_transaction(step, step.sql, rung)))
+
+    def _patiently(self, step: PartitionStep, attempt: Callable[[float], Attempt | None]) -> Routine[StepResult]:
+        exclusive, shared = self._wanted(step)
+        wait = LockWait(look=lambda: self._holders(exclusive, shared), attempt=attempt)
+        return (yield from try_patiently(step, wait, self._patience, self._session.target.cancellation))
+
+    def _holders(self, exclusive: list[int], shared: list[int]) -> list[LockHolder]:
+        return self._session.holders(exclusive, shared)
+
+    def _wanted(self, step: PartitionStep) -> tuple[list[int], list[int]]:
+        """The tables that a step locks against everybody, and those against other changes alone."""
+        default = [self._table.default.identity] if self._table.default else []
+        parent, child = [self._table.identity], [step.identity]
+        if step.kind in (StepKind.CREATE, StepKind.DRAIN_DEFAULT):
+            return default, parent
+        if step.kind is StepKind.DETACH:
+            return [*parent, *child, *default], []
+        if step.kind is StepKind.REPAIR_DETACH:
+            return [*parent, *child], []
+        if step.kind is StepKind.DROP:
+            return child, []
+        return [], child
+
+    # ---------------------------------------------------------------------------------------------- in transactions
+
+    def _in_transaction(self, step: PartitionStep, statements: tuple[str, ...], rung: float) -> Attempt | None:
+        """Run statements all or nothing. None: a lock was not to be had."""
+        if step.kind is StepKind.DETACH:
+            statements = (*statements, self._new_mark(step))
+        sql = ""
+        try:
+            with self._session.transaction(rung):
+                for sql in statements:
+                    self._run_limited(sql, rung)
+                    if _is_lock(sql) and step.kind in _RECHECKED and (found := check_step(self._session, step)):
+                        self._session.roll_back()
+                        return found
+        except ServerError as error:
+            if error.code in (_NO_LOCK, _DEADLOCK) or (error.code == _TOO_LONG and _is_lock(sql)):
+                return None
+            if error.code == _TOO_LONG:
+                detail = f"it took longer than {_hold_seconds(sql):.0f} s and was rolled back: {error.message}"
+                return Attempt(StepOutcome.FAILED, detail)
+            raise
+        self._ran.extend(statements)
+        return Attempt(StepOutcome.DONE)
+
+    def _run_limited(self, sql: str, rung: float) -> None:
+        """What one statement locks it has within a rung; then comes what may last a little."""
+        if _is_lock(sql):
+            self._session.run(f"SET LOCAL statement_timeout = {max(1, round(rung * 1000))}")
+            self._session.run(f"{sql}; SET LOCAL statement_timeout = {round(_HOLD_SECONDS * 1000)}")
+        else:
+            if sql.startswith("CREATE"):
+                self._session.run(f"SET LOCAL statement_timeout = {round(_hold_seconds(sql) * 1000)}")
+            self._session.run(sql)
+
+    def _new_mark(self, step: PartitionStep) -> str:
+        row = self._session.look(step.partition)
+        bound = step.bound_text or (row.bound if row is not None else "") or ""
+        mark = PartitionMark(parent=self._table.table, bound_text=bound, detached_at=datetime.now(UTC))
+        return _comment(step.partition, mark)
+
+    # --------------------------------------------------------------------------------- a default with a CHECK first
+
+    def _create_checked(self, step: PartitionStep) -> Routine[StepResult]:
+        """Have the default proven empty of the range without keeping readers out, then attach; the CHECK goes again."""
+        prefix, rest = step.sql[:CHECK_PREFIX], step.sql[CHECK_PREFIX:]
+        added = yield from self._patiently(step, lambda rung: self._in_transaction(step, prefix[:1], rung))
+        if added.outcome is not StepOutcome.DONE:
+            return added
+        try:
+            result = self._validate(step, prefix[1])
+            if result is None:
+                result = yield from self._patiently(step, lambda rung: self._in_transaction(step, rest, rung))
+        except BaseException:  # also when the run is cancelled: the CHECK refuses rows as long as it is there
+            if self._table.default is not None:
+                self._session.undo(_LEFT, self._table.default.identity, self._removal, _HOLD_SECONDS)
+            raise
+        if result.outcome is not StepOutcome.DONE:
+            yield from self._sweep(step)
+        return result
+
+    def _validate(self, step: PartitionStep, sql: str) -> StepResult | None:
+        """Have the CHECK proven; None: it is. Neither readers nor writers wait for it."""
+        self._session.limit(self._patience.seconds)
+        try:
+            self._session.run(sql)
+        except ServerError as error:
+            return StepResult(step=step, outcome=StepOutcome.FAILED, detail=str(error))
+        self._ran.append(sql)
+        return None
+
+    def _removal(self, name: str) -> str:
+        default = quote_table(self._table.default.table) if self._table.default else ""
+        return f"ALTER TABLE {default} DROP CONSTRAINT IF EXISTS {quote_name(name)}"
+
+    def _sweep(self, step: PartitionStep) -> Routine[None]:
+        """Remove the CHECK that a run which was killed has left on the default."""
+        attaching = replace(step, kind=StepKind.CREATE)
+        default = self._table.default
+        for row in self._session.collect(_LEFT, identity=default.identity) if default else ():
+            removal = (self._removal(row.name),)
+            yield from self._patiently(attaching, partial(self._in_transaction, attaching, removal))
+        self._is_swept = True
+
+    # -------------------------------------------------------------------------------------------------- concurrently
+
+    def _detach_concurrently(self, step: PartitionStep, rung: float) -> Attempt | None:
+        """Detach in two transactions. The mark comes first: a run that is killed leaves a detach pending, or ended."""
+        if self._session.is_pending(step.identity):
+            return self._finalize(step)
+        if found := check_step(self._session, step):
+            return found if found.outcome is not StepOutcome.SKIPPED else Attempt(StepOutcome.DONE, found.detail)
+        try:
+            self._session.limit(rung)
+            self._session.run(self._new_mark(step))
+            self._session.limit(_QUIET_SECONDS)
+            self._session.run(step.sql[0])
+        except ServerError as error:
+            if error.code in (_NO_LOCK, _DEADLOCK, _TOO_LONG):
+                return None
+            raise
+        self._ran.extend(step.sql)
+        return Attempt(StepOutcome.DONE)
+
+    def _finalize_once(self, step: PartitionStep, _rung: float) -> Attempt | None:
+        return self._finalize(step)
+
+    def _finalize(self, step: PartitionStep) -> Attempt | None:
+        """End a detach that was begun. Raises ServerError."""
+        if not self._session.is_pending(step.identity):
+            return Attempt(StepOutcome.DONE, "it had ended by itself")
+        parent, child = quote_table(self._table.table), quote_table(step.partition)
+        sql = f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE"
+        try:
+            self._session.limit(_QUIET_SECONDS)
+            self._session.run(sql)
+        except ServerError as error:
+            if error.code in (_NO_LOCK, _DEADLOCK, _TOO_LONG):
+                return None
+            raise
+        self._ran.append(sql)
+        return Attempt(StepOutcome.DONE)
+
+    def _finalize_others(self, step: PartitionStep) -> Routine[None]:
+        """Only one partition's detach may be pending: an older one is ended first."""
+        pending = self._session.pending() - {step.identity}
+        for each in self._table.partitions:
+            if each.identity in pending:
+                other = replace(step, kind=StepKind.REPAIR_DETACH, partition=each.table, identity=each.identity)
+                yield from self._patiently(other, partial(self._finalize_once, other))
+
+    def _build_index(self, step: PartitionStep) -> Attempt | None:
+        """Build an index beside writers; what an earlier try has left is no index, and goes first."""
+        name = TableName(step.partition.schema, child_index(step))
+        found = self._session.look_at_index(name.schema, name.name)
+        if found is not None and found.table_id != step.identity and step.identity:
+            return Attempt(StepOutcome.FAILED, f"the name {name} belongs to something else")
+        if found is not None and found.is_valid:
+            return Attempt(StepOutcome.SKIPPED, "it is there already")
+        self._session.limit(self._patience.seconds)
+        try:
+            if found is not None:
+                self._session.run(f"DROP INDEX CONCURRENTLY {quote_table(name)}")
+            self._session.run(step.sql[0])
+        except ServerError as error:
+            if error.code in (_NO_LOCK, _DEADLOCK):
+                return None
+            raise
+        self._ran.extend(step.sql)
+        return Attempt(StepOutcome.DONE)
+
+
+def _is_lock(sql: str) -> bool:
+    return sql.startswith("LOCK TABLE")
+
+
+def _hold_seconds(sql: str) -> float:
+    """How long a statement may last: a new table is in nobody's way yet."""
+    return _MAKE_SECONDS if sql.startswith("CREATE") else _HOLD_SECONDS
+
+
+def _comment(table: TableName, mark: PartitionMark) -> str:
+    return f"COMMENT ON TABLE {quote_table(table)} IS {quote_text(format_mark(mark)).strip()}"
