@@ -91,6 +91,8 @@ class _Known:
     pooler: PoolerSnapshot | None = None
     server: ServerPool | None = None
     server_gap: str = ""
+    server_problem: str = ""
+    server_problem_code: str = ""
     sessions: tuple[Session, ...] | None = None
     sessions_at: float = 0.0
 
@@ -211,6 +213,8 @@ class LadderWatch:
             if look.sessions is not None:
                 self._known.sessions, self._known.sessions_at = look.sessions.sessions, time.monotonic()
             self._known.server_gap = look.status.problem or look.pool_gap
+            self._known.server_problem = look.status.problem
+            self._known.server_problem_code = look.problem_code if look.status.problem else ""
 
     @property
     def is_running(self) -> bool:
@@ -240,6 +244,8 @@ class LadderWatch:
             server=known.server,
             host=host,
             gaps=(known.server_gap,) if known.server_gap else (),
+            server_problem=known.server_problem,
+            server_problem_code=known.server_problem_code,
         )
 
     # ------------------------------------------------------------ the thread of the application pools

@@ -289,6 +289,8 @@ class PoolsSnapshot:
     host: HostLoad | None = None
     load: "LoadPoint | None" = None  # what a load test of ours does at this moment
     gaps: tuple[str, ...] = ()
+    server_problem: str = ""  # why the last try to look at the server failed; `server` is of an earlier one
+    server_problem_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

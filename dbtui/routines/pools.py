@@ -79,7 +79,7 @@ class _Tiers:
         self._asked = c.adapter(profile.engine).pools
         self._opened = ExitStack()
         self._target: Target | None = None
-        self._problem = ""
+        self._problem, self._problem_code = "", ""
 
     def look(self) -> PoolsSnapshot:
         c, profile = self._c, self._profile
@@ -95,6 +95,8 @@ class _Tiers:
             server=server,
             host=collect_host(),
             gaps=(self._problem,) if self._problem else (),
+            server_problem=self._problem,
+            server_problem_code=self._problem_code,
         )
 
     def _look_at_pooler(self) -> PoolerSnapshot:
@@ -109,10 +111,10 @@ class _Tiers:
         try:
             if self._target is None:
                 self._target = self._opened.enter_context(self._c.open_target(replace(self._profile, read_only=True)))
-            self._problem = ""
+            self._problem, self._problem_code = "", ""
             return asked.collect_server_pool(self._target)
         except (ConnectError, ServerError) as error:
-            self._problem = str(error)
+            self._problem, self._problem_code = str(error), error.code
             return None
 
     def close(self) -> None:

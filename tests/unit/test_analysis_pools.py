@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from dbtui.analysis.pools import Track, advance, assess_pools
 from dbtui.model.connections import EngineName
-from dbtui.model.ladders import Level, PoolState, VerdictKind
-from dbtui.model.pools import PoolerDatabase, PoolerUser, ServerState, Tier
+from dbtui.model.ladders import LadderAssessment, Level, PoolState, Verdict, VerdictKind
+from dbtui.model.pools import PoolerDatabase, PoolerUser, ServerPool, ServerState, Tier
 from tests.unit.ladder_samples import (
     SETTINGS,
     app,
@@ -43,6 +44,7 @@ def test_a_full_pool_of_pgbouncer_is_named_and_a_number_is_given() -> None:
     assert verdict.recommendation is not None
     assert verdict.recommendation.command == "default_pool_size = 11"  # 8 busy at three quarters
     assert "77 free slots" in verdict.recommendation.sentence
+    assert "15 ask at once, so look again afterwards" in verdict.recommendation.sentence
     assert "pgbouncer.ini" in verdict.recommendation.where
     assert verdict.culprits[0].sentence.startswith("report from 10.0.0.7 as app: 8 at work")
 
@@ -136,6 +138,65 @@ def test_a_pgbouncer_that_does_not_answer() -> None:
     assert (verdict.kind, verdict.tier) == (VerdictKind.UNREACHABLE, Tier.POOLER)
     refused = replace(lost, problem="password authentication failed", problem_code="28P01")
     assert judge([ladder(0, pooler=refused)]).verdict.kind is VerdictKind.NO_DATA
+
+
+def silent_pooler(seconds: int, **tiers: Any) -> LadderAssessment:
+    """A PgBouncer whose pool was full and that has said nothing since."""
+    looks = saturated(6, **tiers)
+    last = looks[-1].pooler
+    looks += [
+        ladder(at, pooler=last, **{name: make(at) for name, make in tiers.items()}) for at in range(6, 6 + seconds)
+    ]
+    return judge(looks)
+
+
+def test_a_pgbouncer_that_hangs_is_told_and_its_clients_are_not_blamed() -> None:
+    def idling(at: float) -> ServerPool:
+        return server(at, holder(ServerState.IDLE_IN_TRANSACTION, 8, oldest=max(0.0, at - 5)))
+
+    assert silent_pooler(4, server=idling).verdict.kind is not VerdictKind.IDLE_IN_TRANSACTION
+    verdict = silent_pooler(8, server=idling).verdict
+    assert (verdict.kind, verdict.tier) == (VerdictKind.UNREACHABLE, Tier.POOLER)
+    assert "said nothing for 8.0 s" in verdict.sentence
+
+
+def test_a_server_that_is_lost_or_hangs() -> None:
+    def lost(**problem: Any) -> Verdict:
+        looks = saturated(6, server=lambda at: server(at))
+        looks += [replace(saturated(12)[at], server=server(5), **problem) for at in range(6, 12)]
+        return judge(looks).verdict
+
+    verdict = lost()
+    assert (verdict.kind, verdict.tier) == (VerdictKind.UNREACHABLE, Tier.SERVER)
+    assert "the server has said nothing for 6.0 s" in verdict.sentence
+    verdict = lost(server_problem="connection refused", server_problem_code="08006")
+    assert verdict.sentence.startswith("the server does not answer: connection refused: 7 wait in PgBouncer")
+    verdict = lost(server_problem="password authentication failed", server_problem_code="28P01")
+    assert verdict.kind is VerdictKind.POOLER_POOL
+    verdict = lost(server_problem="too many clients", server_problem_code="53300")
+    assert (verdict.kind, verdict.level) == (VerdictKind.SERVER_SLOTS, Level.EMERGENCY)
+
+
+def test_slots_of_a_server_that_never_let_dbtui_in() -> None:
+    verdict = judge([ladder(0, server_problem="too many connections", server_problem_code="1040")]).verdict
+    assert verdict.kind is VerdictKind.SERVER_SLOTS
+    assert verdict.recommendation is not None
+    assert not verdict.recommendation.command
+
+
+def test_no_pause_is_guessed_while_the_server_is_lost() -> None:
+    looks = [
+        ladder(at, pooler=pooler(at, pool(cl_waiting=7), version="1.18.0"), server=server(min(at, 2)))
+        for at in range(5)
+    ]
+    assert judge(looks).verdict.kind is VerdictKind.PAUSED
+    assert judge([*looks, ladder(5, pooler=pooler(5, pool(cl_waiting=7), version="1.18.0"), server=server(2))]
+                 ).verdict.kind is VerdictKind.UNREACHABLE  # fmt: skip
+
+
+def test_a_pool_that_has_just_become_empty_is_not_called_full() -> None:
+    looks = [*saturated(8), ladder(8, pooler=pooler(8, pool(), totals=(totals(8),)))]
+    assert "was full a moment ago, now 0/8 servers" in judge(looks).verdict.sentence
 
 
 def test_idle_transactions_and_their_application() -> None:

@@ -44,7 +44,13 @@ def advise_pooler_pool(scene: Scene, pool: PoolReading) -> Recommendation:
     name, command, where = _pool_size_setting(scene, pool, size)
     reason = f" ({_describe_room(scene, free)})" if _describe_room(scene, free) else ""
     bound = f"{pool.bound_by} is exhausted; " if pool.bound_by == RESERVE else ""
-    return Recommendation(sentence=f"{bound}raise {name} from {base} to {size}{reason}", command=command, where=where)
+    sentence = f"{bound}raise {name} from {base} to {size}{reason}{_describe_demand(pool.used + scene.queue, size)}"
+    return Recommendation(sentence=sentence, command=command, where=where)
+
+
+def _describe_demand(demand: int, size: int) -> str:
+    """Say that it is a first step: those who wait now would use more than what works now is increased by."""
+    return f"; {demand} ask at once, so look again afterwards" if demand > size else ""
 
 
 def _pool_size_setting(scene: Scene, pool: PoolReading, size: int) -> tuple[str, str, str]:
@@ -117,7 +123,8 @@ def advise_app_pool(scene: Scene, pool: PoolReading) -> Recommendation:
         )
     name = "" if below is None else f" ({below.label} has room)"
     return Recommendation(
-        sentence=f"raise the pool of {pool.service or pool.pool} from {capacity} to {size} a process{name}{churn}",
+        sentence=f"raise the pool of {pool.service or pool.pool} from {capacity} to {size} a process{name}{churn}"
+        f"{_describe_demand(pool.used + pool.waiting, size)}",
         command=command,
         where=ENVIRONMENT,
     )
@@ -202,9 +209,13 @@ def advise_unreachable_server() -> Recommendation:
 
 def advise_slots(scene: Scene) -> Recommendation:
     """Return what to change when the server has no slot left."""
-    server = scene.server
-    slots = 100 if server is None else server.slots
-    idle = 0 if server is None else server.count(ServerState.IDLE)
+    server = scene.snapshot.server
+    if server is None:  # it never let dbtui in
+        return Recommendation(
+            sentence="make the applications' pools smaller or let them share connections through a pooler; a login "
+            "that may use the reserved slots (a superuser's) still gets in to end idle sessions"
+        )
+    slots, idle = server.slots, server.count(ServerState.IDLE)
     value = ceil(slots / scene.thresholds.target_utilisation)
     if scene.is_mysql:
         return Recommendation(

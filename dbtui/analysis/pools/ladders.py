@@ -75,7 +75,7 @@ def advance(track: Track, snapshot: PoolsSnapshot) -> tuple[Track, LadderAssessm
     tiers = _read_tiers(track, snapshot, facts, stale)
     fresh = {tier.tier: tier for tier in tiers if not tier.is_stale}
     scene = Scene(snapshot=snapshot, tiers=fresh, track=track, thresholds=track.thresholds)
-    verdict = assess_verdict(scene) if tiers else NO_VERDICT
+    verdict = assess_verdict(scene) if tiers or snapshot.server_problem else NO_VERDICT
     assessment = LadderAssessment(
         taken_at=snapshot.taken_at,
         monotonic_seconds=snapshot.monotonic_seconds,

@@ -63,6 +63,20 @@ class Scene:
         return self.hidden + (self.tiers[Tier.POOLER].waiting if Tier.POOLER in self.tiers else 0)
 
     @property
+    def pooler_silence(self) -> float:
+        """For how many seconds PgBouncer has said nothing when the server was looked at."""
+        pooler, server = self.snapshot.pooler, self.snapshot.server
+        if pooler is None or server is None:
+            return 0.0
+        return max(0.0, server.monotonic_seconds - pooler.monotonic_seconds)
+
+    @property
+    def pools_out(self) -> int:
+        """How many connections applications hold or wait for."""
+        app = self.tiers.get(Tier.APP)
+        return 0 if app is None else round(app.used) + app.waiting
+
+    @property
     def is_emergency(self) -> bool:
         """Whether somebody was turned away lately."""
         return any(tier.level is Level.EMERGENCY for tier in self.tiers.values())

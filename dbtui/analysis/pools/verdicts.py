@@ -11,13 +11,17 @@ from dbtui.analysis.pools.capacity import SLOTS
 from dbtui.analysis.pools.scenes import WORKING, Scene, describe_app_culprits, describe_culprits
 from dbtui.analysis.pools.tiers import client_level
 from dbtui.analysis.pools.words import count_of, format_rate, format_share, format_used, format_wait
-from dbtui.model.ladders import Level, PoolState, Verdict, VerdictKind
+from dbtui.model.ladders import Level, PoolReading, PoolState, Verdict, VerdictKind
 from dbtui.model.pools import ServerState, Tier
 from dbtui.model.text import format_untrusted
 
 _TELLS_PAUSE = (1, 19)
 #: Answers of a console that refused the login: PgBouncer runs.
-_LOGIN_REFUSED = ("28", "08P01", "42")
+_LOGIN_REFUSED = ("28", "08P01", "42", "1044", "1045", "1698")
+#: Answers of a server all of whose slots are taken (PostgreSQL's and MariaDB's manuals, error codes).
+_NO_SLOT = ("53300", "1040", "1203")
+#: A look at the server within so long before that at PgBouncer tells of the same moment.
+_RECENT_SECONDS = 2.0
 
 
 def assess_verdict(scene: Scene) -> Verdict:
@@ -69,14 +73,45 @@ def _sentence(scene: Scene, cause: str) -> str:
 
 
 def _unreachable(scene: Scene) -> Verdict | None:
+    return _lost_pooler(scene) or _lost_server(scene) or _pool_without_server(scene)
+
+
+def _lost_pooler(scene: Scene) -> Verdict | None:
     pooler = scene.snapshot.pooler
-    if pooler is not None and pooler.problem and not pooler.problem_code.startswith(_LOGIN_REFUSED):
-        return Verdict(
-            kind=VerdictKind.UNREACHABLE,
-            level=_level(scene, Level.CRITICAL),
-            tier=Tier.POOLER,
-            sentence=f"PgBouncer does not answer: {format_untrusted(pooler.problem)}",
-        )
+    if pooler is None:
+        return None
+    if pooler.problem and not pooler.problem_code.startswith(_LOGIN_REFUSED):
+        level, sentence = Level.CRITICAL, f"PgBouncer does not answer: {format_untrusted(pooler.problem)}"
+    elif scene.pooler is None:
+        silence = format_wait(scene.snapshot.monotonic_seconds - pooler.monotonic_seconds)
+        level = Level.CRITICAL if scene.pools_out else Level.HIGH
+        sentence = f"PgBouncer has said nothing for {silence}: it hangs, it was stopped, or the network is cut"
+    else:
+        return None
+    return Verdict(
+        kind=VerdictKind.UNREACHABLE, level=_level(scene, level), tier=Tier.POOLER, sentence=_sentence(scene, sentence)
+    )
+
+
+def _lost_server(scene: Scene) -> Verdict | None:
+    """A server that refuses dbtui for want of slots runs, and one that refuses its login too."""
+    problem, code = scene.snapshot.server_problem, scene.snapshot.server_problem_code
+    server = scene.snapshot.server
+    if problem and not code.startswith((*_LOGIN_REFUSED, *_NO_SLOT)):
+        level, sentence = Level.CRITICAL, f"the server does not answer: {format_untrusted(problem)}"
+    elif not problem and server is not None and scene.server is None:
+        silence = format_wait(scene.snapshot.monotonic_seconds - server.monotonic_seconds)
+        level = Level.CRITICAL if scene.queue else Level.HIGH
+        sentence = f"the server has said nothing for {silence}: it hangs, it was stopped, or the network is cut"
+    else:
+        return None
+    return Verdict(
+        kind=VerdictKind.UNREACHABLE, level=_level(scene, level), tier=Tier.SERVER, sentence=_sentence(scene, sentence)
+    )
+
+
+def _pool_without_server(scene: Scene) -> Verdict | None:
+    """PgBouncer answers, and has no connection to its server."""
     lost = scene.pools_in(PoolState.UNREACHABLE, Tier.POOLER)
     if not lost:
         return None
@@ -105,6 +140,8 @@ def _is_paused_unseen(scene: Scene) -> bool:
     """Whether it looks like a PAUSE of everything, which PgBouncer tells from 1.19 on only (SHOW STATE)."""
     pooler, server = scene.pooler, scene.server
     if pooler is None or server is None or server.used >= server.slots:
+        return False
+    if server.monotonic_seconds + _RECENT_SECONDS < pooler.monotonic_seconds:  # it may be lost by now
         return False
     numbers = [int(part) for part in pooler.version.split(".")[:2] if part.isascii() and part.isdigit()]
     return len(numbers) == 2 and tuple(numbers) < _TELLS_PAUSE and not any(pool.sv_login for pool in pooler.pools)
@@ -139,6 +176,7 @@ def _clogged(scene: Scene) -> Verdict | None:
     blocked, idling = sum(each.count for each in locked), sum(each.count for each in idle)
     held = max(1, min(sum(pool.used for pool in narrow), server.used or 1))
     oldest = max((each.oldest_seconds for each in (*locked, *idle)), default=0.0)
+    oldest -= scene.pooler_silence  # while PgBouncer hangs, its servers idle in transactions through no fault of theirs
     if blocked + idling < scene.thresholds.clogged_fraction * held or oldest < scene.thresholds.clogged_seconds:
         return None
     level, pool = _level(scene, max((each.level for each in narrow), key=lambda each: each.rank)), narrow[0]
@@ -187,6 +225,14 @@ def _server_cpu(scene: Scene) -> Verdict | None:
 
 def _server_slots(scene: Scene) -> Verdict | None:
     server = scene.server
+    if scene.snapshot.server_problem_code.startswith(_NO_SLOT):
+        return Verdict(
+            kind=VerdictKind.SERVER_SLOTS,
+            level=Level.EMERGENCY,
+            tier=Tier.SERVER,
+            sentence=_sentence(scene, "the server has no slot left, not even for dbtui"),
+            recommendation=advice.advise_slots(scene),
+        )
     if server is None:
         return None
     full = scene.narrow(Tier.SERVER)
@@ -258,6 +304,8 @@ def _pooler_pool(scene: Scene) -> Verdict | None:
     others = f" (and {count_of(len(narrow) - 1, 'more pool')})" if len(narrow) > 1 else ""
     used = format_used(pool.used, pool.effective_capacity)
     cause = f"PgBouncer pool {pool.label}{others} is the narrow one, {used} servers"
+    if not pool.waiting and pool.effective_capacity is not None and pool.used < pool.effective_capacity:
+        cause = f"PgBouncer pool {pool.label}{others} was full a moment ago, now {used} servers"
     holders = scene.holders(WORKING, frozenset((pool.user,)))
     return Verdict(
         kind=VerdictKind.POOLER_POOL,
@@ -281,7 +329,10 @@ def _app_pool(scene: Scene) -> Verdict | None:
     which = pool.pool if total == 1 else f"{pool.pool} ({len(narrow)} of {count_of(total, 'pool')} full)"
     below = scene.tiers.get(Tier.POOLER) or scene.tiers.get(Tier.SERVER)
     room = f", {below.label} has room" if below is not None else ""
-    cause = f"the application's pool {which} is the narrow one, {format_used(pool.used, pool.capacity)} out{room}"
+    used = format_used(pool.used, pool.capacity)
+    cause = f"the application's pool {which} is the narrow one, {used} out{room}"
+    if not pool.waiting and pool.capacity is not None and pool.used < pool.capacity:
+        cause = f"the application's pool {which} was full a moment ago, now {used} out"
     return Verdict(
         kind=VerdictKind.APP_POOL,
         level=_level(scene, pool.level),
@@ -313,6 +364,10 @@ def _connecting(scene: Scene) -> Verdict | None:
     )
 
 
+def _describe_early_queue(pool: PoolReading) -> str:
+    return f"{pool.waiting} wait, not for long so far" if pool.waiting else "nobody waits yet"
+
+
 def _filling(scene: Scene) -> Verdict | None:
     """Nobody waits yet: the fullest pool, the lowest tier first where they are alike."""
     kinds = {
@@ -330,7 +385,7 @@ def _filling(scene: Scene) -> Verdict | None:
             level=pool.level,
             tier=pool.tier,
             pool=pool.pool,
-            sentence=f"{pool.label} is{share}, {used}; hardly anybody waits yet",
+            sentence=f"{pool.label} is{share}, {used}; {_describe_early_queue(pool)}",
         )
     pooler = scene.pooler
     if pooler is not None and client_level(pooler, scene.thresholds) is not Level.OK:
