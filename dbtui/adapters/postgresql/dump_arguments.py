@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot
+from dbtui.adapters.postgresql.sql import quote_table
 from dbtui.adapters.postgresql.tools import ZSTD_SINCE
 from dbtui.errors import ToolError
-from dbtui.model.backups import BackupFormat, CompressionKind, DumpRequest
+from dbtui.model.backups import BackupFormat, CompressionKind, DumpRequest, TableName
 
 _LEVELS = {CompressionKind.GZIP: 6, CompressionKind.ZSTD: 1}
 
@@ -44,7 +45,7 @@ def dump_arguments(target: PostgresqlTarget, request: DumpRequest, snapshot: Sna
         yield "--schema-only"
     if target.info.role == "replica" and any(each.is_unlogged for each in snapshot.chosen):
         yield "--no-unlogged-table-data"
-    yield from _choice(request, snapshot)
+    yield from _choice(target, request, snapshot)
 
 
 def _compress(request: DumpRequest) -> str:
@@ -55,11 +56,14 @@ def _compress(request: DumpRequest) -> str:
     return f"zstd:{level}" if compression.kind is CompressionKind.ZSTD else str(level)
 
 
-def _choice(request: DumpRequest, snapshot: Snapshot) -> Iterator[str]:
+def _choice(target: PostgresqlTarget, request: DumpRequest, snapshot: Snapshot) -> Iterator[str]:
     """Exact, quoted names: pg_dump would take anything else for a pattern."""
     options = request.options
     if options.tables:
         yield from (f"--table={each.sql}" for each in snapshot.chosen)
+        ids = [each.table_id for each in snapshot.chosen]
+        used = target.collect("collect_used_sequences", snapshot.connection, table_ids=ids)
+        yield from (f"--table={quote_table(TableName(row.schema, row.name))}" for row in used)
         if request.facts.large_objects and not options.schema_only:
             yield "--blobs"
     elif options.exclude_tables:

@@ -121,6 +121,18 @@ JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
 WHERE k.contype = 'f' AND k.conrelid = ANY (CAST(:table_ids AS oid[])) AND k.confrelid <> ALL (CAST(:table_ids AS oid[]))
 ORDER BY 1;
 
+-- name: collect_used_sequences
+-- What defaults of the chosen tables draw from: pg_dump -t leaves out sequences that belong to another table, such as the
+-- former parent of a detached partition, and without them its table cannot be restored.
+SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name
+FROM pg_catalog.pg_attrdef a
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
+                           AND d.refclassid = 'pg_class'::regclass
+JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE a.adrelid = ANY (CAST(:table_ids AS oid[]))
+ORDER BY 1, 2;
+
 -- name: collect_status
 -- All that changes from second to second, in one round trip and without looking at a file. The own question is no
 -- activity; walsenders have slots of their own. numbackends counts sessions without a privilege, but pg_stat_activity
