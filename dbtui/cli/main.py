@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("dbtui.cli.demo:demo", "A throwaway world to play in; leaves nothing behind."),
     "doctor": ("dbtui.cli.doctor:doctor", "Terminal, tools, files and settings here; what a login may do there."),
     "history": ("dbtui.cli.history:history", "What ran here, who ran it and how it ended."),
+    "partitions": ("dbtui.cli.partitions:partitions", "Partitioned tables: show, plan, apply; archive before a drop."),
     "pools": ("dbtui.cli.pools:pools", "Where it is saturated: application, PgBouncer, server, host; and what to do."),
     "schedule": ("dbtui.cli.schedule:schedule", "The cron line and the systemd timer that run a command."),
     "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; explain, cancel, terminate."),
