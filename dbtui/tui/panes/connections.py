@@ -132,6 +132,7 @@ class ConnectionsPane(Pane):
     def set_pace(self, seconds: float) -> None:
         """Look, and draw, no more often than this when the terminal's link takes no more."""
         self.least_seconds = seconds if seconds > self._usual_seconds else 0.0
+        self.sessions.marks_changes = not self.least_seconds
         self._set_pace()
 
     def share(self, feed: "LadderFeed | None") -> None:

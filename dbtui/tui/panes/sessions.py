@@ -63,6 +63,7 @@ class SessionsView(Vertical):
         self.snapshot: SessionsSnapshot | None = None
         self.blocking: tuple[BlockingNode, ...] = ()
         self.changes: rows.Changes = {}
+        self.marks_changes = True  # not on a slow link: each mark is sent, and taken off again
         self.filter = SessionFilter.CLIENTS
         self.mode = LIST  # or TREE, or what sessions are grouped by
         self.group: tuple[GroupBy, str] | None = None  # only the sessions of this group are listed
@@ -142,7 +143,7 @@ class SessionsView(Vertical):
         blocking = blocking_tree(snapshot.sessions)
         then, now = count_victims(self.blocking), count_victims(blocking)
         waiting = {each: (then.get(each, 0), now.get(each, 0)) for each in then | now}
-        self.changes = assess_changes(self.snapshot, snapshot, waiting)
+        self.changes = assess_changes(self.snapshot, snapshot, waiting) if self.marks_changes else {}
         self.snapshot, self.blocking = snapshot, blocking
         if self.marked:
             self.marked &= {rows.session_key(each) for each in snapshot.sessions}
