@@ -2,8 +2,8 @@
 
 The axis of a key that holds time counts nanoseconds since 1970, of UTC for moments, of the wall clock for keys without
 a time zone; the axis of any other key is its numbers. Hours are steps of UTC. Days, weeks and months begin at midnight
-of the zone. A midnight that a change of the clocks leaves out or repeats is the moment PostgreSQL reads it as ("before" in
-the first case, "after" in the second: DetermineTimeZoneOffset).
+of the zone. A midnight that a change of the clocks leaves out or repeats is the one PostgreSQL takes it for ("before"
+in the first case, "after" in the second: DetermineTimeZoneOffset).
 """
 
 from dataclasses import dataclass

@@ -43,6 +43,7 @@ class Layout:
     now: int
     cut: int | None
     tail: Span | None = None
+    is_mysql: bool = False
 
     @property
     def covered(self) -> tuple[Span, ...]:
@@ -51,9 +52,13 @@ class Layout:
 
     @property
     def live(self) -> tuple[Span, ...]:
-        """The finite spans that are not due, or all finite ones if each is due."""
+        """The finite spans that tell how the table is divided: those not due, or all if each is.
+
+        Once MySQL has dropped what is due, the first that stays has no lower end: it tells nothing before that either.
+        """
         finite = tuple(span for span in self.spans if span.is_finite)
-        return tuple(span for span in finite if not self.is_due(span)) or finite
+        kept = tuple(span for span in self.spans if not self.is_due(span))[1 if self.is_mysql else 0 :]
+        return tuple(span for span in kept if span.is_finite) or finite
 
     def is_due(self, span: Span) -> bool:
         """Whether a span is past retention."""
@@ -102,7 +107,10 @@ def lay_out(table: PartitionedTable, policy: PartitionPolicy, interval: Interval
     last = spans[-1] if spans else None
     tail = last if last is not None and last.upper == inf and table.engine is EngineName.MYSQL else None
     plain = plain_grid(interval, axis.grid_zone)
-    layout = Layout(axis=axis, grid=plain, spans=spans, taken_at=now, now=here, cut=cut, tail=tail)
+    layout = Layout(
+        axis=axis, grid=plain, spans=spans, taken_at=now, now=here, cut=cut, tail=tail,
+        is_mysql=table.engine is EngineName.MYSQL,
+    )  # fmt: skip
     return replace(layout, grid=find_grid(layout.live, interval, plain) or plain)
 
 
