@@ -17,7 +17,6 @@ class MysqlAdapter:
 
     engine = EngineName.MYSQL
     sessions: SessionAdapter | None = SESSIONS
-    partitions: PartitionAdapter | None = None
 
     @cached_property
     def backups(self) -> BackupAdapter:
@@ -32,6 +31,13 @@ class MysqlAdapter:
         from dbtui.adapters.mysql.pools import POOLS
 
         return POOLS
+
+    @cached_property
+    def partitions(self) -> PartitionAdapter | None:
+        """Its partitioned tables, imported when they are first wanted."""
+        from dbtui.adapters.mysql.partitions import PARTITIONS
+
+        return PARTITIONS
 
     def open_target(
         self,

@@ -76,16 +76,16 @@ def _collect_row_locks(target: MysqlTarget, found: _Found) -> None:
 
 def _collect_metadata_locks(target: MysqlTarget, waiting: dict[int, Session], found: _Found) -> None:
     texts = {number: each.sql for number, each in waiting.items()}
-    locks = _ask_for_locks(target, "metadata_waits") if measures_itself(target) else ()
+    locks = ask_for_locks(target, "metadata_waits") if measures_itself(target) else ()
     is_complete = any(lock.is_wanted for lock in locks)
     if not is_complete and target.is_mariadb:
-        locks = _ask_for_locks(target, "metadata_waits_mariadb")
+        locks = ask_for_locks(target, "metadata_waits_mariadb")
     for number, blockers in find_blockers(locks, texts, is_complete=is_complete).items():
         found.blockers.setdefault(number, set()).update(blockers)
 
 
-def _ask_for_locks(target: MysqlTarget, name: str) -> tuple[MetadataLock, ...]:
-    """Ask one of the two lists; the gap is told when somebody waits, not here."""
+def ask_for_locks(target: MysqlTarget, name: str) -> tuple[MetadataLock, ...]:
+    """Ask one of the two lists by its name in queries.sql; the gap is told when somebody waits, not here."""
     return tuple(_lock(row) for row in probes_of(target).collect(name, "") or ())
 
 

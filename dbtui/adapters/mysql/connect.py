@@ -185,6 +185,11 @@ class MysqlTarget:
         return tuple(str(next(iter(row.values()))) for row in self.rows("SHOW GRANTS"))
 
     @property
+    def own_number(self) -> int:
+        """The number of the own connection's session, as the greeting told it: a proxy tells one of its own."""
+        return int(self._connection.thread_id())  # type: ignore[no-untyped-call]
+
+    @property
     def is_mariadb(self) -> bool:
         """Whether the server is MariaDB."""
         return self.info.flavour == "MariaDB"

@@ -310,3 +310,57 @@ SHOW GLOBAL STATUS WHERE Variable_name IN ('Threads_connected', 'Max_used_connec
 -- name: host_of_server
 -- What the server's machine calls itself.
 SELECT @@hostname AS host;
+
+-- name: collect_partition_session
+-- What partitioned tables are judged by beside themselves.
+SELECT UNIX_TIMESTAMP(SYSDATE(6)) AS seconds,
+       IF(@@session.time_zone = 'SYSTEM', @@system_time_zone, @@session.time_zone) AS time_zone;
+
+-- name: collect_partitions
+-- Partitions of one table, of a database or of all, in the order of each table.
+SELECT CAST(table_schema AS BINARY) AS table_schema, CAST(table_name AS BINARY) AS table_name,
+       CAST(partition_name AS BINARY) AS partition_name, CAST(subpartition_name AS BINARY) AS subpartition_name,
+       partition_method AS method, CAST(partition_expression AS BINARY) AS expression,
+       CAST(partition_description AS BINARY) AS description, table_rows AS estimate,
+       data_length + index_length AS bytes
+FROM information_schema.partitions
+WHERE partition_name IS NOT NULL AND (:table_schema = '' OR table_schema = :table_schema)
+  AND (:table_name = '' OR table_name = :table_name)
+  AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+ORDER BY partitions.table_schema, partitions.table_name, partition_ordinal_position, subpartition_ordinal_position;
+
+-- name: collect_column_types
+-- What the columns of a key hold.
+SELECT CAST(column_name AS BINARY) AS column_name, data_type AS data_type
+FROM information_schema.columns WHERE table_schema = :table_schema AND table_name = :table_name;
+
+-- name: look_at_table
+-- Whether a table is there, with its comment and whether it is partitioned.
+SELECT CAST(table_comment AS BINARY) AS comment, create_options LIKE '%partitioned%' AS is_partitioned
+FROM information_schema.tables WHERE table_schema = :table_schema AND table_name = :table_name;
+
+-- name: collect_detached_partitions
+-- Tables that carry our mark: they were partitions, and the server has forgotten of what.
+SELECT CAST(table_schema AS BINARY) AS table_schema, CAST(table_name AS BINARY) AS table_name,
+       CAST(table_comment AS BINARY) AS comment, table_rows AS estimate
+FROM information_schema.tables
+WHERE (:table_schema = '' OR table_schema = :table_schema) AND table_comment LIKE 'dbtui:detached %'
+ORDER BY tables.table_schema, tables.table_name;
+
+-- name: collect_names_taken
+-- Names that a new table cannot have; a partitioned one may be what is left of an exchange that did not come far.
+SELECT CAST(table_name AS BINARY) AS table_name,
+       create_options LIKE '%partitioned%' AND table_comment NOT LIKE 'dbtui:%' AS is_unfinished
+FROM information_schema.tables WHERE table_schema = :table_schema;
+
+-- name: hold_partition_lock
+-- One run at a time for a partitioned table, wherever it is run from; the lock ends with its session.
+SELECT GET_LOCK(:lock_name, 0) AS is_ours, IS_USED_LOCK(:lock_name) AS holder;
+
+-- name: transactions_now
+-- Who has a transaction open, and may have touched a table in it. Needs PROCESS.
+SELECT t.trx_mysql_thread_id AS id, CAST(p.user AS BINARY) AS user, CAST(p.host AS BINARY) AS host,
+       TIMESTAMPDIFF(SECOND, t.trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')) AS seconds,
+       p.command AS command, CAST(LEFT(p.info, 200) AS BINARY) AS info
+FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+WHERE p.id <> connection_id();

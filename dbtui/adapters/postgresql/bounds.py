@@ -30,11 +30,13 @@ _LIST = re.compile(r"FOR VALUES IN \((.*)\)", re.DOTALL)
 #: One value: quoted (with its backslashes doubled after an E), or a bare word or number.
 _VALUE = re.compile(r"\s*(?:(E?)'((?:[^']|'')*)'|([\w.+-]+))\s*(?:,|\Z)", re.DOTALL)
 _BARE = {"MINVALUE": Limit.LOWEST, "MAXVALUE": Limit.HIGHEST, "NULL": None}
+_TIMES = (KeyKind.DATE, KeyKind.TIMESTAMP, KeyKind.TIMESTAMPTZ)
+_ENDLESS = ("-infinity", "infinity")  # kept as words: no time of Python's is as far away
 _MOST_DIGITS = 200
 
 
 class _UnreadError(Exception):
-    """A value that Python cannot hold: infinity, a year before 1 or after 9999, what was not expected."""
+    """A value that Python cannot hold: a year before 1 or after 9999, what was not expected."""
 
 
 def parse_bound(text: str, kinds: Sequence[KeyKind]) -> Bound:
@@ -98,6 +100,8 @@ def _parse_row(values: Sequence[str | Limit | None], kinds: Sequence[KeyKind]) -
 
 def _parse_value(value: str | Limit | None, kind: KeyKind) -> BoundValue:
     if value is None or isinstance(value, Limit):
+        return value
+    if kind in _TIMES and value in _ENDLESS:
         return value
     if kind is KeyKind.DATE:
         return date.fromisoformat(value)

@@ -270,6 +270,9 @@ class PostgresqlExecutor:
             return Attempt(StepOutcome.SKIPPED, "it is there already")
         self._session.limit(self._patience.seconds)
         try:
+            if found is not None and found.parent:  # it hangs on the parent's and cannot be dropped by itself
+                self._session.run(f"REINDEX INDEX CONCURRENTLY {quote_table(name)}")
+                return Attempt(StepOutcome.DONE, "it was built anew")
             if found is not None:
                 self._session.run(f"DROP INDEX CONCURRENTLY {quote_table(name)}")
             self._session.run(step.sql[0])

@@ -47,6 +47,10 @@ def key_kinds(types: Iterable[str], columns: Sequence[object | None]) -> tuple[K
     )
 
 
+#: What comes before and after every other value. Texts that are called so are sorted wrongly, and shown rightly.
+_PLACES: dict[object, int] = {Limit.LOWEST: -2, "-infinity": -1, "infinity": 1, Limit.HIGHEST: 2}
+
+
 class PartitionTree:
     """Rows of partitions by their parent."""
 
@@ -96,8 +100,7 @@ def _rank(bound: Bound) -> int:
 def _ends(bound: Bound) -> tuple[tuple[int, Any], ...]:
     if not isinstance(bound, RangeBound):
         return ()
-    places = {Limit.LOWEST: -1, Limit.HIGHEST: 1}
-    return tuple((places[value], 0) if isinstance(value, Limit) else (0, value) for value in bound.lower)
+    return tuple((_PLACES[value], 0) if value in _PLACES else (0, value) for value in bound.lower)
 
 
 def indexes_by_table(rows: Sequence[Any]) -> dict[int, list[PartitionIndex]]:
