@@ -221,6 +221,14 @@ def test_every_section_of_sql_says_why(folder: Path) -> None:
     assert not silent
 
 
+@pytest.mark.parametrize("folder", ADAPTER_FOLDERS, ids=lambda folder: folder.name)
+def test_no_section_of_sql_has_another_ones_name(folder: Path) -> None:
+    """Several sections of one name are for several versions of a server, and all but one say since when."""
+    text = (folder / "queries.sql").read_text(encoding="utf-8")
+    heads = re.findall(r"(?m)^-- name: (\S+)\n(?:-- since: (\S+)\n)?", text)
+    assert not {head for head in heads if heads.count(head) > 1}
+
+
 # --- imports -------------------------------------------------------------------------------------------------
 
 

@@ -759,7 +759,7 @@ WHERE tgrelid = :identity AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype &
 SELECT conname::text AS name FROM pg_catalog.pg_constraint
 WHERE conrelid = :identity AND contype = 'c' AND conname LIKE 'dbtui\_excludes\_%';
 
--- name: collect_lock_holders
+-- name: collect_partition_blockers
 -- Who holds what on some tables: on `exclusive` ones every lock is in the way, on the others those that are no
 -- reader's and no writer's. The age is that of the transaction; a prepared one has no session.
 SELECT COALESCE(l.pid, 0) AS process_id, a.usename::text AS login, a.application_name AS application, a.state,
