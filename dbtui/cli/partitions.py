@@ -78,6 +78,8 @@ def plan(**typed: Any) -> int:
 @named_target
 @table_argument
 @policy_options
+@click.option("--patience", "patience_seconds", type=click.FloatRange(1, 86_400), default=600.0, show_default=True,
+              metavar="SECONDS", help="How long a step tries to get its lock, a moment at a time.")  # fmt: skip
 @dry_run_option
 @click.option("--yes", "confirmed", multiple=True, metavar="NAME",
               help="Confirm without a prompt: the table's name; repeatable.")  # fmt: skip

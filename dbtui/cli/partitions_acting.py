@@ -1,5 +1,6 @@
 """What `dbtui partitions apply` does: plan, ask, work, tell what became of each step."""
 
+from dataclasses import replace
 from typing import Any
 
 from dbtui.analysis.partition_words import (
@@ -21,7 +22,7 @@ from dbtui.cli.tables import terminal_width
 from dbtui.errors import RefusedError
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.partitions import PartitionPlan, PartitionsResult
+from dbtui.model.partitions import LockPatience, PartitionPlan, PartitionsResult
 from dbtui.model.text import format_untrusted
 from dbtui.routines.partitions import apply_partitions, partitions_lock
 
@@ -30,7 +31,15 @@ JOURNALS = "partitions"  # below the state directory
 
 
 def apply(
-    *, target: str, table: str, dry_run: bool, confirmed: tuple[str, ...], as_json: bool, quiet: bool, **typed: Any
+    *,
+    target: str,
+    table: str,
+    patience_seconds: float,
+    dry_run: bool,
+    confirmed: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **typed: Any,
 ) -> int:
     """Bring a table to its policy, after a question, and print what was done."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
@@ -51,11 +60,13 @@ def apply(
     if not plan.steps:
         return _tell_converged(invocation, profile, plan)
     _confirm(plan, profile, lines, confirmed)
+    patience = replace(LockPatience(), seconds=patience_seconds)
+    journals = invocation.history.state_dir / JOURNALS
     request: JobRequest[PartitionsResult] = JobRequest(
         routine="partitions apply",
         target=profile.name,
         subject=str(plan.table),
-        start=lambda c: apply_partitions(c, profile, plan, invocation.history.state_dir / JOURNALS),
+        start=lambda c: apply_partitions(c, profile, plan, journals, patience),
         locks=(partitions_lock(profile, plan.table),),
         summary=describe_result,
         judge=lambda done: judge_result(done, plan.refusals),

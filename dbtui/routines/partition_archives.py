@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dbtui.errors import DbtuiError, MismatchError, RefusedError, UsageError
 from dbtui.model.backups import BackupEntry, BackupFormat, BackupTable, CreateResult, DumpOptions
-from dbtui.model.connections import ConnectionProfile
+from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine
 from dbtui.model.tables import TableName
 from dbtui.routines.backups.create import apply_create, plan_create
@@ -53,7 +53,9 @@ def compare_rows(c: RoutineContext, profile: ConnectionProfile, table: TableName
 
 def _back_up(c: RoutineContext, profile: ConnectionProfile, table: TableName, place: Path) -> Routine[CreateResult]:
     options = DumpOptions(
-        format=BackupFormat(profile.format), compression=parse_compression(profile.compress), tables=(str(table),)
+        format=BackupFormat(profile.format),
+        compression=parse_compression(profile.compress),
+        tables=(_pattern(profile, table),),
     )
     plan = yield from plan_create(c, profile, place, options)
     chosen = [each.table_name for each in plan.facts.tables]
@@ -63,6 +65,15 @@ def _back_up(c: RoutineContext, profile: ConnectionProfile, table: TableName, pl
         others = ", ".join(str(each) for each in chosen if each != table)
         raise RefusedError(f"{table} cannot be archived alone: {others} would come along", "nothing was dropped")
     return (yield from apply_create(c, profile, plan))
+
+
+def _pattern(profile: ConnectionProfile, table: TableName) -> str:
+    """Name exactly one table where patterns are expected; MySQL's patterns know no quotes, and what they bring beside
+    the table is refused.
+    """
+    if profile.engine is not EngineName.POSTGRESQL:
+        return str(table)
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
 
 
 def _check(c: RoutineContext, profile: ConnectionProfile, table: TableName, entry: BackupEntry) -> Routine[str]:

@@ -138,7 +138,11 @@ def _subject(profile: ConnectionProfile, table: TableName) -> str:
 
 
 def apply_partitions(
-    c: RoutineContext, profile: ConnectionProfile, plan: PartitionPlan, journals: Path
+    c: RoutineContext,
+    profile: ConnectionProfile,
+    plan: PartitionPlan,
+    journals: Path,
+    patience: LockPatience | None = None,
 ) -> Routine[PartitionsResult]:
     """Do the steps of a plan in order and plan anew at the end; `journals` is the directory of the journals.
 
@@ -152,7 +156,7 @@ def apply_partitions(
     journal = PartitionJournal(journals, _subject(profile, plan.table), c.now)
     with c.open_target(profile) as target:
         table = partitions.collect_partitioned_table(target, plan.table)
-        with partitions.open_executor(target, table, LockPatience()) as executor:
+        with partitions.open_executor(target, table, patience or LockPatience()) as executor:
             unended = journal.find_unended()
             if unended is not None:
                 yield Warned(f"{unended}; what is there now was looked at, and this plan is for that")
@@ -234,8 +238,7 @@ class _Run:
         for earlier in self.results:
             if earlier.outcome is not StepOutcome.LOCKED and not (earlier.detail and _is_waiting(earlier)):
                 continue
-            is_repair = earlier.step.kind is StepKind.REPAIR_DETACH and step.kind is StepKind.DETACH
-            if is_repair or _is_of_same(earlier.step, step):
+            if _leaves_pending(earlier.step, step) or _is_of_same(earlier.step, step):
                 return f"{_WAITS} {earlier.step.kind.value} of {format_untrusted(str(earlier.step.partition))}"
         return ""
 
@@ -288,6 +291,12 @@ _WAITS = "waits for the"
 
 def _is_waiting(result: StepResult) -> bool:
     return result.outcome is StepOutcome.SKIPPED and result.detail.startswith(_WAITS)
+
+
+def _leaves_pending(earlier: PartitionStep, later: PartitionStep) -> bool:
+    """Whether a detach cannot begin: PostgreSQL has one pending at a time, which a concurrent one that waits leaves."""
+    is_pending = earlier.kind is StepKind.REPAIR_DETACH or (earlier.kind is StepKind.DETACH and earlier.concurrently)
+    return is_pending and later.kind is StepKind.DETACH
 
 
 def _is_of_same(earlier: PartitionStep, later: PartitionStep) -> bool:
