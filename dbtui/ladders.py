@@ -23,7 +23,7 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.pools import AppPoolsSnapshot, PoolerClients, PoolerSnapshot, PoolsSnapshot, ServerPool
 from dbtui.model.sessions import Session
 from dbtui.model.text import mask_passwords
-from dbtui.routines.consoles import failed_pooler, open_console
+from dbtui.routines.consoles import LOGIN_REFUSED, failed_pooler, open_console
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.pools import APP_POOLS_SECONDS, join_clients
 from dbtui.watches import Look, Watch
@@ -214,7 +214,8 @@ class LadderWatch:
                 self._known.sessions, self._known.sessions_at = look.sessions.sessions, time.monotonic()
             self._known.server_gap = look.status.problem or look.pool_gap
             self._known.server_problem = look.status.problem
-            self._known.server_problem_code = look.problem_code if look.status.problem else ""
+            implied = LOGIN_REFUSED if look.is_login_refused else ""
+            self._known.server_problem_code = (look.problem_code or implied) if look.status.problem else ""
 
     @property
     def is_running(self) -> bool:

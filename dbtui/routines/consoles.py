@@ -8,7 +8,7 @@ from datetime import datetime
 
 from dbtui.adapters.pgbouncer.console import Console
 from dbtui.adapters.pgbouncer.console import open_console as connect_console
-from dbtui.errors import ConnectError, DbtuiError, ServerError, UsageError
+from dbtui.errors import AuthenticationError, ConnectError, DbtuiError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.pools import PoolerSnapshot
 from dbtui.model.text import format_untrusted
@@ -16,6 +16,8 @@ from dbtui.model.urls import parse_database_url
 from dbtui.routines.context import RoutineContext
 
 _CONNECT_SECONDS = 3
+#: invalid_authorization_specification (PostgreSQL's manual, error codes): drivers give no SQLSTATE while they connect.
+LOGIN_REFUSED = "28000"
 
 
 def console_profile(profile: ConnectionProfile) -> ConnectionProfile:
@@ -76,5 +78,11 @@ def failed_pooler(profile: ConnectionProfile, now: datetime, error: DbtuiError) 
         taken_at=now,
         monotonic_seconds=time.monotonic(),
         problem=str(error),
-        problem_code=error.code if isinstance(error, (ConnectError, ServerError)) else "",
+        problem_code=code_of(error),
     )
+
+
+def code_of(error: DbtuiError) -> str:
+    """Return the SQLSTATE or number of an error; a refused login has one even where the driver gives none."""
+    code = error.code if isinstance(error, (ConnectError, ServerError)) else ""
+    return code or (LOGIN_REFUSED if isinstance(error, AuthenticationError) else "")

@@ -23,7 +23,7 @@ from dbtui.model.pools import (
     ServerPool,
 )
 from dbtui.model.sessions import Session
-from dbtui.routines.consoles import failed_pooler, open_console, opened_console
+from dbtui.routines.consoles import code_of, failed_pooler, open_console, opened_console
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.pooler_orders import apply_pooler_order, plan_pooler_order
 
@@ -114,7 +114,7 @@ class _Tiers:
             self._problem, self._problem_code = "", ""
             return asked.collect_server_pool(self._target)
         except (ConnectError, ServerError) as error:
-            self._problem, self._problem_code = str(error), error.code
+            self._problem, self._problem_code = str(error), code_of(error)
             return None
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.config import parse_url
 from dbtui.demo.servers import PgBouncer, PostgreSQL
 from dbtui.errors import AuthenticationError, Cancelled, RefusedError, UsageError
 from dbtui.model.connections import ConnectionProfile, Environment, Secret
@@ -75,6 +76,21 @@ def test_a_tier_that_cannot_be_reached_says_so(c: RoutineContext, pooler: PgBoun
     found = finish(collect_pools(c, no_server))
     assert found.server is None
     assert "127.0.0.1:1" in found.gaps[0]
+    assert found.server_problem == found.gaps[0]
+
+
+def test_a_server_without_a_slot_for_dbtui_is_full_and_not_away(
+    c: RoutineContext, postgresql_server: PostgreSQL
+) -> None:
+    login = unique_name("crowded")
+    postgresql_server.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'x' CONNECTION LIMIT 0")
+    try:
+        url = f"postgresql://{login}:x@{postgresql_server.host}:{postgresql_server.port}/postgres"
+        assert finish(collect_pools(c, parse_url(url))).server_problem_code == "53300"
+        refused = finish(collect_pools(c, parse_url(url.replace(":x@", ":y@"))))
+        assert refused.server_problem_code == "28000"
+    finally:
+        postgresql_server.execute(f"DROP ROLE {login}")
 
 
 def test_a_profile_without_a_pooler(c: RoutineContext, postgresql_database: str, pooler: PgBouncer) -> None:
@@ -279,3 +295,4 @@ def test_a_wrong_password_is_told(c: RoutineContext, pooler: PgBouncer, database
     found = finish(collect_pools(c, profile)).pooler
     assert found is not None
     assert "refused the login" in found.problem
+    assert found.problem_code == "28000"

@@ -164,6 +164,7 @@ def test_a_wrong_login_is_tried_seldom(
     new_ladder(wrong)
     found = snapshots.next(lambda each: bool(each.pooler and each.pooler.problem))
     assert "stats_users" in pooler_in(found).problem
+    assert pooler_in(found).problem_code == "28000"
     for _ in range(20):
         snapshots.next()
     assert pooler.log.read_text().count("login failed: db=pgbouncer") + pooler.log.read_text().count("not allowed") <= 2

@@ -138,6 +138,11 @@ def test_a_pgbouncer_that_does_not_answer() -> None:
     assert (verdict.kind, verdict.tier) == (VerdictKind.UNREACHABLE, Tier.POOLER)
     refused = replace(lost, problem="password authentication failed", problem_code="28P01")
     assert judge([ladder(0, pooler=refused)]).verdict.kind is VerdictKind.NO_DATA
+    looks = [ladder(at, pooler=refused, app=app(at), server=server(at)) for at in range(30)]
+    verdict = judge(looks).verdict  # a refused login is tried seldom: that it is old is no silence
+    assert verdict.kind is VerdictKind.OK
+    unseen = "as far as is seen: no application's pool answers, PgBouncer's console refuses the login"
+    assert verdict.sentence == f"nothing is saturated {unseen}"
 
 
 def silent_pooler(seconds: int, **tiers: Any) -> LadderAssessment:
@@ -294,6 +299,13 @@ def test_clients_of_pgbouncer() -> None:
     assert verdict.kind is VerdictKind.POOLER_CLIENTS
     assert verdict.recommendation is not None
     assert verdict.recommendation.command == "max_client_conn = 667"
+    crowd = app(0, *(app_pool(pid=pid, source=f"erp.{pid}.sock") for pid in range(100)))
+    looks = [replace(each, app=crowd) for each in looks]
+    assert judge(looks).verdict.recommendation == replace(
+        verdict.recommendation,
+        sentence=verdict.recommendation.sentence.replace("667", "2000"),
+        command="max_client_conn = 2000",  # a hundred processes with pools of fifteen
+    )
     near = judge([ladder(0, pooler=pooler(0, pool(sv_active=1), used_clients=450))]).verdict
     assert (near.kind, near.level) == (VerdictKind.POOLER_CLIENTS, Level.HIGH)
 

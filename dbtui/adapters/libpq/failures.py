@@ -90,8 +90,9 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
             kind = AuthenticationError if is_login else ConnectError
             if "no such database" in pattern:
                 kind = MissingDatabaseError
-            # PgBouncer's own refusal comes without an SQLSTATE; it means what the server's too_many_connections means.
-            implied = TOO_MANY_CONNECTIONS if "no more connections" in pattern else ""
+            # A refusal comes without an SQLSTATE; PgBouncer's own means what the server's too_many_connections means.
+            is_full = "no more connections" in pattern or TOO_MANY_CONNECTIONS in pattern
+            implied = TOO_MANY_CONNECTIONS if is_full else ""
             return kind(sentence.format_map(words), hint, code=error.pgcode or implied)
     return ConnectError(f"cannot connect to {words['where']}: {said}", code=error.pgcode or "")
 

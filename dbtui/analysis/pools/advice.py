@@ -5,6 +5,7 @@ from math import ceil
 
 from dbtui.analysis.pools.capacity import MAX_DB, MAX_USER, RESERVE, SLOTS
 from dbtui.analysis.pools.scenes import Scene
+from dbtui.analysis.pools.tiers import name_with_article
 from dbtui.analysis.pools.words import count_of, format_name, format_share, quote_name
 from dbtui.model.ladders import PoolReading, Recommendation
 from dbtui.model.pools import ServerHolder, ServerState, Tier
@@ -121,7 +122,7 @@ def advise_app_pool(scene: Scene, pool: PoolReading) -> Recommendation:
             command=command,
             where=ENVIRONMENT,
         )
-    name = "" if below is None else f" ({below.label} has room)"
+    name = "" if below is None else f" ({name_with_article(below)} has room)"
     return Recommendation(
         sentence=f"raise the pool of {pool.service or pool.pool} from {capacity} to {size} a process{name}{churn}"
         f"{_describe_demand(pool.used + pool.waiting, size)}",
@@ -147,7 +148,9 @@ def advise_clients(scene: Scene) -> Recommendation:
     """Return what to change when PgBouncer refuses clients."""
     pooler = scene.pooler
     most = 100 if pooler is None else pooler.settings.max_client_conn
-    value = ceil(most / scene.thresholds.target_utilisation)
+    app = scene.tiers.get(Tier.APP)
+    known = 0 if app is None else app.capacity or 0  # what the applications that tell of their pools may ask for
+    value = ceil(max(most, known) / scene.thresholds.target_utilisation)
     return Recommendation(
         sentence=f"raise max_client_conn from {most} to {value} (and its limit of open files above that), "
         "or run fewer processes with smaller pools",

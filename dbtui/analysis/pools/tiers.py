@@ -22,6 +22,11 @@ def name_tier(tier: Tier) -> str:
     return _NAMES[tier]
 
 
+def name_with_article(tier: TierReading) -> str:
+    """Return what a tier is called in a sentence."""
+    return tier.label if tier.tier is Tier.POOLER else f"the {tier.label}"
+
+
 def read_pools(facts: Sequence[PoolFacts], tracks: Mapping[PoolKey, PoolTrack]) -> tuple[PoolReading, ...]:
     """Return the pools of a tier, judged, the worst first."""
     readings = [read_pool(each, tracks[each.tier, each.pool]) for each in facts]

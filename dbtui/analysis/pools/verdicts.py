@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dbtui.analysis.pools import advice
 from dbtui.analysis.pools.capacity import SLOTS
 from dbtui.analysis.pools.scenes import WORKING, Scene, describe_app_culprits, describe_culprits
-from dbtui.analysis.pools.tiers import client_level
+from dbtui.analysis.pools.tiers import client_level, name_with_article
 from dbtui.analysis.pools.words import count_of, format_rate, format_share, format_used, format_wait
 from dbtui.model.ladders import Level, PoolReading, PoolState, Verdict, VerdictKind
 from dbtui.model.pools import ServerState, Tier
@@ -37,7 +37,20 @@ def assess_verdict(scene: Scene) -> Verdict:
     if not any(tier.pools for tier in scene.tiers.values()):
         sentence = "no tier tells anything" if scene.tiers else "no tier answers"
         return Verdict(kind=VerdictKind.NO_DATA, level=Level.OK, sentence=sentence)
-    return Verdict(kind=VerdictKind.OK, level=Level.OK, sentence="nothing is saturated")
+    return Verdict(kind=VerdictKind.OK, level=Level.OK, sentence=f"nothing is saturated{_describe_unseen(scene)}")
+
+
+def _describe_unseen(scene: Scene) -> str:
+    """Which tiers of the profile could not be judged, so that nobody takes silence for health."""
+    app, pooler, snapshot = scene.snapshot.app, scene.snapshot.pooler, scene.snapshot
+    unseen = []
+    if app is not None and not app.pools:
+        unseen.append("no application's pool answers")
+    if pooler is not None and pooler.problem:
+        unseen.append("PgBouncer's console refuses the login")
+    if snapshot.server is None and snapshot.server_problem:
+        unseen.append("the server refuses the login")
+    return f" as far as is seen: {', '.join(unseen)}" if unseen else ""
 
 
 def _level(scene: Scene, level: Level) -> Level:
@@ -82,7 +95,7 @@ def _lost_pooler(scene: Scene) -> Verdict | None:
         return None
     if pooler.problem and not pooler.problem_code.startswith(_LOGIN_REFUSED):
         level, sentence = Level.CRITICAL, f"PgBouncer does not answer: {format_untrusted(pooler.problem)}"
-    elif scene.pooler is None:
+    elif not pooler.problem and scene.pooler is None:
         silence = format_wait(scene.snapshot.monotonic_seconds - pooler.monotonic_seconds)
         level = Level.CRITICAL if scene.pools_out else Level.HIGH
         sentence = f"PgBouncer has said nothing for {silence}: it hangs, it was stopped, or the network is cut"
@@ -230,7 +243,9 @@ def _server_slots(scene: Scene) -> Verdict | None:
             kind=VerdictKind.SERVER_SLOTS,
             level=Level.EMERGENCY,
             tier=Tier.SERVER,
-            sentence=_sentence(scene, "the server has no slot left, not even for dbtui"),
+            sentence=_sentence(
+                scene, f"no slot is left, not even for dbtui: {format_untrusted(scene.snapshot.server_problem)}"
+            ),
             recommendation=advice.advise_slots(scene),
         )
     if server is None:
@@ -328,7 +343,7 @@ def _app_pool(scene: Scene) -> Verdict | None:
     pool, total = narrow[0], len(scene.pools(Tier.APP))
     which = pool.pool if total == 1 else f"{pool.pool} ({len(narrow)} of {count_of(total, 'pool')} full)"
     below = scene.tiers.get(Tier.POOLER) or scene.tiers.get(Tier.SERVER)
-    room = f", {below.label} has room" if below is not None else ""
+    room = f", {name_with_article(below)} has room" if below is not None else ""
     used = format_used(pool.used, pool.capacity)
     cause = f"the application's pool {which} is the narrow one, {used} out{room}"
     if not pool.waiting and pool.capacity is not None and pool.used < pool.capacity:
