@@ -7,7 +7,7 @@ in the first case, "after" in the second: DetermineTimeZoneOffset).
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -51,11 +51,13 @@ def break_down(interval: Interval) -> tuple[Base, int]:
     return base, times * interval.count
 
 
-def open_zone(name: str) -> ZoneInfo:
-    """Return a time zone. Raises UsageError for a name that is none."""
+def open_zone(name: str) -> tzinfo:
+    """Return a time zone. Raises UsageError for a name that is none; UTC is there without the system's database."""
+    if name == "UTC":
+        return UTC
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise UsageError(f"{name!r} is no time zone", 'write one of the IANA names, such as "Europe/Paris"') from None
 
 
@@ -70,13 +72,13 @@ def wall_of(position: int) -> datetime:
     return _EPOCH + timedelta(microseconds=position // 1000)
 
 
-def _local_of(position: int, zone: ZoneInfo | None) -> datetime:
+def _local_of(position: int, zone: tzinfo | None) -> datetime:
     wall = wall_of(position)
     return wall if zone is None else wall.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
 
 
 @lru_cache(maxsize=65536)
-def begin_of(wall: datetime, zone: ZoneInfo | None) -> int:
+def begin_of(wall: datetime, zone: tzinfo | None) -> int:
     """Return where a time of the zone's wall clock is on the axis; without a zone the axis is the wall clock."""
     position = position_of(wall)
     if zone is None:
@@ -89,11 +91,11 @@ def _day_of(local: datetime) -> int:
     return local.toordinal() - _FIRST_DAY
 
 
-def _begin_of_day(day: int, zone: ZoneInfo | None) -> int:
+def _begin_of_day(day: int, zone: tzinfo | None) -> int:
     return begin_of(_EPOCH + timedelta(days=day), zone)
 
 
-def _begin_of_month(month: int, day: int, zone: ZoneInfo | None) -> int:
+def _begin_of_month(month: int, day: int, zone: tzinfo | None) -> int:
     year, index = divmod(month, 12)
     try:
         return begin_of(datetime(year, index + 1, day), zone)
@@ -116,7 +118,7 @@ class Grid:
     count: int
     phase: int = 0
     day: int = 1
-    zone: ZoneInfo | None = None
+    zone: tzinfo | None = None
 
     def begin(self, index: int) -> int:
         """Return the `index`-th point. Raises OverflowError beyond the calendar."""
@@ -164,14 +166,14 @@ class Grid:
         return self.floor(position) == position
 
 
-def plain_grid(interval: Interval, zone: ZoneInfo | None) -> Grid:
+def plain_grid(interval: Interval, zone: tzinfo | None) -> Grid:
     """Return the grid of an interval where nothing is known but it: weeks from Monday, years from January."""
     base, count = break_down(interval)
     phase = _MONDAY if base is Base.DAY and count % 7 == 0 else 0
     return Grid(base, count, phase, zone=zone if base is not Base.NUMBER else None)
 
 
-def grid_through(lower: int, upper: int, interval: Interval, zone: ZoneInfo | None) -> Grid | None:
+def grid_through(lower: int, upper: int, interval: Interval, zone: tzinfo | None) -> Grid | None:
     """Return the grid that has `lower` and `upper` as neighbouring points; None: they are not one interval apart."""
     base, count = break_down(interval)
     if base in (Base.NUMBER, Base.HOUR):
@@ -191,7 +193,7 @@ def grid_through(lower: int, upper: int, interval: Interval, zone: ZoneInfo | No
     return grid if fits else None
 
 
-def step_back(position: int, interval: Interval, zone: ZoneInfo | None) -> int:
+def step_back(position: int, interval: Interval, zone: tzinfo | None) -> int:
     """Return the position an interval before another; a day that the earlier month lacks is its last day."""
     base, count = break_down(interval)
     if base is Base.NUMBER:

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from dbtui.analysis.partitions.calendar import HOUR, begin_of, open_zone, wall_of
 from dbtui.analysis.partitions.keys import NUMBER_KINDS, TIME_KINDS, Axis
@@ -78,7 +78,7 @@ def infer_codec(table: PartitionedTable) -> KeyCodec:
 
 
 def _looks_like(table: PartitionedTable, codec: KeyCodec) -> bool:
-    axis = Axis(table.key_kinds[0], codec, ZoneInfo("UTC"))
+    axis = Axis(table.key_kinds[0], codec, UTC)
     spans = [span for span in read_spans(table, axis) if span.is_finite]
     ends = {int(end) for span in spans for end in (span.lower, span.upper)}
     return len(ends) > 1 and all(end >= _EARLIEST and axis.is_sane(end) and end % (HOUR // 4) == 0 for end in ends)
@@ -126,33 +126,29 @@ def _find_zone(ends: Ends) -> str:
     """The first zone in which every bound is a midnight; empty: there is none."""
     points = sorted({end for pair in ends for end in pair})
     for name in (*_LIKELY, *sorted(available_timezones())):
-        if _is_zone(name) and all(_is_midnight(point, ZoneInfo(name)) for point in points):
+        if _is_zone(name) and all(_is_midnight(point, open_zone(name)) for point in points):
             return name
     return ""
 
 
-def _is_midnight(position: int, zone: ZoneInfo | None) -> bool:
+def _is_midnight(position: int, zone: tzinfo | None) -> bool:
     return begin_of(_midnight(position, zone), zone) == position
 
 
-def _midnight(position: int, zone: ZoneInfo | None) -> datetime:
+def _midnight(position: int, zone: tzinfo | None) -> datetime:
     """The midnight of the day that a position is in."""
     wall = wall_of(position)
-    local = (
-        wall
-        if zone is None
-        else wall + (wall.replace(tzinfo=ZoneInfo("UTC")).astimezone(zone).utcoffset() or timedelta())
-    )
+    local = wall if zone is None else wall + (wall.replace(tzinfo=UTC).astimezone(zone).utcoffset() or timedelta())
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _infer_interval(ends: Ends, zone: ZoneInfo | None) -> Interval | None:
+def _infer_interval(ends: Ends, zone: tzinfo | None) -> Interval | None:
     found = [each for lower, upper in ends if (each := measure(lower, upper, zone)) is not None]
     common = _most_common(found)
     return common if common is not None and 2 * found.count(common) >= len(ends) else None
 
 
-def measure(lower: int, upper: int, zone: ZoneInfo | None) -> Interval | None:
+def measure(lower: int, upper: int, zone: tzinfo | None) -> Interval | None:
     """Return how long a stretch of time is, in the largest unit that fits both ends; None: not in whole hours."""
     if _is_midnight(lower, zone) and _is_midnight(upper, zone):
         return _measure_days(_midnight(lower, zone), _midnight(upper, zone))

@@ -1,11 +1,10 @@
 """What the key of a partitioned table holds: values of bounds to positions on its axis, and back."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from math import inf
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from dbtui.analysis.partitions.calendar import Position, open_zone, position_of, wall_of
 from dbtui.model.partitions import BoundValue, KeyKind, Limit
@@ -36,7 +35,7 @@ class Axis:
 
     kind: KeyKind
     codec: KeyCodec
-    zone: ZoneInfo
+    zone: tzinfo
     has_bare_uuids: bool = False
 
     @property
@@ -45,7 +44,7 @@ class Axis:
         return self.kind in TIME_KINDS or self.codec is not KeyCodec.NONE
 
     @property
-    def grid_zone(self) -> ZoneInfo | None:
+    def grid_zone(self) -> tzinfo | None:
         """The zone of the grid; None: the axis is a wall clock already."""
         return None if self.kind in (KeyKind.DATE, KeyKind.TIMESTAMP) else self.zone
 

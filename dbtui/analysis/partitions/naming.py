@@ -30,7 +30,7 @@ _PLAIN_MYSQL = {Base.HOUR: "%Y%m%d%H", Base.DAY: "%Y%m%d", Base.MONTH: "%Y%m"}
 _SIBLINGS = 3
 
 
-def longest_name(engine: EngineName, name: str) -> bool:
+def is_name_allowed(engine: EngineName, name: str) -> bool:
     """Whether a name is no longer than the engine allows."""
     if engine is EngineName.MYSQL:
         return len(name) <= _MYSQL_CHARACTERS
@@ -39,11 +39,11 @@ def longest_name(engine: EngineName, name: str) -> bool:
 
 def fit_name(engine: EngineName, stem: str, suffix: str) -> str:
     """Return `stem` and `suffix`, the former cut and marked with its hash where the whole is too long."""
-    if longest_name(engine, stem + suffix):
+    if is_name_allowed(engine, stem + suffix):
         return stem + suffix
-    mark = "_" + hashlib.sha256(stem.encode()).hexdigest()[:_HASH]
-    cut = stem
-    while cut and not longest_name(engine, cut + mark + suffix):
+    mark = f"_{hashlib.sha256(stem.encode()).hexdigest()[:_HASH]}{'_' if stem.endswith('_') else ''}"
+    cut = stem.rstrip("_")
+    while cut and not is_name_allowed(engine, cut + mark + suffix):
         cut = cut[:-1]
     return cut + mark + suffix
 
@@ -116,12 +116,11 @@ class Namer:
         is_on = grid.is_on(lower)
         if style is None:
             return self.take(self._parent(), self._plain_suffix(lower, axis, grid, is_on))
+        text = _text(style, lower, axis)
         if not style.pattern:
-            number = f"{lower // style.divisor:0{style.digits}d}".replace("-", "m")
-            return self.take(style.before, number + style.after)
-        moment = _named_moment(lower, axis, is_utc=style.is_utc)
-        text = format_moment(moment, style.pattern)
-        return self.take(style.before, text + style.after + ("" if is_on else _finer(style.pattern, moment)))
+            return self.take(style.before, text + style.after)
+        finer = "" if is_on else _finer(style.pattern, _named_moment(lower, axis, is_utc=style.is_utc))
+        return self.take(style.before, text + style.after + finer)
 
     def _plain_suffix(self, lower: int, axis: Axis, grid: Grid, is_on: bool) -> str:
         if grid.base is Base.NUMBER:
@@ -155,8 +154,12 @@ def find_style(spans: Iterable[Span], axis: Axis, grid: Grid) -> Style | None:
     named = [span for span in spans if span.is_finite and grid.is_on(int(span.lower))][-_SIBLINGS:]
     if not named:
         return None
+    last = int(named[-1].lower)
     styles = _time_styles(named[-1], axis) if axis.is_time else _number_styles(named[-1], grid)
-    return next((style for style in styles if all(_fits(style, span, axis) for span in named)), None)
+    fitting = (style for style in styles if all(_fits(style, span, axis) for span in named))
+    return next(
+        (style for style in fitting if _text(style, last, axis) != _text(style, grid.following(last), axis)), None
+    )
 
 
 def _time_styles(span: Span, axis: Axis) -> Iterator[Style]:
@@ -180,8 +183,11 @@ def _number_styles(span: Span, grid: Grid) -> Iterator[Style]:
 
 
 def _fits(style: Style, span: Span, axis: Axis) -> bool:
+    return span.partition.table.name == style.before + _text(style, int(span.lower), axis) + style.after
+
+
+def _text(style: Style, lower: int, axis: Axis) -> str:
+    """What a name of this style tells of where its partition begins."""
     if style.pattern:
-        text = format_moment(_named_moment(int(span.lower), axis, is_utc=style.is_utc), style.pattern)
-    else:
-        text = f"{int(span.lower) // style.divisor:0{style.digits}d}"
-    return span.partition.table.name == style.before + text + style.after
+        return format_moment(_named_moment(lower, axis, is_utc=style.is_utc), style.pattern)
+    return f"{lower // style.divisor:0{style.digits}d}".replace("-", "m")
