@@ -136,6 +136,14 @@ s = socket.socket(socket.AF_UNIX); s.bind({str(short_directory / "dead.1.sock")!
     assert (short_directory / "dead.1.sock").exists()  # to look is not to remove
 
 
+def test_many_dead_processes_are_one_sentence(short_directory: Path) -> None:
+    for number in range(40):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(short_directory / f"dead.{number:02}.sock"))
+    (gap,) = collect(f"unix://{short_directory}/*.sock").gaps
+    assert gap.startswith(f"40 sockets from {short_directory}/dead.00.sock to {short_directory}/dead.39.sock: their")
+
+
 def test_no_socket_a_file_and_a_closed_port(short_directory: Path) -> None:
     (short_directory / "file.sock").write_text("")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -160,7 +168,7 @@ def test_no_socket_a_file_and_a_closed_port(short_directory: Path) -> None:
 
 LIES: list[dict[str, Any]] = [
     {"size": -1}, {"checked_out": -3}, {"checked_out": 10**9}, {"pending": 1.5}, {"pending": "two"}, {"pending": True},
-    {"pending": None}, {"timeouts": 2**70}, {"oldest_pending": -1.0}, {"max_overflow": -2}, {"pool": 7},
+    {"pending": None}, {"timeouts": 2**70}, {"oldest_pending": -1.0}, {"oldest_pending": 1e14}, {"max_overflow": -2}, {"pool": 7},
     {"wait": {"count": 1, "seconds": 0.1, "counts": [1, 2]}}, {"wait": {"count": -1}}, {"hold": []},
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dbtui.adapters.app_pool.parsing import UnreadableError
-from dbtui.adapters.app_pool.sockets import Source, find_sources
+from dbtui.adapters.app_pool.sockets import ENDED, ENDED_MANY, Source, find_sources
 from dbtui.model.pools import AppPool, AppPoolsSnapshot
 from dbtui.model.text import format_untrusted
 
@@ -17,6 +17,8 @@ MOST_BYTES = 1_000_000
 _CHUNK_BYTES = 65_536
 #: Of the time limit, how much may be spent on looking up the names of hosts.
 _LOOKING_UP = 0.4
+#: More sockets of processes that have ended than this are told of together.
+_MOST_ENDED = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +38,7 @@ class _Round:
     def __init__(self, ends_at: float) -> None:
         self.pools: list[AppPool] = []
         self.gaps: list[str] = []
+        self._ended: list[str] = []
         self._ends_at = ends_at
         self._selector = selectors.DefaultSelector()
         self._open: set[_Conversation] = set()
@@ -119,7 +122,19 @@ class _Round:
         self._selector.close()
 
     def _note(self, source: Source, reason: str) -> None:
-        self.gaps.append(f"{format_untrusted(source.name, 200)}: {reason}")
+        if reason == ENDED:
+            self._ended.append(source.name)
+        else:
+            self.gaps.append(f"{format_untrusted(source.name, 200)}: {reason}")
+
+    def list_gaps(self) -> list[str]:
+        """Return who did not answer and why; many processes that have ended in one sentence."""
+        ended = sorted(self._ended)
+        if len(ended) <= _MOST_ENDED:
+            return sorted([*self.gaps, *(f"{format_untrusted(name, 200)}: {ENDED}" for name in ended)])
+        first, last = format_untrusted(ended[0], 200), format_untrusted(ended[-1], 200)
+        many = f"{len(ended)} sockets from {first} to {last}: {ENDED_MANY}"
+        return sorted([*self.gaps, many])
 
 
 def collect_app_pools(places: Sequence[str], timeout_seconds: float, now: datetime) -> AppPoolsSnapshot:
@@ -137,5 +152,5 @@ def collect_app_pools(places: Sequence[str], timeout_seconds: float, now: dateti
         asked.end(timeout_seconds)
     pools = sorted(asked.pools, key=lambda each: (each.service, each.pid, each.pool))
     return AppPoolsSnapshot(
-        taken_at=now, monotonic_seconds=time.monotonic(), pools=tuple(pools), gaps=(*gaps, *sorted(asked.gaps))
+        taken_at=now, monotonic_seconds=time.monotonic(), pools=tuple(pools), gaps=(*gaps, *asked.list_gaps())
     )

@@ -18,9 +18,11 @@ _NAME_CHARACTERS = 120
 _PLACE_CHARACTERS = 300
 _LONGEST_HISTOGRAM = 64
 #: No process has more connections, and no counter gets further in a lifetime.
-_Few = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+_Few = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 _Many = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+#: Nobody waits for months.
+_Wait = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
 
 
 class UnreadableError(DbtuiError):
@@ -36,14 +38,14 @@ class _TimingTable(msgspec.Struct):
 class _PoolTable(msgspec.Struct):
     pool: str
     size: _Few
-    max_overflow: Annotated[int, msgspec.Meta(ge=-1, le=1_000_000)]
+    max_overflow: Annotated[int, msgspec.Meta(ge=-1, le=100_000)]
     checked_in: _Few
     checked_out: _Few
     pending: _Few
     url: str = ""
     timeout: _Seconds | None = None
     overflow: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] = 0
-    oldest_pending: _Seconds = 0.0
+    oldest_pending: _Wait = 0.0
     timeouts: _Many = 0
     invalidated: _Many = 0
     closed: _Many = 0

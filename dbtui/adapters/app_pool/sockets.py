@@ -15,8 +15,10 @@ from dbtui.model.pools import AppPool
 from dbtui.model.text import format_untrusted
 
 MOST_SOURCES = 500
+ENDED = "its process has ended; the next process of the service removes the socket"
+ENDED_MANY = "their processes have ended; the next process of each service removes its sockets"
 _REFUSED = {
-    errno.ECONNREFUSED: "its process has ended; the next process of the service removes the socket",
+    errno.ECONNREFUSED: ENDED,
     errno.ENOENT: "its process has ended",
     errno.EACCES: "it may not be opened: it belongs to another user; run dbtui as that user",
     errno.EPERM: "it may not be opened: it belongs to another user; run dbtui as that user",
