@@ -622,7 +622,7 @@ WITH RECURSIVE tree AS (
   JOIN pg_catalog.pg_index x ON x.indrelid = t.inhrelid JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid GROUP BY 1
 )
 SELECT t.inhparent::bigint AS parent, c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS name,
-       c.relkind::text AS kind, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound,
+       c.relkind::text AS kind, pg_catalog.pg_get_expr(c.relpartbound, 0) AS bound,
        p.partstrat::text AS strategy,
        ARRAY(SELECT o.opcintype::regtype::text FROM unnest(p.partclass::oid[]) WITH ORDINALITY k (class, place)
              JOIN pg_catalog.pg_opclass o ON o.oid = k.class ORDER BY k.place) AS key_types,
@@ -733,7 +733,7 @@ WHERE c.oid = ANY (CAST(:identities AS oid[]))
 -- name: look_at_relation
 -- What a name stands for now, and whether it is still the partition that was planned for.
 SELECT c.oid::bigint AS identity, c.relkind::text AS kind, c.relispartition AS is_partition, i.inhparent::bigint AS parent,
-       pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+       pg_catalog.pg_get_expr(c.relpartbound, 0) AS bound, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
        pg_is_in_recovery() AS is_replica
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
