@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from dbtui.analysis.pools.words import count_of
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.pools import PoolerDatabase, PoolerPlan, PoolerSnapshot, PoolerVerb
 from dbtui.model.text import format_untrusted
@@ -41,16 +42,16 @@ def _consequence(snapshot: PoolerSnapshot, verb: PoolerVerb, database: str) -> s
     busy = sum(pool.sv_active for pool in pools)
     if verb is PoolerVerb.PAUSE:
         return (
-            f"lets no query begin on {of} until RESUME: {clients} clients will wait; it takes effect when what {busy} "
-            "server connections do has ended"
+            f"lets no query begin on {of} until RESUME: {count_of(clients, 'client')} will wait; it takes effect when what "
+            f"{count_of(busy, 'server connection')} {'does' if busy == 1 else 'do'} has ended"
         )
     if verb is PoolerVerb.KILL:
-        return f"drops {clients} clients and {servers} server connections of {of} at once and leaves it paused"
+        return f"drops {count_of(clients, 'client')} and {count_of(servers, 'server connection')} of {of} at once and leaves it paused"
     if verb is PoolerVerb.RECONNECT:
-        return f"replaces {servers} server connections of {of} as they become free; {busy} are in use"
+        return f"replaces {count_of(servers, 'server connection')} of {of} as they become free; {busy} are in use"
     if verb is PoolerVerb.RELOAD:
         return f"has PgBouncer at {snapshot.source} read its configuration and user files again"
-    return f"lets queries begin again on {of}: {sum(pool.cl_waiting for pool in pools)} clients are waiting"
+    return f"lets queries begin again on {of}: {count_of(sum(pool.cl_waiting for pool in pools), 'client')} waiting"
 
 
 def _warnings(snapshot: PoolerSnapshot, verb: PoolerVerb, database: str) -> Iterator[str]:

@@ -168,7 +168,8 @@ def test_no_socket_a_file_and_a_closed_port(short_directory: Path) -> None:
 
 LIES: list[dict[str, Any]] = [
     {"size": -1}, {"checked_out": -3}, {"checked_out": 10**9}, {"pending": 1.5}, {"pending": "two"}, {"pending": True},
-    {"pending": None}, {"timeouts": 2**70}, {"oldest_pending": -1.0}, {"oldest_pending": 1e14}, {"max_overflow": -2}, {"pool": 7},
+    {"pending": None}, {"timeouts": 2**70}, {"oldest_pending": -1.0}, {"oldest_pending": 1e14}, {"max_overflow": -2},
+    {"pool": 7},
     {"wait": {"count": 1, "seconds": 0.1, "counts": [1, 2]}}, {"wait": {"count": -1}}, {"hold": []},
 ]  # fmt: skip
 

@@ -182,6 +182,18 @@ def test_a_server_that_is_lost_or_hangs() -> None:
     assert (verdict.kind, verdict.level) == (VerdictKind.SERVER_SLOTS, Level.EMERGENCY)
 
 
+def test_slots_that_pgbouncer_itself_holds_idle() -> None:
+    pools = [pool(user=f"u{number}", sv_idle=1) for number in range(90)]
+    looks = [
+        ladder(at, pooler=pooler(at, full_pool(sv_active=1), *pools), server=server(at, used=97)) for at in range(6)
+    ]
+    verdict = judge(looks).verdict
+    assert verdict.kind is VerdictKind.SERVER_SLOTS
+    assert verdict.recommendation is not None
+    assert verdict.recommendation.command == "server_idle_timeout = 10"
+    assert "90 idle servers in 91 pools" in verdict.recommendation.sentence
+
+
 def test_slots_of_a_server_that_never_let_dbtui_in() -> None:
     verdict = judge([ladder(0, server_problem="too many connections", server_problem_code="1040")]).verdict
     assert verdict.kind is VerdictKind.SERVER_SLOTS

@@ -15,6 +15,8 @@ CONSOLE = "PgBouncer's console (psql, database pgbouncer)"
 ENVIRONMENT = "the application's environment; then restart its processes"
 SHELL = "a shell"
 _IDLE_TIMEOUT_SECONDS = 60
+#: PgBouncer's idle servers hold so much of the slots: they are what is in the way.
+_RESTED, _REST_SECONDS = 0.5, 10
 #: Overflow connections are made and closed again and again when more than so many are made a second.
 _CHURN = 1.0
 
@@ -233,6 +235,16 @@ def advise_slots(scene: Scene) -> Recommendation:
             "(see dbtui pools advise)",
             command=f"dbtui pools advise {scene.profile}",
             where=SHELL,
+        )
+    rested = sum(pool.sv_idle + pool.sv_used for pool in scene.pooler.pools)
+    if rested >= slots * _RESTED:
+        count = count_of(len(scene.pooler.pools), "pool")
+        return Recommendation(
+            sentence=f"PgBouncer itself keeps {rested} idle servers in {count}, which hold the slots: close them after "
+            f"{_REST_SECONDS} s (now {scene.pooler.settings.server_idle_timeout_seconds:g} s), and let fewer users "
+            "connect, for each has a pool of its own",
+            command=f"server_idle_timeout = {_REST_SECONDS}",
+            where=INI,
         )
     return Recommendation(
         sentence=f"the server's {slots} slots are the limit: close idle connections that do not come through "
