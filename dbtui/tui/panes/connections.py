@@ -301,7 +301,8 @@ class ConnectionsPane(Pane):
         row = self.rows.get(self.viewing)
         if self.is_paused or row is None or row.seen is None or row.is_down:
             return 0.0
-        waited = (_utc_now() - max(row.seen.taken_at, self._paced_at)).total_seconds()
+        answered_at = (row.look.last_seen_at if row.look is not None else None) or row.seen.taken_at
+        waited = (_utc_now() - max(answered_at, self._paced_at)).total_seconds()
         return waited if waited > max(self.live_seconds, self.least_seconds) + _LATE_SECONDS else 0.0
 
     def _pace_text(self, seconds: float) -> str:
