@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 from math import inf
 
-from dbtui.analysis.partitions.calendar import NANOSECONDS, Position
+from dbtui.analysis.partitions.calendar import NANOSECONDS, Position, grid_through
 from dbtui.analysis.partitions.checking import check_alignment, check_policy
 from dbtui.analysis.partitions.creating import missing_remainders, parse_value, rows_in_default
 from dbtui.analysis.partitions.expiring import due_spans
@@ -288,7 +288,8 @@ def _find_misaligned(table: PartitionedTable, policy: PartitionPolicy, layout: L
     odd = [
         span.partition.table.name
         for span in layout.live
-        if not (layout.grid.is_on(int(span.lower)) and layout.grid.is_on(int(span.upper)))
+        if grid_through(int(span.lower), int(span.upper), policy.interval, layout.grid.zone) != layout.grid
+        and not (layout.grid.is_on(int(span.lower)) and layout.grid.is_on(int(span.upper)))
     ]
     if odd:
         more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""

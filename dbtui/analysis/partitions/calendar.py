@@ -20,6 +20,8 @@ Position = int | float  # whole numbers, and the two infinities
 NANOSECONDS = 1_000_000_000
 HOUR = 3600 * NANOSECONDS
 _EPOCH = datetime(1970, 1, 1)
+_AWARE_EPOCH = _EPOCH.replace(tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _FIRST_DAY = _EPOCH.toordinal()
 _MONDAY = 4  # 1970-01-05, in days since the epoch
 _MOST_ANCHORED_DAY = 28
@@ -63,8 +65,10 @@ def open_zone(name: str) -> tzinfo:
 
 def position_of(moment: datetime) -> int:
     """Return nanoseconds since 1970: of UTC for an aware time, of the wall clock for a naive one."""
+    if moment.tzinfo is UTC:
+        return (moment - _AWARE_EPOCH) // _MICROSECOND * 1000
     wall = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment
-    return (wall - _EPOCH) // timedelta(microseconds=1) * 1000
+    return (wall - _EPOCH) // _MICROSECOND * 1000
 
 
 def wall_of(position: int) -> datetime:
@@ -84,7 +88,7 @@ def begin_of(wall: datetime, zone: tzinfo | None) -> int:
     if zone is None:
         return position
     first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
-    return position - min(first, second) // timedelta(microseconds=1) * 1000
+    return position - min(first, second) // _MICROSECOND * 1000
 
 
 def _day_of(local: datetime) -> int:
@@ -180,17 +184,27 @@ def grid_through(lower: int, upper: int, interval: Interval, zone: tzinfo | None
         period = count if base is Base.NUMBER else count * HOUR
         zone = None if base is Base.NUMBER else zone
         return Grid(base, count, lower % period, zone=zone) if upper - lower == period else None
+    days = count if base is Base.DAY else 31 * count
+    if upper - lower > (days + 2) * 24 * HOUR or (base is Base.DAY and upper - lower < (days - 2) * 24 * HOUR):
+        return None
+    try:
+        return _grid_of_days(lower, upper, base, count, zone)
+    except OverflowError:
+        return None
+
+
+def _grid_of_days(lower: int, upper: int, base: Base, count: int, zone: tzinfo | None) -> Grid | None:
     local = _local_of(lower, zone)
     if local.day > _MOST_ANCHORED_DAY and base is Base.MONTH:
         return None
     day = local.day if base is Base.MONTH else 1
     number = _month_of(local, day) if base is Base.MONTH else _day_of(local)
     grid = Grid(base, count, number % count, day, zone)
-    try:
-        fits = grid.is_on(lower) and grid.following(lower) == upper
-    except OverflowError:
+    index = number // count
+    if grid.begin(index) != lower:
         return None
-    return grid if fits else None
+    after = grid.begin(index + 1)
+    return grid if (after if after > lower else grid.following(lower)) == upper else None
 
 
 def step_back(position: int, interval: Interval, zone: tzinfo | None) -> int:

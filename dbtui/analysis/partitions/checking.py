@@ -8,7 +8,7 @@ from math import inf
 from dbtui.analysis.partitions.calendar import Base, begin_of, break_down, open_zone, wall_of
 from dbtui.analysis.partitions.inferring import complete_policy, infer_policy, span_words
 from dbtui.analysis.partitions.keys import NUMBER_KINDS, TIME_KINDS, Axis
-from dbtui.analysis.partitions.spans import Layout, Span, axis_of, find_grid, lay_out, read_spans, span_of
+from dbtui.analysis.partitions.spans import Layout, Span, lay_out, span_of
 from dbtui.errors import UsageError
 from dbtui.model.connections import EngineName
 from dbtui.model.partitions import (
@@ -31,16 +31,23 @@ def check_policy(table: PartitionedTable, policy: PartitionPolicy, now: datetime
 
     `now`: what is live; the table's own clock if it is not given.
     """
-    refusals = tuple(_check_table(table))
-    policy = complete_policy(table, policy)
-    if not refusals:
-        refusals = tuple(_check_words(table, policy))
+    refusals, _ = lay_out_checked(table, complete_policy(table, policy), now or table.taken_at)
+    return refusals
+
+
+def lay_out_checked(
+    table: PartitionedTable, policy: PartitionPolicy, now: datetime
+) -> tuple[tuple[str, ...], Layout | None]:
+    """Return why nothing is planned under a complete policy; and a table by range on its axis, where it got so far."""
+    refusals = tuple(_check_table(table)) or tuple(_check_words(table, policy))
+    layout = None
     if not refusals and table.strategy is PartitionStrategy.RANGE and policy.interval is not None:
         try:
-            refusals = tuple(_check_bounds(table, policy, policy.interval, now or table.taken_at))
+            layout = lay_out(table, policy, policy.interval, now)
+            refusals = tuple(_check_bounds(table, policy, policy.interval, layout))
         except OverflowError:
             refusals = (f"with {policy.interval} and {policy.retention} the calendar of {table.table} ends; use less",)
-    return tuple(map(format_untrusted, refusals))
+    return tuple(map(format_untrusted, refusals)), layout
 
 
 def _check_table(table: PartitionedTable) -> Iterator[str]:
@@ -148,13 +155,15 @@ def _check_units(kind: KeyKind, policy: PartitionPolicy, interval: Interval) -> 
 # --- what is there against the policy --------------------------------------------------------------------------------
 
 
-def _check_bounds(table: PartitionedTable, policy: PartitionPolicy, interval: Interval, now: datetime) -> Iterator[str]:
-    axis = axis_of(table, policy)
-    for each in table.partitions:
-        if isinstance(each.bound, RangeBound) and not each.is_detach_pending and span_of(each, axis) is None:
-            yield f"the bounds of {each.table} ({each.bound_text}) are no values of a key that is {_key_words(axis)}"
-            return
-    spans = read_spans(table, axis)
+def _check_bounds(
+    table: PartitionedTable, policy: PartitionPolicy, interval: Interval, layout: Layout
+) -> Iterator[str]:
+    axis, spans = layout.axis, layout.spans
+    there = [each for each in table.partitions if isinstance(each.bound, RangeBound) and not each.is_detach_pending]
+    if len(spans) < len(there):
+        odd_one = next(each for each in there if span_of(each, axis) is None)
+        yield f"the bounds of {odd_one.table} ({odd_one.bound_text}) are no values of a key that is {_key_words(axis)}"
+        return
     if axis.is_time and axis.kind not in TIME_KINDS:
         odd = next((span for span in spans if not (axis.is_sane(span.lower) and axis.is_sane(span.upper))), None)
         if odd is not None:
@@ -164,7 +173,7 @@ def _check_bounds(table: PartitionedTable, policy: PartitionPolicy, interval: In
         if second.lower < first.upper:
             yield f"{first.partition.table} and {second.partition.table} overlap: detach one of them first"
             return
-    yield from check_alignment(table, policy, lay_out(table, policy, interval, now), interval)
+    yield from check_alignment(table, policy, layout, interval)
 
 
 def _key_words(axis: Axis) -> str:
@@ -178,7 +187,7 @@ def check_alignment(
     live = layout.live
     if not live:
         return
-    if find_grid(live, interval, layout.grid) is None:
+    if not layout.is_fitting:
         yield _word_misfit(table, policy, live, layout.axis, interval)
     elif _is_at_other_midnight(live[-1], layout, interval):
         yield _word_zone(table, policy, live[-1])

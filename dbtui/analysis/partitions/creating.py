@@ -45,8 +45,8 @@ def create_ranges(table: PartitionedTable, policy: PartitionPolicy, layout: Layo
     found = Creation()
     style = find_style(layout.covered, layout.axis, layout.grid)
     values = _Neighbours(layout)
-    set_aside = tuple(_set_aside(table, layout))
-    for lower, upper in _missing(table, policy, layout):
+    set_aside = () if layout.is_mysql else tuple(_set_aside(table, layout))
+    for lower, upper in _missing(policy, layout):
         if len(found.steps) >= MOST_CREATED:
             found.refusals.append(
                 f"more than {MOST_CREATED} partitions of {table.table} would be made: use a longer interval, or make"
@@ -58,7 +58,7 @@ def create_ranges(table: PartitionedTable, policy: PartitionPolicy, layout: Layo
         if held and upper <= layout.now:
             found.warnings.append(f"what {held} held is left open: attach it again, or drop it to have a new partition")
             continue
-        named_at = int(lower) if table.engine is not EngineName.MYSQL else layout.grid.floor(int(upper) - 1)
+        named_at = int(lower) if not layout.is_mysql else layout.grid.floor(int(upper) - 1)
         found.steps.append(
             PartitionStep(
                 kind=StepKind.CREATE,
@@ -79,9 +79,9 @@ def _why(lower: Position, upper: Position, layout: Layout, policy: PartitionPoli
     return f"one of {policy.premake} to be there ahead"
 
 
-def _missing(table: PartitionedTable, policy: PartitionPolicy, layout: Layout) -> Iterator[tuple[Position, Position]]:
+def _missing(policy: PartitionPolicy, layout: Layout) -> Iterator[tuple[Position, Position]]:
     """The ranges to be made, in order. MySQL's begin where the one before ends, whatever that is."""
-    is_mysql = table.engine is EngineName.MYSQL
+    is_mysql = layout.is_mysql
     covered, grid = layout.covered, layout.grid
     end = grid.ahead(layout.now, policy.premake)
     begin: Position = grid.floor(layout.now)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from dbtui.analysis.partitions.checking import check_policy
+from dbtui.analysis.partitions.checking import lay_out_checked
 from dbtui.analysis.partitions.creating import (
     Creation,
     create_ranges,
@@ -16,7 +16,7 @@ from dbtui.analysis.partitions.expiring import Expiry, expire
 from dbtui.analysis.partitions.indexing import plan_indexes
 from dbtui.analysis.partitions.inferring import complete_policy
 from dbtui.analysis.partitions.naming import Namer
-from dbtui.analysis.partitions.spans import Layout, is_newest_known, lay_out
+from dbtui.analysis.partitions.spans import Layout, is_newest_known
 from dbtui.model.connections import EngineName
 from dbtui.model.partitions import (
     Bound,
@@ -56,12 +56,12 @@ def plan_partitions(
     is refused needs somebody. `conflicts`: how many rows of each bound of `steps_to_count` lie in the default
     partition. No step drops what is not past retention, nor a table's last partition.
     """
-    refusals = check_policy(table, policy, now)
     policy = complete_policy(table, policy)
+    refusals, layout = lay_out_checked(table, policy, now)
     if refusals:
         return PartitionPlan(table=table.table, policy=policy, taken_at=now, refusals=refusals)
     try:
-        layout, found = _create(table, policy, now)
+        found = _create(table, policy, layout)
     except OverflowError:
         ended = f"{policy.premake} partitions of {policy.interval} ahead reach beyond what the key can hold: use less"
         return PartitionPlan(table=table.table, policy=policy, taken_at=now, refusals=(ended,))
@@ -86,25 +86,21 @@ def steps_to_count(table: PartitionedTable, policy: PartitionPolicy, now: dateti
     """Return the steps whose bounds may have rows in the default partition, to be counted for `plan_partitions`."""
     if table.engine is EngineName.MYSQL or table.default is None or rows_in_default(table, None) == 0:
         return ()
-    if check_policy(table, policy, now):
-        return ()
+    policy = complete_policy(table, policy)
+    refusals, layout = lay_out_checked(table, policy, now)
     try:
-        _, found = _create(table, complete_policy(table, policy), now)
+        return () if refusals else tuple(_create(table, policy, layout).steps)
     except OverflowError:
         return ()
-    return tuple(found.steps)
 
 
-def _create(table: PartitionedTable, policy: PartitionPolicy, now: datetime) -> tuple[Layout | None, Creation]:
+def _create(table: PartitionedTable, policy: PartitionPolicy, layout: Layout | None) -> Creation:
     namer = Namer(table)
+    if layout is not None:
+        return create_ranges(table, policy, layout, namer)
     if table.strategy is PartitionStrategy.LIST:
-        return None, create_values(table, policy, namer)
-    if table.strategy is PartitionStrategy.HASH:
-        return None, create_remainders(table, policy, namer)
-    if policy.interval is None:
-        return None, Creation()
-    layout = lay_out(table, policy, policy.interval, now)
-    return layout, create_ranges(table, policy, layout, namer)
+        return create_values(table, policy, namer)
+    return create_remainders(table, policy, namer)
 
 
 def _expire(table: PartitionedTable, policy: PartitionPolicy, layout: Layout | None, created: int) -> Expiry:

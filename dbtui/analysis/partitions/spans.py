@@ -33,7 +33,7 @@ class Layout:
 
     `spans` in order, without those whose detach is pending. `now`: where rows of now go. `cut`: what ends at or before
     it is due; None: nothing ever is. `tail`: MySQL's last partition, which takes what is beyond all others and is split
-    to make more.
+    to make more. `is_fitting`: some live span is as long as the grid's cells.
     """
 
     axis: Axis
@@ -44,6 +44,7 @@ class Layout:
     cut: int | None
     tail: Span | None = None
     is_mysql: bool = False
+    is_fitting: bool = False
 
     @property
     def covered(self) -> tuple[Span, ...]:
@@ -111,7 +112,8 @@ def lay_out(table: PartitionedTable, policy: PartitionPolicy, interval: Interval
         axis=axis, grid=plain, spans=spans, taken_at=now, now=here, cut=cut, tail=tail,
         is_mysql=table.engine is EngineName.MYSQL,
     )  # fmt: skip
-    return replace(layout, grid=find_grid(layout.live, interval, plain) or plain)
+    found = find_grid(layout.live, interval, plain)
+    return replace(layout, grid=found or plain, is_fitting=found is not None)
 
 
 def find_grid(spans: Iterable[Span], interval: Interval, plain: Grid) -> Grid | None:
