@@ -76,10 +76,21 @@ def collect_one(
     partitions = _partitions_of(c, profile)
     with c.open_target(replace(profile, read_only=True)) as target:
         found = partitions.collect_partitioned_table(target, table)
-        prunes = partitions.collect_prunes(target, found)
+        found, prunes = _ask_prunes(partitions, target, found)
         sizes = partitions.collect_exact_sizes(target, found.table, found.partitions) if is_exact else {}
     measured = tuple(replace(each, bytes_exact=sizes.get(each.table)) for each in found.partitions)
     return SeenTable(table=replace(found, partitions=measured), prunes=prunes)
+
+
+def _ask_prunes(
+    partitions: PartitionAdapter, target: Target, table: PartitionedTable
+) -> tuple[PartitionedTable, bool | None]:
+    """Ask whether queries leave partitions out; planning one waits for every partition, which may be locked."""
+    try:
+        return table, partitions.collect_prunes(target, table)
+    except ServerError as error:
+        gap = f"whether queries leave partitions out: not known: {error.message}"
+        return replace(table, gaps=(*table.gaps, gap)), None
 
 
 # ---------------------------------------------------------------- planning
