@@ -38,7 +38,7 @@ _DEADLOCK = "40P01"
 _HOLD_SECONDS = 2.0
 _MAKE_SECONDS = 60.0
 #: For what waits without being in anybody's way: old snapshots.
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS = 2.0
 _LEFT = "collect_left_checks"
 _RECHECKED = (StepKind.DETACH, StepKind.DROP)
 

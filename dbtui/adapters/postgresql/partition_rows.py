@@ -60,14 +60,12 @@ class PartitionTree:
         for row in rows:
             self._children[row.parent].append(row)
 
-    def partitions(
-        self, parent: int, kinds: Sequence[KeyKind], indexes: dict[int, list[PartitionIndex]] | None = None
-    ) -> tuple[Partition, ...]:
-        """Return the partitions of a table in the order of their bounds, the default last."""
-        made = [self._partition(row, kinds, indexes or {}) for row in self._children[parent]]
+    def partitions(self, parent: int, kinds: Sequence[KeyKind]) -> tuple[Partition, ...]:
+        """Return the partitions of a table in the order of their bounds, the default last; without indexes."""
+        made = [self._partition(row, kinds) for row in self._children[parent]]
         return tuple(sorted(made, key=_order))
 
-    def _partition(self, row: Any, kinds: Sequence[KeyKind], indexes: dict[int, list[PartitionIndex]]) -> Partition:
+    def _partition(self, row: Any, kinds: Sequence[KeyKind]) -> Partition:
         own_kinds: tuple[KeyKind, ...] = ()
         if row.strategy is not None:
             numbers = [None if number == "0" else number for number in row.key_numbers.split()]
@@ -82,7 +80,6 @@ class PartitionTree:
             bytes_estimate=row.bytes_estimate,
             is_detach_pending=row.identity in self._pending,
             is_foreign=row.kind == "f",
-            indexes=tuple(indexes.get(row.identity, ())),
             strategy=STRATEGIES[row.strategy] if row.strategy else None,
             partitions=self.partitions(row.identity, own_kinds) if row.strategy else (),
         )

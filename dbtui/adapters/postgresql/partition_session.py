@@ -108,7 +108,9 @@ class PartitionSession:
     def holders(self, exclusive: Sequence[int], shared: Sequence[int]) -> list[LockHolder]:
         """Return who holds locks in the way of ours."""
         own = [self._work.info.backend_pid, self._guard.info.backend_pid]
-        rows = self.target.collect("collect_partition_blockers", exclusive=list(exclusive), shared=list(shared), own=own)
+        rows = self.target.collect(
+            "collect_partition_blockers", exclusive=list(exclusive), shared=list(shared), own=own
+        )
         return [_holder(row) for row in rows]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
 from dbtui.adapters.adapter import PartitionExecutor, Target, narrow
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -41,6 +41,8 @@ from dbtui.model.partitions import (
     PartitionStep,
     PartitionTemplate,
 )
+
+AnswerT = TypeVar("AnswerT")
 
 _PIN = "pin_partition_text"
 _REFUSED = ("42501", "55P03", "57014")  # no privilege, no lock in time, too slow
@@ -139,7 +141,6 @@ def _collect_described(
     for row in parents:
         table = TableName(row.schema, row.name)
         kinds = key_kinds(row.key_types, row.key_columns)
-        indexes = _collect_indexes(target, row.identity) if is_whole else {}
         made = PartitionedTable(
             table=table,
             engine=EngineName.POSTGRESQL,
@@ -151,9 +152,7 @@ def _collect_described(
             key_columns=tuple(each or "" for each in row.key_columns),
             key_kinds=kinds,
             key_text=row.key_text,
-            partitions=tree.partitions(row.identity, kinds, indexes),
-            indexes=tuple(indexes.get(row.identity, ())),
-            are_indexes_read=is_whole,
+            partitions=tree.partitions(row.identity, kinds),
             owner=row.owner,
             is_owner=row.is_owner,
             is_replica=session.is_replica,
@@ -171,11 +170,15 @@ def _collect_described(
 def _complete(target: PostgresqlTarget, table: PartitionedTable) -> PartitionedTable:
     """Add what only a plan needs. Rows are read of single partitions, never of the parent."""
     gaps = list(table.gaps)
+    indexes = _unless_refused(lambda: _collect_indexes(target, table.identity), "its indexes", gaps)
     references = target.collect("collect_referencing_tables", identity=table.identity)
     stems = list({each.name[:8] for each in (table.table, *(each.table for each in table.partitions[-2:]))})
     names = target.collect("collect_names_taken", parent=table.identity, stems=stems)
     return replace(
         table,
+        partitions=tuple(_with_indexes(each, indexes or {}) for each in table.partitions),
+        indexes=tuple((indexes or {}).get(table.identity, ())),
+        are_indexes_read=indexes is not None,
         referenced_by=tuple(TableName(row.schema, row.name) for row in references),
         default_rows=_unless_refused(lambda: count_default(target, table), "rows of the default partition", gaps),
         newest_value=_unless_refused(lambda: collect_newest(target, table), "the newest value of the key", gaps),
@@ -185,7 +188,12 @@ def _complete(target: PostgresqlTarget, table: PartitionedTable) -> PartitionedT
     )
 
 
-def _unless_refused(ask: Callable[[], int | None], what: str, gaps: list[str]) -> int | None:
+def _with_indexes(partition: Partition, indexes: Mapping[int, list[PartitionIndex]]) -> Partition:
+    found = indexes.get(partition.identity)
+    return replace(partition, indexes=tuple(found)) if found else partition
+
+
+def _unless_refused(ask: Callable[[], AnswerT], what: str, gaps: list[str]) -> AnswerT | None:
     """Ask; note what could not be known because the login may not read it, or because it is locked or slow."""
     try:
         return ask()

@@ -587,11 +587,17 @@ SELECT clock_timestamp() AS taken_at, pg_is_in_recovery() AS is_replica,
 
 -- name: collect_partitioned_parents
 -- Partitioned tables with their keys: those of the whole database that are nobody's partition, or the one that is
--- named, whatever it is. The operator class tells a column's type even where that is a domain.
+-- named, whatever it is. The operator class tells a column's type even where that is a domain. Only for an expression
+-- is the server asked to write the key: it locks the table for that.
 SELECT c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relispartition AS is_partition, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner, p.partstrat::text AS strategy,
-       pg_catalog.pg_get_partkeydef(c.oid) AS key_text,
+       CASE WHEN p.partexprs IS NULL
+            THEN (SELECT format('%s (%s)', CASE p.partstrat WHEN 'r' THEN 'RANGE' WHEN 'l' THEN 'LIST' ELSE 'HASH' END,
+                                string_agg(quote_ident(a.attname), ', ' ORDER BY k.place))
+                  FROM unnest(p.partattrs::int2[]) WITH ORDINALITY k (number, place)
+                  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number)
+            ELSE pg_catalog.pg_get_partkeydef(c.oid) END AS key_text,
        ARRAY(SELECT a.attname::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY k (number, place)
              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number ORDER BY k.place)
          AS key_columns,
@@ -612,7 +618,7 @@ SELECT current_schemas(false)::text[] AS path;
 
 -- name: collect_partitions
 -- Partitions of some tables and the partitions of those, from the catalogue alone: nothing is opened, so nothing
--- waits. Rows that were never counted are what the statistics saw come and go.
+-- waits; with its own number instead of 0 a bound would be written under a lock on the partition. Rows that were never counted are what the statistics saw come and go.
 WITH RECURSIVE tree AS (
   SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = ANY (CAST(:parents AS oid[]))
   UNION ALL
@@ -709,7 +715,7 @@ WHERE c.oid = COALESCE((SELECT max(i.inhrelid) FROM pg_catalog.pg_inherits i
 -- Relations that are none of a table's own partitions and are called as a new one could be.
 SELECT c.relname::text AS name FROM pg_catalog.pg_class c
 WHERE c.relnamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = :parent)
-  AND left(c.relname, 8) = ANY (CAST(:stems AS text[]))
+  AND EXISTS (SELECT FROM unnest(CAST(:stems AS text[])) stem WHERE starts_with(c.relname::text, stem))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i
                   WHERE i.inhrelid = c.oid AND (c.relkind = 'i' OR i.inhparent = :parent))
 ORDER BY 1;
