@@ -32,8 +32,10 @@ def finish(routine: Routine[LoadResult] | Routine[LoadPlan]) -> object:
         return end.value
 
 
-def ask(profile: ConnectionProfile, *statements: str, rate: float | None = None, **options: object) -> LoadRequest:
-    stages = plan_stages(LoadKind.SQL, duration_seconds=0.4, concurrency=3, rate=rate)
+def ask(
+    profile: ConnectionProfile, *statements: str, rate: float | None = None, seconds: float = 0.4, **options: object
+) -> LoadRequest:
+    stages = plan_stages(LoadKind.SQL, duration_seconds=seconds, concurrency=3, rate=rate)
     return LoadRequest(
         kind=LoadKind.SQL, target=profile.name, stages=stages, statements=statements, **options  # type: ignore[arg-type]
     )  # fmt: skip
@@ -88,10 +90,10 @@ def test_an_open_model_keeps_its_rate(postgresql: ConnectionProfile, path: SqlPa
 
 @BOTH
 def test_errors_of_the_server_are_counted_by_their_code(profile: ConnectionProfile, path: SqlPath) -> None:
-    result = load(profile, "SELECT * FROM nothing_like_it", path=path)
+    result = load(profile, "SELECT * FROM nothing_like_it", path=path, most=30, seconds=20.0)
     assert dict(result.errors).keys() == {"42P01" if profile.name == "pg" else "1146"}
     assert result.good == 0
-    assert result.completed > 5
+    assert result.completed == 30
 
 
 @BOTH
@@ -99,7 +101,7 @@ def test_a_read_only_profile_cannot_write(
     profile: ConnectionProfile, path: SqlPath, run_sql: RunSql
 ) -> None:  # fmt: skip
     run_sql(profile, "CREATE TABLE kept (n int)")
-    result = load(replace(profile, read_only=True), "INSERT INTO kept VALUES (1)", path=path)
+    result = load(replace(profile, read_only=True), "INSERT INTO kept VALUES (1)", path=path, most=30, seconds=20.0)
     assert dict(result.errors).keys() == {"25006" if profile.name == "pg" else "1792"}
     assert run_sql(profile, "SELECT count(*) FROM kept") == 0
 

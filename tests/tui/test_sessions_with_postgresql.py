@@ -1,6 +1,7 @@
 """A real lock chain of four sessions: found, and its root terminated, by keys alone."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ async def test_the_root_is_found_and_terminated_by_keys(
         await wait_to_see(pilot, str(root), "blocks 3", f"by {chain.pids[2]}", "blocked 3")
         await pilot.press("t")
         text = await wait_to_see(pilot, "blocking tree")
-        tree = [row.split("│")[1] for row in text.splitlines() if " ✖ " in row or f"▲ {root}" in row]
+        tree = [re.split("[│┃]", row)[1] for row in text.splitlines() if " ✖ " in row or f"▲ {root}" in row]
         assert f"▲ {root}" in tree[0]
         assert [chain.pids[number] for number in (1, 2, 3)] == [
             row.session.session_id for row in sessions.table.view.shown[1:]
