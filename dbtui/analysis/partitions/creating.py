@@ -88,11 +88,19 @@ def _missing(policy: PartitionPolicy, layout: Layout) -> Iterator[tuple[Position
     if covered:
         first = covered[0]
         begin = min(begin, first.lower if first.lower > -inf else first.upper)
+        if not layout.is_fitting and covered[-1].upper < inf:
+            end = max(end, _end_of_first_cell(layout, int(covered[-1].upper)))
     before: Position = covered[-1].upper if covered else -inf
     for gap in _gaps(covered, begin, end):
         for lower, upper in _split(gap, layout):
             yield (before if is_mysql else lower), upper
             before = upper
+
+
+def _end_of_first_cell(layout: Layout, end: int) -> int:
+    """Where the first whole cell behind an end is over. Where no partition shows the interval, the plan leaves one."""
+    begin = end if layout.grid.is_on(end) else layout.grid.following(end)
+    return layout.grid.following(begin)
 
 
 def _gaps(covered: tuple[Span, ...], begin: Position, end: Position) -> Iterator[tuple[int, int]]:
