@@ -42,11 +42,12 @@ def _consequence(snapshot: PoolerSnapshot, verb: PoolerVerb, database: str) -> s
     busy = sum(pool.sv_active for pool in pools)
     if verb is PoolerVerb.PAUSE:
         return (
-            f"lets no query begin on {of} until RESUME: {count_of(clients, 'client')} will wait; it takes effect when what "
-            f"{count_of(busy, 'server connection')} {'does' if busy == 1 else 'do'} has ended"
+            f"lets no query begin on {of} until RESUME: {count_of(clients, 'client')} will wait; it takes effect when "
+            f"what {count_of(busy, 'server connection')} {'does' if busy == 1 else 'do'} has ended"
         )
     if verb is PoolerVerb.KILL:
-        return f"drops {count_of(clients, 'client')} and {count_of(servers, 'server connection')} of {of} at once and leaves it paused"
+        dropped = f"{count_of(clients, 'client')} and {count_of(servers, 'server connection')}"
+        return f"drops {dropped} of {of} at once and leaves it paused"
     if verb is PoolerVerb.RECONNECT:
         return f"replaces {count_of(servers, 'server connection')} of {of} as they become free; {busy} are in use"
     if verb is PoolerVerb.RELOAD:

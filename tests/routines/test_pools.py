@@ -224,7 +224,7 @@ def test_kill_drops_and_leaves_paused(c: RoutineContext, pooler: PgBouncer, data
     busy = connect(pooler, database)
     ask(busy)
     plan = finish(plan_pooler_order(c, profile, PoolerVerb.KILL, database))
-    assert "drops 1 clients and 1 server connections" in plan.consequence
+    assert "drops 1 client and 1 server connection" in plan.consequence
     assert any("rolled back" in each for each in plan.warnings)
     detail = finish(apply_pooler_order(c, profile, plan)).detail
     assert "is paused" in detail or "stays paused until RESUME" in detail  # nobody is left who uses it

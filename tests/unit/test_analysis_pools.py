@@ -192,6 +192,8 @@ def test_slots_that_pgbouncer_itself_holds_idle() -> None:
     assert verdict.recommendation is not None
     assert verdict.recommendation.command == "server_idle_timeout = 10"
     assert "90 idle servers in 91 pools" in verdict.recommendation.sentence
+    late = [replace(each, server=None, server_problem="too many", server_problem_code="53300") for each in looks]
+    assert judge(late).verdict.recommendation == verdict.recommendation
 
 
 def test_slots_of_a_server_that_never_let_dbtui_in() -> None:

@@ -17,6 +17,8 @@ SHELL = "a shell"
 _IDLE_TIMEOUT_SECONDS = 60
 #: PgBouncer's idle servers hold so much of the slots: they are what is in the way.
 _RESTED, _REST_SECONDS = 0.5, 10
+#: The same where it is not known how many slots there are.
+_FEW_SLOTS = 40
 #: Overflow connections are made and closed again and again when more than so many are made a second.
 _CHURN = 1.0
 
@@ -215,6 +217,9 @@ def advise_unreachable_server() -> Recommendation:
 def advise_slots(scene: Scene) -> Recommendation:
     """Return what to change when the server has no slot left."""
     server = scene.snapshot.server
+    rested = 0 if scene.pooler is None else sum(pool.sv_idle + pool.sv_used for pool in scene.pooler.pools)
+    if rested >= (_FEW_SLOTS if server is None else server.slots * _RESTED):
+        return _advise_resting(scene, rested)
     if server is None:  # it never let dbtui in
         return Recommendation(
             sentence="make the applications' pools smaller or let them share connections through a pooler; a login "
@@ -236,21 +241,23 @@ def advise_slots(scene: Scene) -> Recommendation:
             command=f"dbtui pools advise {scene.profile}",
             where=SHELL,
         )
-    rested = sum(pool.sv_idle + pool.sv_used for pool in scene.pooler.pools)
-    if rested >= slots * _RESTED:
-        count = count_of(len(scene.pooler.pools), "pool")
-        return Recommendation(
-            sentence=f"PgBouncer itself keeps {rested} idle servers in {count}, which hold the slots: close them after "
-            f"{_REST_SECONDS} s (now {scene.pooler.settings.server_idle_timeout_seconds:g} s), and let fewer users "
-            "connect, for each has a pool of its own",
-            command=f"server_idle_timeout = {_REST_SECONDS}",
-            where=INI,
-        )
     return Recommendation(
         sentence=f"the server's {slots} slots are the limit: close idle connections that do not come through "
         f"PgBouncer, or raise max_connections to {value} and restart the server",
         command=f"ALTER SYSTEM SET max_connections = {value};",
         where="SQL on the server as a superuser; then restart the server",
+    )
+
+
+def _advise_resting(scene: Scene, rested: int) -> Recommendation:
+    pools = () if scene.pooler is None else scene.pooler.pools
+    now = 0.0 if scene.pooler is None else scene.pooler.settings.server_idle_timeout_seconds
+    return Recommendation(
+        sentence=f"PgBouncer itself keeps {rested} idle servers in {count_of(len(pools), 'pool')}, which hold the "
+        f"slots: close them after {_REST_SECONDS} s (now {now:g} s), and let fewer users connect, for each has a pool "
+        "of its own",
+        command=f"server_idle_timeout = {_REST_SECONDS}",
+        where=INI,
     )
 
 
