@@ -112,7 +112,7 @@ def _remarks(assessment: PartitionAssessment) -> str:
 
 def format_tree(table: PartitionedTable, assessment: PartitionAssessment, width: int) -> list[str]:
     """Return a table's headline, what is to know of it, the strip of its coverage, and its partitions."""
-    lines = _wrapped("   ".join(_headline(table, assessment)), width)
+    lines = _joined(_headline(table, assessment), width)
     told = [each for each in assessment.findings if not each.partition or each.level is not PartitionLevel.REMARK]
     for finding in told[:_TOLD]:
         lines += _wrapped(f"{SIGNS[finding.level]} {finding.sentence}", width, indent="  ")
@@ -123,6 +123,17 @@ def format_tree(table: PartitionedTable, assessment: PartitionAssessment, width:
     lines += format_coverage(assessment.coverage, table.taken_at, min(width, _STRIP_CELLS + 24))
     rows = list(_tree_rows(table, assessment))
     return [*lines, "", *format_table(_TREE, rows, width)] if rows else [*lines, "", "it has no partition"]
+
+
+def _joined(parts: Iterable[str], width: int) -> list[str]:
+    """Put parts on lines, three spaces between them, none broken in two."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 3 + len(part) <= width:
+            lines[-1] += f"   {part}"
+        else:
+            lines.append(part if not lines else f"  {part}")
+    return lines
 
 
 def _headline(table: PartitionedTable, assessment: PartitionAssessment) -> Iterator[str]:

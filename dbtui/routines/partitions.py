@@ -290,6 +290,8 @@ class _Run:
         """Look for the archive that an earlier run made; return what speaks against it."""
         marked = next((each.archive for each in self.table.detached if each.table == step.partition), "")
         noted = self.journal.find_archive(step)
+        if noted is not None and (noted.backup_id != marked if marked else not step.identity):
+            noted = None  # of another table that had the name
         directory = noted.directory if noted is not None else self.plan.policy.archive_dir
         backup_id = noted.backup_id if noted is not None else marked
         if not backup_id:
