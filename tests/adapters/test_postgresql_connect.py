@@ -18,7 +18,7 @@ from psycopg2.extensions import parse_dsn
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.libpq.conninfo import format_conninfo, parse_conninfo, parse_options
-from dbtui.adapters.libpq.failures import translate
+from dbtui.adapters.libpq.failures import translate, translate_connect
 from dbtui.adapters.postgresql.adapter import ADAPTER
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.tools import find_tool
@@ -450,3 +450,12 @@ def test_the_adapter_opens_targets(postgresql_database: str) -> None:
     assert isinstance(target, PostgresqlTarget)
     target.close()
     target.close()
+
+
+@pytest.mark.parametrize("port", ["28000", "53300"])
+def test_the_number_of_a_port_is_no_sqlstate(port: str) -> None:
+    said = f'connection to server at "127.0.0.1", port {port} failed: Connection refused\n\tIs the server running?\n'
+    error = translate_connect(psycopg2.OperationalError(said), {"host": "127.0.0.1", "port": port, "user": "app"})
+    assert not isinstance(error, AuthenticationError)
+    assert isinstance(error, ConnectError)
+    assert (error.code, "connection refused" in error.message) == ("", True)

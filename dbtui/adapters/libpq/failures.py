@@ -12,6 +12,7 @@ from dbtui.model.text import format_untrusted
 
 _LOGIN = "correct user and password: password_env or password_command of the profile, .pgpass, or a service file"
 TOO_MANY_CONNECTIONS = "53300"
+_STATE = re.compile(r"\|([0-9][0-9A-Z]{4})$")
 _CLASSES_OF_CONNECTION = ("08", "57P01", "57P02", "57P03")
 
 #: Parts of libpq's and the server's words, whether the login was refused, what it means, and what to do.
@@ -52,7 +53,7 @@ _CONNECT: tuple[tuple[str, bool, str, str], ...] = (
      "create it or correct its name in the URL"),
     (r"not currently accepting connections", False, "database {database} on {where} accepts no connections",
      "ALTER DATABASE … ALLOW_CONNECTIONS true opens it"),
-    (r"starting up|57P03|recovery", False, "the server at {where} is still starting: {said}", "try again soon"),
+    (r"starting up|recovery|57P03", False, "the server at {where} is still starting: {said}", "try again soon"),
     (r"shutting down|57P01", False, "the server at {where} is shutting down", "start it again"),
     (r"no more connections allowed", False, "PgBouncer at {where} takes no more clients: {said}",
      "raise max_client_conn there, with its limit of open files, or let fewer processes connect"),
@@ -86,7 +87,8 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
         "tls_said": format_untrusted(text.partition(" failed: ")[2].split("\n")[0], 300),
     }
     for pattern, is_login, sentence, hint in _CONNECT:
-        if (error.pgcode and error.pgcode == pattern.rpartition("|")[2]) or re.search(pattern, text, re.DOTALL):
+        wording, state = _split(pattern)
+        if (state and error.pgcode == state) or re.search(wording, text, re.DOTALL):
             kind = AuthenticationError if is_login else ConnectError
             if "no such database" in pattern:
                 kind = MissingDatabaseError
@@ -95,6 +97,12 @@ def translate_connect(error: psycopg2.Error, parameters: Mapping[str, str]) -> D
             implied = TOO_MANY_CONNECTIONS if is_full else ""
             return kind(sentence.format_map(words), hint, code=error.pgcode or implied)
     return ConnectError(f"cannot connect to {words['where']}: {said}", code=error.pgcode or "")
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """Return what is looked for in words, and the SQLSTATE: in words that would be found in the number of a port."""
+    found = _STATE.search(pattern)
+    return (pattern[: found.start()], found[1]) if found else (pattern, "")
 
 
 def _name(name: str) -> str:
