@@ -293,6 +293,23 @@ def test_the_missing_month_of_the_demo_is_found_and_cured(
             f" || jsonb_build_object('created_at', '{missing.isoformat()}'))).* FROM audit_logs a LIMIT 1")  # fmt: skip
 
 
+def test_what_is_safe_is_done_and_what_is_refused_is_told(place: Place) -> None:
+    """Partitions past retention stay while foreign keys lead to the table; the gap is filled all the same."""
+    place.lab.run("ALTER TABLE logs ADD PRIMARY KEY (id, at)")
+    place.lab.run("CREATE TABLE notes (id bigint, at timestamptz, FOREIGN KEY (id, at) REFERENCES logs)")
+    planned = place.run("plan", "erp", "public.logs", "--json").document
+    assert {each["kind"] for each in planned["steps"]} == {"create"}
+    assert "notes" in planned["refusals"][0]
+    done = place.run("apply", "erp", "public.logs", "--yes", "public.logs")
+    assert done.code == 3
+    assert "left alone: " in done.stderr
+    assert place.lab.name(-5) in place.lab.partitions()
+    assert place.lab.name(-15) in place.lab.partitions()
+    again = place.run("apply", "erp", "public.logs", "--yes", "public.logs")
+    assert again.code == 6
+    assert "notes" in again.sentence
+
+
 def test_a_locked_partition_is_shown_all_the_same(place: Place) -> None:
     with place.lab.holding(f'LOCK TABLE "{place.lab.name(-3)}"'):
         shown = place.run("show", "erp", "public.logs")
