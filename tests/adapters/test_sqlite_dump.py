@@ -294,7 +294,7 @@ def test_a_writer_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.M
     source = make_database(tmp_path / "app.db")
     with contextlib.closing(sqlite3.connect(source, isolation_level=None)) as writer, opened(source) as target:
         writer.execute("BEGIN EXCLUSIVE")
-        monkeypatch.setattr("dbtui.adapters.sqlite.connect.retry_busy.__defaults__", (0.3,))
+        monkeypatch.setattr("dbtui.adapters.sqlite.connect.BUSY_SECONDS", 0.3)
         with pytest.raises(ServerError, match=r"app\.db is locked by another process"):
             BACKUPS.collect_dump_facts(target, options())
 

@@ -388,7 +388,7 @@ def test_a_kill_in_the_middle_leaves_the_live_file_as_it_was(live: Path, tmp_pat
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks are waited for a moment only."""
-    monkeypatch.setattr("dbtui.adapters.sqlite.connect.retry_busy.__defaults__", (0.5,))
+    monkeypatch.setattr("dbtui.adapters.sqlite.connect.BUSY_SECONDS", 0.5)
     monkeypatch.setattr(swap, "CopyWatch", lambda path, **more: copying.CopyWatch(path, 0.5, **more))
 
 

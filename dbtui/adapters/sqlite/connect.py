@@ -125,10 +125,10 @@ def _authorise(
 
 
 def retry_busy(
-    work: Callable[[], ResultT], path: Path, cancellation: Cancellation, seconds: float = BUSY_SECONDS
+    work: Callable[[], ResultT], path: Path, cancellation: Cancellation, seconds: float | None = None
 ) -> ResultT:
     """Do `work`, again and again while another process's lock is in the way. Raises ServerError when time is over."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (BUSY_SECONDS if seconds is None else seconds)
     while True:
         cancellation.check()
         try:
@@ -164,7 +164,7 @@ class SqliteTarget:
             self._reader = self.open_reader(self.path)
         return self._reader
 
-    def look(self, ask: Callable[[sqlite3.Connection], ResultT], seconds: float = BUSY_SECONDS) -> ResultT:
+    def look(self, ask: Callable[[sqlite3.Connection], ResultT], seconds: float | None = None) -> ResultT:
         """Return what `ask` finds in the file, leaving nothing beside it. It may be called again if a lock is met.
 
         Raises ConnectError, ServerError (code SQLITE_BUSY when a lock lasts longer than `seconds`), Cancelled.
@@ -180,7 +180,7 @@ class SqliteTarget:
             return self._ask(opened, ask, seconds)
 
     def _ask(
-        self, connection: sqlite3.Connection, ask: Callable[[sqlite3.Connection], ResultT], seconds: float
+        self, connection: sqlite3.Connection, ask: Callable[[sqlite3.Connection], ResultT], seconds: float | None
     ) -> ResultT:
         with (
             sqlite_errors(self.path, self.cancellation),
@@ -207,7 +207,7 @@ class SqliteTarget:
 
 
 def open_reader(
-    path: Path, cancellation: Cancellation, *, may_recover: bool = True, seconds: float = BUSY_SECONDS
+    path: Path, cancellation: Cancellation, *, may_recover: bool = True, seconds: float | None = None
 ) -> sqlite3.Connection:
     """Open a live database for looking and make sure that it is one.
 
@@ -231,7 +231,7 @@ def open_reader(
 
 
 def _read_first_page(
-    connection: sqlite3.Connection, path: Path, cancellation: Cancellation, *, may_recover: bool, seconds: float
+    connection: sqlite3.Connection, path: Path, cancellation: Cancellation, *, may_recover: bool, seconds: float | None
 ) -> None:
     def read() -> None:
         connection.execute(sql("schema_version")).fetchall()
