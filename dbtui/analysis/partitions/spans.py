@@ -55,11 +55,12 @@ class Layout:
     def live(self) -> tuple[Span, ...]:
         """The finite spans that tell how the table is divided: those not due, or all if each is.
 
-        Once MySQL has dropped what is due, the first that stays has no lower end: it tells nothing before that either.
+        Once MySQL has dropped what is due, the first that stays has no lower end. It tells nothing before that either.
         """
-        finite = tuple(span for span in self.spans if span.is_finite)
-        kept = tuple(span for span in self.spans if not self.is_due(span))[1 if self.is_mysql else 0 :]
-        return tuple(span for span in kept if span.is_finite) or finite
+        kept = tuple(span for span in self.spans if not self.is_due(span))
+        if self.is_mysql:
+            return tuple(span for span in kept[1:] if span.is_finite)
+        return tuple(span for span in kept if span.is_finite) or tuple(span for span in self.spans if span.is_finite)
 
     def is_due(self, span: Span) -> bool:
         """Whether a span is past retention."""
