@@ -185,7 +185,7 @@ def describe_result(result: PartitionsResult) -> str:
     of_each = {outcome: sum(each.outcome is outcome for each in result.results) for outcome in StepOutcome}
     said = ", ".join(f"{count} {outcome.value}" for outcome, count in of_each.items() if count) or "nothing to do"
     bad = next((each for each in result.results if each.outcome in (StepOutcome.FAILED, StepOutcome.LOCKED)), None)
-    left = "" if not result.left else f"; {result.left} steps left"
+    left = "" if not result.left else f"; {result.left} step{'' if result.left == 1 else 's'} left"
     return format_untrusted(f"{result.table}: {said}{left}{_after(describe_done(bad) if bad else '')}")
 
 

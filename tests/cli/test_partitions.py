@@ -17,10 +17,10 @@ import pytest
 
 from dbtui.demo.erp import fill_erp
 from dbtui.demo.rows import months_around
-from dbtui.demo.servers import PostgreSQL
+from dbtui.demo.servers import PgBouncer, PostgreSQL
 from dbtui.model.tables import TableName
 from tests.cli.program import Ran, argv, environment, run
-from tests.fix_servers import wait_until
+from tests.fix_servers import unique_name, wait_until
 from tests.routines.partition_lab import Lab, month
 
 POLICY = """
@@ -308,6 +308,18 @@ def test_what_is_safe_is_done_and_what_is_refused_is_told(place: Place) -> None:
     again = place.run("apply", "erp", "public.logs", "--yes", "public.logs")
     assert again.code == 6
     assert "notes" in again.sentence
+
+
+def test_through_a_pooler_nothing_is_changed(postgresql_server: PostgreSQL, place: Place) -> None:
+    before = place.lab.tables()
+    database = place.lab.url.rpartition("/")[2]
+    with PgBouncer(postgresql_server, name=unique_name("parts")) as pooler:
+        url = pooler.url(database)
+        assert place.run("show", url, "public.logs").code == 0
+        done = place.run("apply", url, "public.logs", "--yes", "public.logs")
+    assert done.code == 6
+    assert "pooler" in done.stderr
+    assert place.lab.tables() == before
 
 
 def test_a_locked_partition_is_shown_all_the_same(place: Place) -> None:

@@ -142,6 +142,6 @@ def test_a_result_in_one_line() -> None:
     done = StepResult(step=step(StepKind.ARCHIVE), outcome=StepOutcome.DONE, archive="erp-1")
     stuck = StepResult(step=step(StepKind.DROP), outcome=StepOutcome.LOCKED, tries=30, detail="4711 holds it")
     said = describe_result(PartitionsResult(table=LOGS, results=(done, stuck), left=1))
-    assert said == ("public.audit_logs: 1 done, 1 locked; 1 steps left; "
+    assert said == ("public.audit_logs: 1 done, 1 locked; 1 step left; "
                     "locked after 30 tries: drop public.audit_logs_y2025m01; 4711 holds it")  # fmt: skip
     assert describe_result(PartitionsResult(table=LOGS)) == "public.audit_logs: nothing to do"
