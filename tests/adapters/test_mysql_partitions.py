@@ -163,6 +163,30 @@ def test_a_tail_with_rows_is_drained_and_not_split(lab: Lab) -> None:
     assert lab.rows("SELECT v FROM logs PARTITION (p4)") == [{"v": 9}]
 
 
+def test_rows_in_the_default_of_a_list_do_not_get_lost(lab: Lab) -> None:
+    """ADD PARTITION beside a default leaves its rows where no query looks for them."""
+    lab.sql(
+        "CREATE TABLE tenants (k varchar(9)) PARTITION BY LIST COLUMNS (k)"
+        " (PARTITION a VALUES IN ('a'), PARTITION rest DEFAULT)"
+    )
+    lab.sql("INSERT INTO tenants VALUES ('a'), ('y'), ('z')")
+    table, bound = lab.see("tenants"), ListBound(("z",))
+    assert table.default_rows == 2
+    refused = lab.run(lab.step(StepKind.CREATE, "z", table, bound=bound))[1]
+    assert (refused.outcome, "rest holds rows" in refused.detail) == (StepOutcome.FAILED, True)
+    assert lab.run(lab.step(StepKind.DRAIN_DEFAULT, "z", table, bound=bound))[1].outcome is StepOutcome.DONE
+    assert lab.rows("SELECT k FROM tenants PARTITION (z)") == [{"k": "z"}]
+    assert lab.rows("SELECT k FROM tenants WHERE k = 'z'") == [{"k": "z"}]
+    assert lab.rows("CHECK TABLE tenants")[0]["Msg_text"] == "OK"
+
+
+def test_a_partition_that_is_not_to_be_archived_is_dropped(lab: Lab) -> None:
+    step = lab.step(StepKind.DROP, "p1")
+    assert "DROP PARTITION" in step.sql[0]
+    assert lab.run(step)[1].outcome is StepOutcome.DONE
+    assert lab.rows("SELECT v FROM logs") == [{"v": 3}]
+
+
 def test_without_a_tail_partitions_are_added(lab: Lab) -> None:
     lab.sql("ALTER TABLE logs DROP PARTITION pmax")
     step = lab.step(StepKind.CREATE, "p4", bound=april())

@@ -16,7 +16,7 @@ from math import inf
 from dbtui.adapters.lock_patience import Attempt, LockHolder, LockWait, try_patiently
 from dbtui.adapters.mysql.connect import MysqlTarget, close_quietly
 from dbtui.adapters.mysql.names import quote_name, quote_table
-from dbtui.adapters.mysql.partition_sql import is_partition, tail_of
+from dbtui.adapters.mysql.partition_sql import is_partition, rest_of
 from dbtui.adapters.mysql.partitions import collect_partitioned_table
 from dbtui.adapters.mysql.session_text import decode_text
 from dbtui.adapters.mysql.table_holders import collect_table_holders
@@ -225,8 +225,8 @@ class MysqlExecutor:
         """What is split or dropped must be empty; a drain may copy few rows."""
         if step.kind is StepKind.DRAIN_DEFAULT:
             return None
-        tail = tail_of(self._table)
-        name = step.partition.name if step.kind is StepKind.EXCHANGE or tail is None else tail.table.name
+        rest = rest_of(self._table)
+        name = step.partition.name if step.kind is StepKind.EXCHANGE or rest is None else rest.table.name
         if not self._has_rows(f"{quote_table(self._table.table)} PARTITION ({quote_name(name)})"):
             return None
         if step.kind is StepKind.EXCHANGE:

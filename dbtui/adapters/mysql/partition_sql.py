@@ -55,23 +55,40 @@ def _describe_create(table: PartitionedTable, step: PartitionStep) -> PartitionS
     parent = quote_table(table.table)
     locks = StepLocks(parent=_METADATA)
     if isinstance(bound, ListBound):
-        sql = f"ALTER TABLE {parent} ADD PARTITION (PARTITION {name} VALUES {format_list(bound)})"
-        return replace(step, sql=(sql,), locks=locks)
-    if not isinstance(bound, RangeBound) or form is KeyForm.OTHER:
+        added = f"PARTITION {name} VALUES {format_list(bound)}"
+    elif isinstance(bound, RangeBound) and form is not KeyForm.OTHER:
+        added = f"PARTITION {name} VALUES {format_upper(bound, form)}"
+    else:
         raise UsageError(f"a partition {step.partition.name} of {table.table} cannot be written", "create it by hand")
-    added = f"PARTITION {name} VALUES {format_upper(bound, form)}"
-    tail = tail_of(table)
-    if tail is None or bound.upper[0] is Limit.HIGHEST:
+    rest = rest_of(table)
+    if rest is None or (isinstance(bound, RangeBound) and bound.upper[0] is Limit.HIGHEST):
         return replace(step, sql=(f"ALTER TABLE {parent} ADD PARTITION ({added})",), locks=locks)
-    last = quote_name(tail.table.name)
-    rest = "MAXVALUE" if form is not KeyForm.COLUMN else f"({', '.join('MAXVALUE' for _ in table.key_columns)})"
-    split = f"{added}, PARTITION {last} VALUES LESS THAN {rest}"
+    parts = (_rest(table, form), added) if rest.is_default else (added, _rest(table, form))
     statements = (
         f"LOCK TABLES {parent} WRITE",
-        f"ALTER TABLE {parent} REORGANIZE PARTITION {last} INTO ({split})",
+        f"ALTER TABLE {parent} REORGANIZE PARTITION {quote_name(rest.table.name)} INTO ({', '.join(parts)})",
         "UNLOCK TABLES",
     )
     return replace(step, sql=statements, locks=replace(locks, default=_METADATA))
+
+
+def rest_of(table: PartitionedTable) -> Partition | None:
+    """Return the partition that a new one is split from: the tail of ranges, the default of lists.
+
+    MariaDB 10.11 takes ADD PARTITION beside a default, too, and then finds no row any more that lies in the default and
+    belongs into the new one. Splitting a default, it copies all rows into the new one unless the default comes first.
+    """
+    return tail_of(table) or table.default
+
+
+def _rest(table: PartitionedTable, form: KeyForm) -> str:
+    """What is left of it, as it was."""
+    rest = rest_of(table)
+    name = quote_name(rest.table.name) if rest else ""
+    if rest is not None and rest.is_default:
+        return f"PARTITION {name} DEFAULT"
+    ends = "MAXVALUE" if form is not KeyForm.COLUMN else f"({', '.join('MAXVALUE' for _ in table.key_columns)})"
+    return f"PARTITION {name} VALUES LESS THAN {ends}"
 
 
 def _describe_exchange(table: PartitionedTable, step: PartitionStep) -> PartitionStep:

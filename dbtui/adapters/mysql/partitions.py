@@ -13,7 +13,7 @@ from dbtui.adapters.adapter import PartitionExecutor, Target, narrow
 from dbtui.adapters.mysql.bounds import KeyForm, parse_bounds, parse_key
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.names import quote_name, quote_table
-from dbtui.adapters.mysql.partition_sql import describe_step, tail_of
+from dbtui.adapters.mysql.partition_sql import describe_step, rest_of
 from dbtui.adapters.mysql.privileges import has_roles, lacks, privileges_on
 from dbtui.adapters.mysql.session_text import decode_text
 from dbtui.adapters.partition_marks import parse_mark
@@ -247,7 +247,7 @@ def _complete(target: MysqlTarget, table: PartitionedTable) -> PartitionedTable:
 
 def _count_tail(target: MysqlTarget, table: PartitionedTable) -> int | None:
     """Count the rows of the last partition or the default, as far as MOST_COUNTED."""
-    tail = tail_of(table) or table.default
+    tail = rest_of(table)
     if tail is None:
         return None
     part = f"{quote_table(table.table)} PARTITION ({quote_name(tail.table.name)})"
