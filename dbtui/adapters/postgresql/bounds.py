@@ -26,6 +26,8 @@ from dbtui.model.partitions import (
 
 _HASH = re.compile(r"FOR VALUES WITH \(modulus (\d+), remainder (\d+)\)")
 _RANGE = re.compile(r"FOR VALUES FROM \((.*)\) TO \((.*)\)", re.DOTALL)
+#: One column's range of quoted values: nearly every bound there is, and there may be tens of thousands.
+_PLAIN_RANGE = re.compile(r"FOR VALUES FROM \('([^'\\]*)'\) TO \('([^'\\]*)'\)")
 _LIST = re.compile(r"FOR VALUES IN \((.*)\)", re.DOTALL)
 #: One value: quoted (with its backslashes doubled after an E), or a bare word or number.
 _VALUE = re.compile(r"\s*(?:(E?)'((?:[^']|'')*)'|([\w.+-]+))\s*(?:,|\Z)", re.DOTALL)
@@ -46,6 +48,8 @@ def parse_bound(text: str, kinds: Sequence[KeyKind]) -> Bound:
     if found := _HASH.fullmatch(text):
         return HashBound(int(found[1]), int(found[2]))
     try:
+        if len(kinds) == 1 and (found := _PLAIN_RANGE.fullmatch(text)):
+            return RangeBound((_parse_value(found[1], kinds[0]),), (_parse_value(found[2], kinds[0]),))
         if found := _LIST.fullmatch(text):
             return ListBound(tuple(_parse_value(each, kinds[0]) for each in _split(found[1])))
         if (ends := _split_range(text)) is not None:
