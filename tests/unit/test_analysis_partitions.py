@@ -210,6 +210,13 @@ def test_what_would_be_due_at_once_is_not_made() -> None:
     assert [lower for lower, _ in ranges(plan)] == [at(2026, 8), at(2026, 9), at(2026, 12)]
 
 
+def test_a_part_of_a_month_that_would_be_due_at_once_is_not_made() -> None:
+    """Retention ends on August the 23rd, and the gap on the 10th."""
+    made = [*months(at(2026, 6), 2), partition("odd", at(2026, 8, 10), at(2026, 9)), *months(at(2026, 9), 4)]
+    plan = plan_partitions(table(made), policy(premake=1, retention=Interval(3, IntervalUnit.MONTH)), NOW)
+    assert ranges(plan) == []
+
+
 def test_more_partitions_than_anybody_means_are_refused() -> None:
     made = [partition("old", at(1990, 1, 1, 5), at(1990, 1, 1, 6))]
     plan = plan_partitions(table(made), policy(HOUR), NOW)
