@@ -79,7 +79,7 @@ def pools() -> None:
               help="Look again and again until interrupted; with --json one object a line.")  # fmt: skip
 @click.option("--record", metavar="FILE", type=click.Path(), help="Write every look to FILE, for dbtui --replay.")
 @click.option("--fail-on", type=click.Choice([each.value for each in Level if each is not Level.OK]),
-              help="Exit with 7 when it is as bad as this, or worse.")  # fmt: skip
+              help="Exit with 7 when it is as bad as this or worse; warn and high last: give --watch.")  # fmt: skip
 @json_option
 def show(**typed: Any) -> int:
     """Show the saturation ladder of TARGET (default: DATABASE_URL)."""

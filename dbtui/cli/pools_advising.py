@@ -16,7 +16,7 @@ from dbtui.model.ladders import FleetLevel, FleetReport
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import parse_database_url
 
-_LOOKS = 3
+_LOOKS = 4
 _WIDTH = 80
 _SIGNS = {FleetLevel.OK: "●", FleetLevel.REMARK: "▲", FleetLevel.TROUBLE: "✖"}
 _ORDER = tuple(FleetLevel)

@@ -25,7 +25,8 @@ from dbtui.routines.context import RoutineContext
 from dbtui.routines.pools import collect_pooler_clients, collect_readings
 
 _WIDTH = 80
-_LOOKS = 2
+#: Full, and somebody waits in three looks: fewer never say that a pool is too narrow.
+_LOOKS, _BETWEEN_SECONDS = 4, 0.5
 _PATIENCE_SECONDS = 0.5
 Show = Callable[[PoolsSnapshot], LadderAssessment]
 
@@ -71,7 +72,10 @@ def check_target(profile: ConnectionProfile) -> ConnectionProfile:
 def look(invocation: Invocation, profile: ConnectionProfile, looks: int) -> tuple[PoolsSnapshot, ...]:
     """Look at the ladder, more than once for rates."""
     request: JobRequest[tuple[PoolsSnapshot, ...]] = JobRequest(
-        routine="pools", target=profile.name, start=lambda c: collect_readings(c, profile, looks), changes=False
+        routine="pools",
+        target=profile.name,
+        changes=False,
+        start=lambda c: collect_readings(c, profile, looks, _BETWEEN_SECONDS),
     )
     return invocation.result_of(request, profile)
 

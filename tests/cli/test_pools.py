@@ -121,6 +121,28 @@ def test_one_document(place: Place) -> None:
     assert {"countdowns", "projections", "checks", "hidden_queue", "queue", "rates", "gaps"} <= document.keys()
 
 
+def test_one_look_is_enough_for_a_pool_that_is_full_of_short_transactions(place: Place) -> None:
+    ended = threading.Event()
+
+    def hurry() -> None:
+        with closing(psycopg2.connect(place.pooler.url())) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            while not ended.is_set():
+                cursor.execute("SELECT pg_sleep(0.05)")
+
+    threads = [threading.Thread(target=hurry, daemon=True) for _ in range(3 * SIZE + 2)]
+    for thread in threads:
+        thread.start()
+    try:
+        done = place.run("erp", "--json", "--fail-on", "critical")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(10)
+    assert done.code == 7
+    assert done.document["verdict"]["kind"] == "pooler_pool"
+
+
 @pytest.mark.usefixtures("crowd")
 def test_a_full_pool_is_named_and_may_fail_the_command(place: Place) -> None:
     done = place.run("erp", "--json", "--watch", "0.5", "--fail-on", "critical")
