@@ -249,7 +249,8 @@ class _Run:
         for earlier in self.results:
             if earlier.outcome is not StepOutcome.LOCKED and not (earlier.detail and _is_waiting(earlier)):
                 continue
-            if _leaves_pending(earlier.step, step) or _is_of_same(earlier.step, step):
+            in_order = _is_needed_first(earlier.step, step, self.profile.engine)
+            if in_order or _leaves_pending(earlier.step, step) or _is_of_same(earlier.step, step):
                 return f"{_WAITS} {earlier.step.kind.value} of {format_untrusted(str(earlier.step.partition))}"
         return ""
 
@@ -304,6 +305,19 @@ _WAITS = "waits for the"
 
 def _is_waiting(result: StepResult) -> bool:
     return result.outcome is StepOutcome.SKIPPED and result.detail.startswith(_WAITS)
+
+
+def _is_needed_first(earlier: PartitionStep, later: PartitionStep, engine: EngineName) -> bool:
+    """Whether a partition that could not be made keeps `later` from its turn.
+
+    What is taken out may be the last one otherwise; and MySQL's `LESS THAN` of a later partition would swallow the
+    range of the one before it.
+    """
+    if earlier.kind not in (StepKind.CREATE, StepKind.DRAIN_DEFAULT):
+        return False
+    if later.kind in (StepKind.DETACH, StepKind.EXCHANGE, StepKind.DROP):
+        return True
+    return engine is EngineName.MYSQL and later.kind in (StepKind.CREATE, StepKind.DRAIN_DEFAULT)
 
 
 def _leaves_pending(earlier: PartitionStep, later: PartitionStep) -> bool:
