@@ -20,8 +20,16 @@ PLACES: tuple[frozenset[str], ...] = tuple(
     for place, *focused in (
         *(
             (f"{pane} pane global", widget)
-            for pane in ("connections live", "sessions live", "pools live", "clients live", "replay", "history backups",
-                         "contents backups", "jobs")
+            for pane in (
+                "connections live",
+                "sessions live",
+                "pools live",
+                "clients live",
+                "replay",
+                "history backups",
+                "contents backups",
+                "jobs",
+            )
             for widget in ("table", "text")
         ),
         ("dialog plan text",),
