@@ -155,8 +155,9 @@ def advise_clients(scene: Scene) -> Recommendation:
     app = scene.tiers.get(Tier.APP)
     known = 0 if app is None else app.capacity or 0  # what the applications that tell of their pools may ask for
     value = ceil(max(most, known) / scene.thresholds.target_utilisation)
+    asked = f"the applications' pools may ask for {known}: " if known > most else ""
     return Recommendation(
-        sentence=f"raise max_client_conn from {most} to {value} (and its limit of open files above that), "
+        sentence=f"{asked}raise max_client_conn from {most} to {value} (and its limit of open files above that), "
         "or run fewer processes with smaller pools",
         command=f"max_client_conn = {value}",
         where=INI,
