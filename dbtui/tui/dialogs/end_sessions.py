@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Input
 
 from dbtui.analysis.sessions import blocking_tree, count_victims
 from dbtui.jobs import JobRequest, JobRunner
@@ -14,8 +13,8 @@ from dbtui.model.sessions import Session, SessionsPlan, SessionsSnapshot, Sessio
 from dbtui.tui import session_requests as requests
 from dbtui.tui.ages import brief_age
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.dialogs.confirmed import ConfirmedDialog
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
-from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
 from dbtui.tui.panes.session_rows import session_key, sql_text
 from dbtui.tui.widgets.inputs import PushButton
@@ -64,7 +63,7 @@ def _who(session: Session, victims: int) -> Iterator[Line]:
     yield fact("statement", sql_text(session)[:_MOST_SQL] or "–")
 
 
-class EndSessionsDialog(PlannedDialog[SessionsPlan, SessionsPlan]):
+class EndSessionsDialog(ConfirmedDialog[SessionsPlan, SessionsPlan]):
     """Answers with the plan that is to be done. The focus rests on Cancel; several sessions want their count typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
@@ -109,37 +108,17 @@ class EndSessionsDialog(PlannedDialog[SessionsPlan, SessionsPlan]):
         """Show it."""
         return show_end_plan(plan, self._victims, self.strangers(plan))
 
-    async def plan_arrived(self, plan: SessionsPlan | None) -> None:
+    def names_of(self, plan: SessionsPlan) -> list[tuple[str, str]]:
         """Several sessions want their count typed."""
-        several = plan is not None and len(plan.sessions) > 1 and self._allows(plan)
-        count = str(len(plan.sessions)) if plan is not None else ""
-        await self.query_one(NamesToType).ask_for([("number of sessions", count)] if several else [])
-        self._judge()
+        return [("number of sessions", str(len(plan.sessions)))] if len(plan.sessions) > 1 else []
 
-    def _allows(self, plan: SessionsPlan) -> bool:
+    def allows(self, plan: SessionsPlan) -> bool:
+        """Only those that were chosen, and nothing refused."""
         return bool(plan.sessions) and not plan.refusals and not self.strangers(plan)
 
-    def _judge(self) -> None:
-        plan = self.plan
-        allowed = plan is not None and self._allows(plan) and self.query_one(NamesToType).typed
-        self.accept_button.disabled = not allowed
-        self.accept_button.refresh()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Judge what was typed."""
-        event.stop()
-        self._judge()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on."""
-        event.stop()
-        self.go_on()
-
-    def push(self, button_id: str) -> None:
-        """Do it, if it may be done."""
-        self._judge()
-        if self.plan is not None and not self.accept_button.disabled:
-            self.answer(self.plan)
+    def answer_of(self, plan: SessionsPlan) -> SessionsPlan:
+        """The plan itself."""
+        return plan
 
     def action_yes(self) -> None:
         """The same by one letter, where nothing has to be typed."""

@@ -6,7 +6,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.widgets import Input
 
 from dbtui.analysis.load_stages import plan_stages
 from dbtui.analysis.load_words import parse_duration, parse_numbers
@@ -17,8 +16,8 @@ from dbtui.model.loadtest import LoadKind, LoadPlan, LoadRequest, LoadStage, Sql
 from dbtui.model.text import format_duration
 from dbtui.tui import pool_requests as requests
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.dialogs.confirmed import ConfirmedDialog
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
-from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
 from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines
@@ -64,7 +63,7 @@ def _stage(stage: LoadStage) -> str:
     return f"{stage.name} {format_duration(stage.seconds)}"
 
 
-class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
+class LoadTestDialog(ConfirmedDialog[LoadPlan, LoadPlan]):
     """Answers with the plan that is to be done. The focus rests on Cancel."""
 
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -126,19 +125,6 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
         self._show_fields()
         self.replan()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Plan anew, or judge a name that is typed."""
-        event.stop()
-        if event.input.has_class("name-input"):
-            self._judge()
-        else:
-            self.replan()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on."""
-        event.stop()
-        self.go_on()
-
     def _stages(self, kind: LoadKind) -> tuple[LoadStage, ...]:
         rates, counts = self._text("rate"), self._text("stages")
         numbers = [] if rates or not counts else parse_numbers("at once", counts)
@@ -185,19 +171,14 @@ class LoadTestDialog(PlannedDialog[LoadPlan, LoadPlan]):
         """Show it."""
         return [*show_load_plan(plan), BLANK]
 
-    async def plan_arrived(self, plan: LoadPlan | None) -> None:
+    def allows(self, plan: LoadPlan) -> bool:
+        """Nothing is refused."""
+        return not plan.refusals
+
+    def names_of(self, plan: LoadPlan) -> list[tuple[str, str]]:
         """What is not private, or is production, wants a name typed."""
-        names = [("name", plan.confirm)] if plan is not None and plan.confirm and not plan.refusals else []
-        await self.query_one(NamesToType).ask_for(names)
-        self._judge()
+        return [("name", plan.confirm)] if plan.confirm else []
 
-    def _judge(self) -> None:
-        plan = self.plan
-        self.accept_button.disabled = plan is None or bool(plan.refusals) or not self.query_one(NamesToType).typed
-        self.accept_button.refresh()
-
-    def push(self, button_id: str) -> None:
-        """Do it, if it may be done."""
-        self._judge()
-        if self.plan is not None and not self.accept_button.disabled:
-            self.answer(self.plan)
+    def answer_of(self, plan: LoadPlan) -> LoadPlan:
+        """The plan itself."""
+        return plan

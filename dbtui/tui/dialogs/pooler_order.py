@@ -5,15 +5,14 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Input
 
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.pools import PoolerPlan, PoolerVerb
 from dbtui.tui import pool_requests as requests
 from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
+from dbtui.tui.dialogs.confirmed import ConfirmedDialog
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
-from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
 from dbtui.tui.widgets.inputs import Choice, PushButton
 
@@ -34,7 +33,7 @@ def show_order_plan(plan: PoolerPlan) -> list[Line]:
     return [*lines, fact("undo", plan.undo)] if plan.undo else lines
 
 
-class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
+class PoolerOrderDialog(ConfirmedDialog[PoolerPlan, PoolerPlan]):
     """Answers with the plan that is to be done. The focus rests on Cancel; what cuts clients off wants a name typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
@@ -84,7 +83,7 @@ class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
         """Show it."""
         return show_order_plan(plan)
 
-    def _names(self, plan: PoolerPlan) -> list[tuple[str, str]]:
+    def names_of(self, plan: PoolerPlan) -> list[tuple[str, str]]:
         """What has to be typed: the database that is cut off, and the name of a production profile."""
         names = []
         if plan.verb is PoolerVerb.KILL:
@@ -93,34 +92,15 @@ class PoolerOrderDialog(PlannedDialog[PoolerPlan, PoolerPlan]):
             names.append(("profile", plan.confirm))
         return names
 
-    async def plan_arrived(self, plan: PoolerPlan | None) -> None:
-        """Ask for names, if there are any to type."""
-        allowed = plan is not None and not plan.refusals
-        await self.query_one(NamesToType).ask_for(self._names(plan) if plan is not None and allowed else [])
-        self._judge()
+    def allows(self, plan: PoolerPlan) -> bool:
+        """Nothing is refused."""
+        return not plan.refusals
 
-    def _judge(self) -> None:
-        plan = self.plan
-        self.accept_button.disabled = plan is None or bool(plan.refusals) or not self.query_one(NamesToType).typed
-        self.accept_button.refresh()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Judge what was typed."""
-        event.stop()
-        self._judge()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on."""
-        event.stop()
-        self.go_on()
-
-    def push(self, button_id: str) -> None:
-        """Do it, if it may be done."""
-        self._judge()
-        if self.plan is not None and not self.accept_button.disabled:
-            self.answer(self.plan)
+    def answer_of(self, plan: PoolerPlan) -> PoolerPlan:
+        """The plan itself."""
+        return plan
 
     def action_yes(self) -> None:
         """The same by one letter, where nothing has to be typed."""
-        if self.plan is not None and not self._names(self.plan):
+        if self.plan is not None and not self.names_of(self.plan):
             self.push("accept")

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Input
 
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.backups import BackupEntry, RestoreOptions, RestorePlan, TableName
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.tui import requests
 from dbtui.tui.cells import Line, dim, line
+from dbtui.tui.dialogs.confirmed import ConfirmedDialog
 from dbtui.tui.dialogs.plan_lines import show_restore_plan
-from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
 from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
@@ -29,7 +28,7 @@ class ChosenRestore:
     plan: RestorePlan
 
 
-class RestoreDialog(PlannedDialog[ChosenRestore, RestorePlan]):
+class RestoreDialog(ConfirmedDialog[ChosenRestore, RestorePlan]):
     """Answers with the plan that is to be done, and where. The focus rests on Cancel."""
 
     def __init__(
@@ -83,41 +82,23 @@ class RestoreDialog(PlannedDialog[ChosenRestore, RestorePlan]):
         """Show it."""
         return show_restore_plan(plan)
 
-    async def plan_arrived(self, plan: RestorePlan | None) -> None:
-        """Ask for the names that this plan wants typed."""
-        names: list[tuple[str, str]] = []
-        if plan is not None and plan.confirm_name and not plan.refusals:
-            names.append(("database", plan.confirm_name))
-            if plan.environment == Environment.PRODUCTION:
-                names.append(("profile", plan.profile))
-        await self.query_one(NamesToType).ask_for(names)
-        self._judge()
+    def allows(self, plan: RestorePlan) -> bool:
+        """Nothing is refused."""
+        return not plan.refusals
 
-    def _judge(self) -> None:
-        plan = self.plan
-        self.accept_button.disabled = plan is None or bool(plan.refusals) or not self.query_one(NamesToType).typed
+    def names_of(self, plan: RestorePlan) -> list[tuple[str, str]]:
+        """What is lost, and the name of a production profile."""
+        if not plan.confirm_name:
+            return []
+        profile = [("profile", plan.profile)] if plan.environment == Environment.PRODUCTION else []
+        return [("database", plan.confirm_name), *profile]
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         """Plan anew."""
         event.stop()
         self.replan()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Plan anew for another database; judge what was typed as a confirmation."""
-        event.stop()
-        if event.input.id == "database":
-            self.replan()
-        else:
-            self._judge()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on."""
-        event.stop()
-        self.go_on()
-
-    def push(self, button_id: str) -> None:
-        """Do it, if everything was typed."""
-        profile, plan = self.profile, self.plan
-        self._judge()
-        if profile is not None and plan is not None and not self.accept_button.disabled:
-            self.answer(ChosenRestore(profile, plan))
+    def answer_of(self, plan: RestorePlan) -> ChosenRestore | None:
+        """The plan, and where to."""
+        profile = self.profile
+        return ChosenRestore(profile, plan) if profile is not None else None
