@@ -237,12 +237,6 @@ class Link:
         """What the header says of a slow link, else nothing."""
         return f"link slow: every {self._interval:g} s" if self.is_slow else ""
 
-    def choose_base(self, seconds: float) -> None:
-        """Ask this often on a fast link."""
-        with self._lock:
-            self.base_seconds = seconds
-            self._interval = max(seconds, self._interval) if self.rate is not None else seconds
-
     def consider(self, now: float) -> None:
         """Work out the interval anew: what was sent lately, and what the link takes."""
         with self._lock:

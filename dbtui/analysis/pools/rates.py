@@ -5,7 +5,7 @@ Its times are added late: `wait_time` when a server is assigned, `xact_time` (wa
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
@@ -69,14 +69,6 @@ def compare_clocks(older: Timed, newer: Timed) -> Step:
 
 
 # ---------------------------------------------------------------- PgBouncer
-
-
-@dataclass(frozen=True, slots=True)
-class PoolerActivity:
-    """What a database's pools did between two looks, and how many pools they are."""
-
-    rates: PoolRates
-    pools: int
 
 
 def is_pooler_reset(older: PoolerSnapshot, newer: PoolerSnapshot) -> bool:
@@ -227,11 +219,6 @@ def rate_app_pool(old: AppPool, new: AppPool, seconds: float, name: str) -> Pool
         errors=(new.timeouts_total - old.timeouts_total) / seconds,
         is_frozen=is_frozen,
     )
-
-
-def find_app_pool(look: AppPoolsSnapshot, key: AppKey) -> AppPool | None:
-    """Return a pool of a look."""
-    return next((pool for pool in look.pools if key_of(pool) == key), None)
 
 
 def mark(rates: PoolRates, *, was_reset: bool = False, has_clock_jumped: bool = False) -> PoolRates:
