@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.driving import exhaust
 from dbtui.errors import Cancelled, LockedError, StorageError
 from dbtui.history import History
 from dbtui.model.events import CommandRan, Event, LoadTicked, Progressed, Routine, StepStarted, Warned
@@ -187,25 +188,12 @@ class JobRunner:
                 job.cancellation.check()
                 for name in job.request.locks:
                     stack.enter_context(held_lock(self.history.state_dir / "locks", name))
-                result = _drive(job.request.start(context), job)
+                result = exhaust(job.request.start(context), job.note)
             return JobOutcome(job.request.judge(result), result)
         except Cancelled as error:
             return JobOutcome(JobState.CANCELLED, error=error)
         except Exception as error:  # the boundary: whatever went wrong becomes the outcome, with its cause
             return JobOutcome(JobState.FAILED, error=error)
-
-
-def _drive(routine: Routine[ResultT], job: Job[ResultT]) -> ResultT:
-    try:
-        while True:
-            try:
-                event = next(routine)
-            except StopIteration as end:
-                result: ResultT = end.value
-                return result
-            job.note(event)
-    finally:
-        routine.close()
 
 
 def _detail(request: JobRequest[ResultT], outcome: JobOutcome[ResultT]) -> str:
