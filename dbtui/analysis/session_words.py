@@ -1,7 +1,6 @@
 """Sessions in words: who one is and what it runs, for plans, confirmations and history."""
 
 import re
-from collections.abc import Iterable
 
 from dbtui.model.jobs import JobState
 from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionVerb
@@ -36,11 +35,6 @@ def name_session(session: Session) -> str:
     if session.client:
         name += f" from {session.client}"
     return format_untrusted(name, 200)
-
-
-def describe_sessions(sessions: Iterable[Session]) -> str:
-    """Return who sessions are and what they run, shortened and without texts, as history keeps it."""
-    return format_untrusted("; ".join(_describe(each) for each in sessions), _SUBJECT_CHARACTERS)
 
 
 def describe_subject(plan: SessionsPlan) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbtui.analysis.session_words import announce_result, describe_sessions, describe_subject, mask_texts, name_session
+from dbtui.analysis.session_words import announce_result, describe_subject, mask_texts, name_session
 from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionVerb
 from tests.unit.samples import MOMENT
 
@@ -38,15 +38,19 @@ def test_anything_can_be_masked(parts: list[str]) -> None:
     mask_texts("".join(parts))
 
 
+def _plan(*sessions: Session) -> SessionsPlan:
+    return SessionsPlan(verb=SessionVerb.CANCEL, sessions=sessions, taken_at=MOMENT)
+
+
 def test_a_session_has_a_name_in_one_line() -> None:
     session = Session(
         session_id=4711, user="erp", database="shop", application="web\x1b[31m", client="10.0.0.7:51022",
         sql="UPDATE t\n  SET n = 'x'",
     )  # fmt: skip
     assert name_session(session) == "4711 erp on shop, web·[31m from 10.0.0.7:51022"
-    assert describe_sessions([session]) == f"{name_session(session)}: UPDATE t SET n = '…'"
-    assert describe_sessions([Session(session_id=1), Session(session_id=2, user="dba")]) == "1; 2 dba"
-    assert len(describe_sessions([session] * 100)) <= 600
+    assert describe_subject(_plan(session)) == f"{name_session(session)}: UPDATE t SET n = '…'"
+    assert describe_subject(_plan(Session(session_id=1), Session(session_id=2, user="dba"))) == "1; 2 dba"
+    assert len(describe_subject(_plan(*[session] * 100))) <= 600
     there = Session(session_id=2, user="dba")
     plan = SessionsPlan(verb=SessionVerb.CANCEL, sessions=(there,), taken_at=MOMENT, missing=(7,))
     assert describe_subject(plan) == "2 dba; 7 (not there)"
