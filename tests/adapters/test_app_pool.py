@@ -102,7 +102,7 @@ def test_many_are_asked_at_once_and_the_silent_are_given_up_together(short_direc
         began = time.monotonic()
         found = collect(*places, mute)
         took = time.monotonic() - began
-    assert took < LIMIT_SECONDS + 0.15
+    assert took < 2 * LIMIT_SECONDS  # one after another they would take three times as long
     assert [pool.service for pool in found.pools] == ["erp-api"]
     assert len([gap for gap in found.gaps if "did not answer within 0.5 seconds" in gap]) == 3
     assert any("half.4.sock" in gap for gap in found.gaps)

