@@ -1,240 +1,22 @@
 """Every action of the terminal UI, once. Keys, footer, palette and help are derived from this table.
 
 An action belongs to a scope: `global`, a pane, or a part of a pane. Its owner (the app, or the pane) has a method
-`act_<name>`. `reason` looks at a Situation and says in a sentence why the action is not allowed now, or None.
+`act_<name>`. `reason` looks at a Situation and says in a sentence why the action is not allowed now, or None; those
+sentences are in `reasons`.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
-
-if TYPE_CHECKING:
-    from dbtui.model.backups import BackupEntry, BackupTable
-    from dbtui.model.ladders import PoolReading
-    from dbtui.model.pools import PoolerClient
-    from dbtui.model.sessions import Session
-
-
-#: What there is to do as long as nothing is open.
-FIRST_OPEN = "open a connection first: {global.connections}, then {connections.open}"
-
-
-class Danger(IntEnum):
-    """What an action can cost."""
-
-    LOOK = 0
-    REVERSIBLE = 1
-    SESSION = 2
-    DATA = 3
-
-
-#: The keys of actions that have others than usual.
-Keymap = Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """Where the operator is and what is under the cursor: all that header, footer and reasons are made of."""
-
-    pane: str = ""
-    scopes: tuple[str, ...] = ()  # innermost first
-    crumbs: tuple[str, ...] = ()
-    profiles: tuple[ConnectionProfile, ...] = ()
-    opened: ConnectionProfile | None = None
-    status: TargetStatus | None = None
-    profile: ConnectionProfile | None = None
-    entry: BackupEntry | None = None
-    table: BackupTable | None = None
-    session: Session | None = None
-    no_sessions: str = ""  # why the open target has no sessions to look at
-    pool: PoolReading | None = None
-    client: PoolerClient | None = None
-    no_clients: str = ""  # why PgBouncer's clients cannot be seen
-    no_orders: str = ""  # why nothing can be ordered of PgBouncer
-    no_load: str = ""  # why no load test can be started
-    load_result: bool = False  # whether a load test has ended here
-    paused_pooler: bool = False
-    replay: str = ""  # what the header says of a recording that is played
-    foldable: bool = False  # whether a branch of the tree is under the cursor
-    ticked: int = 0
-    copyable: str = ""
-    listing: bool = False  # whether the focus is on a list that can be filtered and sorted
-    filtered: bool = False
-    deep: bool = False  # whether there is a level to go back to, or a filter to clear
-    jobs_running: int = 0
-    job_selected_runs: bool = False
-    age: str = ""
-    overlay: str = ""  # the dialog that is open
-    link: str = ""  # what there is to say of a slow link
-    keymap: Keymap = field(default_factory=dict)
-
-    def key_of(self, action: Action) -> str:
-        """Return the first key of an action as people write it, or nothing."""
-        return next((key_name(key) for key in self.keys_of(action)), "")
-
-    def speak(self, text: str) -> str:
-        """Return a sentence with the keys of the actions that it names in braces."""
-        return speak(text, self.keymap)
-
-    def keys_of(self, action: Action) -> tuple[str, ...]:
-        """Return the keys of an action."""
-        return self.keymap.get(action.action_id, action.keys)
-
-
-Reason = Callable[[Situation], str | None]
-
-
-def _everywhere(_situation: Situation) -> bool:
-    return True
-
-
-def _in_a_list(situation: Situation) -> bool:
-    return situation.listing
-
-
-def _deep(situation: Situation) -> bool:
-    return situation.deep
-
-
-def _always(_situation: Situation) -> str | None:
-    return None
-
-
-def _needs_list(situation: Situation) -> str | None:
-    return None if situation.listing else "there is no list here"
-
-
-def _needs_text(situation: Situation) -> str | None:
-    return None if situation.copyable else "nothing under the cursor to copy"
-
-
-def _needs_job(situation: Situation) -> str | None:
-    return None if situation.jobs_running else "no job is running"
-
-
-def _needs_running_job(situation: Situation) -> str | None:
-    return None if situation.job_selected_runs else "this job has ended"
-
-
-def _needs_profile(situation: Situation) -> str | None:
-    return None if situation.profile else "no connection under the cursor"
-
-
-def _needs_server(situation: Situation) -> str | None:
-    if situation.profile is None:
-        return "no connection under the cursor"
-    return "an SQLite file has no password" if situation.profile.engine is EngineName.SQLITE else None
-
-
-def _needs_target(situation: Situation) -> str | None:
-    return None if situation.opened else situation.speak(FIRST_OPEN)
-
-
-def _needs_entry(situation: Situation) -> str | None:
-    return None if situation.entry else "no backup under the cursor"
-
-
-def _needs_readable(situation: Situation) -> str | None:
-    if situation.entry is None:
-        return "no backup under the cursor"
-    if situation.entry.kind == "broken":
-        return f"this backup is broken: {situation.entry.problem}"
-    return "its engine is not known" if situation.entry.engine is None else None
-
-
-def _needs_same_engine(situation: Situation) -> str | None:
-    entry = situation.entry
-    if (reason := _needs_readable(situation)) is not None or entry is None:
-        return reason
-    if not any(profile.engine is entry.engine for profile in situation.profiles):
-        return f"no {entry.engine} connection is known: add a profile to restore into"
-    writable = [p for p in situation.profiles if p.engine is entry.engine and not p.read_only]
-    return None if writable else f"every {entry.engine} connection is read-only"
-
-
-def _needs_session(situation: Situation) -> str | None:
-    return None if situation.session else situation.no_sessions or "no session under the cursor"
-
-
-def _needs_mortal(situation: Situation) -> str | None:
-    """A session that may be cancelled or terminated, unless others are marked."""
-    if situation.opened is not None and situation.opened.read_only:
-        return f"{situation.opened.name} is read-only"
-    if situation.ticked:
-        return None
-    if situation.session is None:
-        return _needs_session(situation)
-    if situation.session.is_own:
-        return f"{situation.session.session_id} is dbtui's own session"
-    return None if situation.session.is_client else f"{situation.session.session_id} is a worker of the server itself"
-
-
-def _needs_statement(situation: Situation) -> str | None:
-    if situation.session is None:
-        return _needs_session(situation)
-    return None if situation.session.sql else "its statement is not known"
-
-
-def _needs_blocker(situation: Situation) -> str | None:
-    if situation.session is None:
-        return _needs_session(situation)
-    return None if situation.session.blocked_by else "it waits for no other session"
-
-
-def _needs_marks(situation: Situation) -> str | None:
-    return None if situation.ticked else "nothing is marked"
-
-
-def _needs_pool(situation: Situation) -> str | None:
-    return None if situation.pool else "no pool under the cursor"
-
-
-def _needs_clients(situation: Situation) -> str | None:
-    return situation.no_clients or None
-
-
-def _needs_admin(situation: Situation) -> str | None:
-    return situation.no_orders or None
-
-
-def _needs_paused(situation: Situation) -> str | None:
-    return situation.no_orders or (None if situation.paused_pooler else "it is not paused")
-
-
-def _needs_no_load(situation: Situation) -> str | None:
-    return situation.no_load or None
-
-
-def _needs_result(situation: Situation) -> str | None:
-    return None if situation.load_result else situation.speak("no load test has ended here; {pools.test} starts one")
-
-
-def _has_result(situation: Situation) -> bool:
-    return situation.load_result
-
-
-def _is_paused(situation: Situation) -> bool:
-    return situation.paused_pooler
-
-
-def _is_not_paused(situation: Situation) -> bool:
-    return not situation.paused_pooler
-
-
-def _needs_leaf(situation: Situation) -> str | None:
-    return None if situation.table or situation.foldable else "this has no definition of its own"
-
-
-def _needs_table(situation: Situation) -> str | None:
-    return None if situation.table else "no table under the cursor"
+from dbtui.tui import reasons
+from dbtui.tui.reasons import Reason
+from dbtui.tui.situation import Danger as Danger
+from dbtui.tui.situation import Keymap as Keymap
+from dbtui.tui.situation import Situation as Situation
+from dbtui.tui.situation import key_name as key_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +30,8 @@ class Action:
     danger: Danger = Danger.LOOK
     footer: int = 0
     palette: bool = True
-    reason: Reason = _always
-    fits: Callable[[Situation], bool] = _everywhere  # whether the footer has a use for it now
+    speaks_against: Reason = reasons.always
+    fits: Callable[[Situation], bool] = reasons.everywhere  # whether the footer has a use for it now
 
     @property
     def scope(self) -> str:
@@ -261,71 +43,77 @@ class Action:
         """What its owner calls it."""
         return self.action_id.split(".")[1]
 
+    def reason(self, situation: Situation) -> str | None:
+        """Return why it is not allowed now, in a sentence, or None."""
+        found = self.speaks_against(situation)
+        return speak(found, situation.keymap) if isinstance(found, reasons.Spoken) else found
+
 
 def _act(action_id: str, keys: str, label: str, help_text: str, *, danger: Danger = Danger.LOOK, footer: int = 0,
-         palette: bool = True, reason: Reason = _always,
-         fits: Callable[[Situation], bool] = _everywhere) -> Action:  # fmt: skip
+         palette: bool = True, reason: Reason = reasons.always,
+         fits: Callable[[Situation], bool] = reasons.everywhere) -> Action:  # fmt: skip
     return Action(action_id=action_id, keys=tuple(keys.split()), label=label, help=help_text, danger=danger,
-                  footer=footer, palette=palette, reason=reason, fits=fits)  # fmt: skip
+                  footer=footer, palette=palette, speaks_against=reason, fits=fits)  # fmt: skip
 
 
 ACTIONS: tuple[Action, ...] = (
     _act("connections.open", "enter", "open",
          "Open this connection and show its sessions; {global.backups} shows its backups",
-         footer=1, reason=_needs_profile),
-    _act("connections.backup", "b", "backup", "Back up this connection's database", footer=2, reason=_needs_profile,
-         danger=Danger.REVERSIBLE),
+         footer=1, reason=reasons.needs_profile),
+    _act("connections.backup", "b", "backup", "Back up this connection's database", footer=2,
+         reason=reasons.needs_profile, danger=Danger.REVERSIBLE),
     _act("connections.password", "P", "password", "Type this connection's password, kept in memory only", footer=3,
-         reason=_needs_server),
+         reason=reasons.needs_server),
     _act("connections.detail", "i", "info", "Show all that is known of this connection, and why it is unreachable",
-         footer=4, reason=_needs_profile),
+         footer=4, reason=reasons.needs_profile),
     _act("sessions.detail", "enter", "details", "Show all about this session; show the sessions of this group",
          footer=1),
     _act("sessions.cancel_query", "C", "cancel", "Cancel what this session, or the marked ones, run: asks first",
-         footer=2, reason=_needs_mortal, danger=Danger.SESSION),
+         footer=2, reason=reasons.needs_mortal, danger=Danger.SESSION),
     _act("sessions.terminate", "K", "terminate",
          "End this session, or the marked ones; transactions are rolled back: asks first",
-         footer=3, reason=_needs_mortal, danger=Danger.SESSION),
+         footer=3, reason=reasons.needs_mortal, danger=Danger.SESSION),
     _act("sessions.filter_next", "f", "show", "Show clients, active, idle in transaction, blocked, your own, or all",
          footer=5),
     _act("sessions.filter_previous", "F", "show back", "The same, backwards"),
     _act("sessions.tree", "t", "tree", "Show who blocks whom: root blockers first, who waits for them below", footer=4),
     _act("sessions.root", "o", "root", "Go to the session at the root of what this one waits for", footer=6,
-         reason=_needs_blocker),
+         reason=reasons.needs_blocker),
     _act("sessions.explain", "x", "explain", "Show the plan of this session's statement, without running it", footer=7,
-         reason=_needs_statement),
+         reason=reasons.needs_statement),
     _act("sessions.tick", "space", "mark",
-         "Mark this session for {sessions.cancel_query} or {sessions.terminate}", footer=9, reason=_needs_session),
-    _act("sessions.untick", "u", "unmark all", "Unmark every session", reason=_needs_marks),
+         "Mark this session for {sessions.cancel_query} or {sessions.terminate}", footer=9,
+         reason=reasons.needs_session),
+    _act("sessions.untick", "u", "unmark all", "Unmark every session", reason=reasons.needs_marks),
     _act("sessions.group", "v", "group", "Count sessions by application, user, database, client; then list them again",
          footer=17),
-    _act("sessions.backup", "b", "backup", "Back up this connection's database", reason=_needs_target,
+    _act("sessions.backup", "b", "backup", "Back up this connection's database", reason=reasons.needs_target,
          danger=Danger.REVERSIBLE),
     _act("pools.clients", "enter", "clients",
          "Show the clients of this pool of PgBouncer: application, server connection, what that does", footer=1,
-         reason=_needs_clients),
+         reason=reasons.needs_clients),
     _act("pools.test", "t", "load test", "Start a load test: asks what, how hard and for how long", footer=2,
-         reason=_needs_no_load, danger=Danger.REVERSIBLE),
+         reason=reasons.needs_no_load, danger=Danger.REVERSIBLE),
     _act("pools.charts", "c", "charts", "Five minutes of every tier on the whole screen, and back", footer=3),
     _act("pools.detail", "i", "info", "Show all about this pool: counters, rates, checks", footer=4,
-         reason=_needs_pool),
-    _act("pools.result", "r", "result", "Show the stages of the last load test", footer=5, reason=_needs_result,
-         fits=_has_result),
+         reason=reasons.needs_pool),
+    _act("pools.result", "r", "result", "Show the stages of the last load test", footer=5, reason=reasons.needs_result,
+         fits=reasons.has_result),
     _act("pools.report", "e", "report", "Write the last load test's report to a file", footer=6,
-         reason=_needs_result, fits=_has_result),
+         reason=reasons.needs_result, fits=reasons.has_result),
     _act("pools.pause_pool", "P", "PAUSE", "PgBouncer begins no query of this database any more: asks first", footer=7,
-         reason=_needs_admin, fits=_is_not_paused, danger=Danger.SESSION),
+         reason=reasons.needs_admin, fits=reasons.is_not_paused, danger=Danger.SESSION),
     _act("pools.resume_pool", "U", "RESUME", "PgBouncer goes on after PAUSE: asks first", footer=7,
-         reason=_needs_paused, fits=_is_paused, danger=Danger.SESSION),
+         reason=reasons.needs_paused, fits=reasons.is_paused, danger=Danger.SESSION),
     _act("pools.reload", "L", "RELOAD", "PgBouncer reads its configuration file again: asks first",
-         reason=_needs_admin, danger=Danger.REVERSIBLE),
+         reason=reasons.needs_admin, danger=Danger.REVERSIBLE),
     _act("pools.reconnect", "N", "RECONNECT", "PgBouncer replaces its server connections as they become free",
-         reason=_needs_admin, danger=Danger.SESSION),
+         reason=reasons.needs_admin, danger=Danger.SESSION),
     _act("pools.kill", "K", "KILL", "PgBouncer drops every connection of this database at once: asks for its name",
-         reason=_needs_admin, danger=Danger.SESSION),
+         reason=reasons.needs_admin, danger=Danger.SESSION),
     _act("pools.kind", "v", "which", "Show all pools, PgBouncer's, or those of applications", footer=17),
-    _act("pools.tick", "space", "mark", "Mark this pool, for its clients and for copying", reason=_needs_pool),
-    _act("pools.untick", "u", "unmark all", "Unmark every pool", reason=_needs_marks),
+    _act("pools.tick", "space", "mark", "Mark this pool, for its clients and for copying", reason=reasons.needs_pool),
+    _act("pools.untick", "u", "unmark all", "Unmark every pool", reason=reasons.needs_marks),
     _act("pools.record", "w", "record", "Write every look to a file that dbtui --replay plays; again to end",
          footer=19),
     _act("clients.detail", "enter", "details", "Show all about this client and its statement, or the list alone",
@@ -338,47 +126,48 @@ ACTIONS: tuple[Action, ...] = (
     _act("replay.start", "0", "from the start", "Play from the beginning", footer=6),
     _act("replay.charts", "c", "charts", "Five minutes of every tier on the whole screen, and back", footer=7),
     _act("replay.detail", "i", "info", "Show all about this pool: counters, rates, checks", footer=9,
-         reason=_needs_pool),
+         reason=reasons.needs_pool),
     _act("replay.kind", "v", "which", "Show all pools, PgBouncer's, or those of applications", footer=17),
     _act("live.pause", "p", "pause", "Stop asking, or go on", footer=18),
     _act("live.faster", "plus equals_sign", "faster", "Ask more often"),
     _act("live.slower", "minus", "slower", "Ask less often"),
-    _act("history.open", "enter", "open", "Look inside this backup", footer=1, reason=_needs_readable),
-    _act("history.detail", "i", "info", "Show all that is known of this backup", footer=7, reason=_needs_entry),
+    _act("history.open", "enter", "open", "Look inside this backup", footer=1, reason=reasons.needs_readable),
+    _act("history.detail", "i", "info", "Show all that is known of this backup", footer=7, reason=reasons.needs_entry),
     _act("contents.definition", "enter", "definition", "Show the SQL that makes this table; open or shut a branch",
-         footer=1, reason=_needs_leaf),
+         footer=1, reason=reasons.needs_leaf),
     _act("contents.sample", "o", "rows", "Show this table's first rows, read from the backup", footer=2,
-         reason=_needs_table),
+         reason=reasons.needs_table),
     _act("contents.tick", "space", "tick", "Tick this table, or all tables of this schema, for restoring", footer=3,
-         fits=_in_a_list),
+         fits=reasons.in_a_list),
     _act("contents.untick", "u", "untick all", "Untick every table"),
-    _act("backups.backup", "b", "backup", "Back up the open connection's database", footer=4, reason=_needs_target,
-         danger=Danger.REVERSIBLE),
+    _act("backups.backup", "b", "backup", "Back up the open connection's database", footer=4,
+         reason=reasons.needs_target, danger=Danger.REVERSIBLE),
     _act("backups.restore", "r", "restore", "Restore this backup, or the ticked tables of it: shows a plan first",
-         footer=5, reason=_needs_same_engine, danger=Danger.DATA),
+         footer=5, reason=reasons.needs_same_engine, danger=Danger.DATA),
     _act("backups.verify", "v", "verify", "Check this backup's checksums and archive", footer=6,
-         reason=_needs_readable),
+         reason=reasons.needs_readable),
     _act("backups.prove", "V", "verify by restore",
          "Restore into a scratch database, compare row counts, drop it: asks first",
-         reason=_needs_same_engine, danger=Danger.REVERSIBLE),
+         reason=reasons.needs_same_engine, danger=Danger.REVERSIBLE),
     _act("backups.delete", "d", "delete", "Delete this backup from the disk: asks for its name", footer=9,
-         reason=_needs_entry, danger=Danger.DATA),
+         reason=reasons.needs_entry, danger=Danger.DATA),
     _act("jobs.open", "enter", "details", "Show this job's events and commands", footer=1),
-    _act("jobs.cancel", "X", "cancel", "Cancel this job: asks first", footer=2, reason=_needs_running_job,
+    _act("jobs.cancel", "X", "cancel", "Cancel this job: asks first", footer=2, reason=reasons.needs_running_job,
          danger=Danger.REVERSIBLE),
     _act("pane.other", "tab shift+tab", "other side", "Go to the other side: list or detail", palette=False),
     _act("global.filter", "slash", "filter", "Show only rows that hold these words; !word leaves rows out", footer=10,
-         reason=_needs_list, fits=_in_a_list),
-    _act("global.sort", "s", "sort", "Sort by the next column", reason=_needs_list, footer=15, fits=_in_a_list),
-    _act("global.reverse", "S", "reverse", "Turn the order around", reason=_needs_list),
+         reason=reasons.needs_list, fits=reasons.in_a_list),
+    _act("global.sort", "s", "sort", "Sort by the next column", reason=reasons.needs_list, footer=15,
+         fits=reasons.in_a_list),
+    _act("global.reverse", "S", "reverse", "Turn the order around", reason=reasons.needs_list),
     _act("global.copy", "y", "copy", "Send what is under the cursor to the terminal's clipboard", footer=12,
-         reason=_needs_text),
+         reason=reasons.needs_text),
     _act("global.copy_to", "Y", "copy to", "Copy to the clipboard, to a file, or show it plainly to select it by hand",
-         reason=_needs_text),
+         reason=reasons.needs_text),
     _act("global.refresh", "R", "refresh", "Ask again", footer=14),
     _act("global.redraw", "ctrl+l", "redraw", "Draw the screen anew, when something else has written to it"),
     _act("global.cancel", "ctrl+x", "cancel job", "Cancel the job in the strip above the footer: asks first",
-         reason=_needs_job, danger=Danger.REVERSIBLE),
+         reason=reasons.needs_job, danger=Danger.REVERSIBLE),
     _act("global.help", "question_mark f1", "keys", "Show every key that works here", footer=11),
     _act("global.palette", "colon ctrl+p", "palette", "Find an action or a connection by name", footer=13,
          palette=False),
@@ -389,7 +178,7 @@ ACTIONS: tuple[Action, ...] = (
     _act("global.previous", "left_square_bracket", "previous pane", "Go to the pane on the left", palette=False),
     _act("global.next", "right_square_bracket", "next pane", "Go to the pane on the right", palette=False),
     _act("global.back", "escape", "back", "Go back: clear the filter, leave the backup", footer=8,
-         palette=False, fits=_deep),
+         palette=False, fits=reasons.deep),
     _act("global.quit", "q ctrl+c ctrl+q", "quit", "Leave dbtui; asks when a job is running", footer=16),
     _act("dialog.next", "tab down", "next field", "Next field", footer=1, palette=False),
     _act("dialog.previous", "shift+tab up", "previous field", "Previous field", palette=False),
@@ -419,12 +208,6 @@ ACTIONS: tuple[Action, ...] = (
 
 #: Scopes whose actions are methods of the focused widget itself.
 WIDGET_SCOPES = ("dialog", "plan", "palette", "help", "table", "text")
-_KEY_NAMES = {
-    "enter": "⏎", "slash": "/", "question_mark": "?", "colon": ":", "escape": "esc", "left_square_bracket": "[",
-    "right_square_bracket": "]", "pagedown": "PgDn", "pageup": "PgUp", "down": "↓", "up": "↑", "left": "←",
-    "full_stop": ".", "comma": ",",
-    "right": "→", "home": "Home", "end": "End", "f1": "F1", "plus": "+", "minus": "-", "equals_sign": "=",
-}  # fmt: skip
 
 
 def action_of(action_id: str) -> Action:
@@ -438,11 +221,6 @@ _BY_ID = {action.action_id: action for action in ACTIONS}
 def actions_in(scopes: Iterable[str]) -> list[Action]:
     """Return the actions of these scopes in their order, innermost scope first."""
     return [action for scope in scopes for action in ACTIONS if action.scope == scope]
-
-
-def key_name(key: str) -> str:
-    """Return a key as people write it: `⏎`, `?`, `ctrl+x`."""
-    return _KEY_NAMES.get(key, key)
 
 
 _NAMED = re.compile(r"\{([a-z]+\.[a-z_]+)\}")

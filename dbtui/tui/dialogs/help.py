@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name
+from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, key_name, speak
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.focusing import focus_now
@@ -53,9 +53,9 @@ def show_help(situation: Situation) -> list[Line]:
             reason, name = action.reason(situation), dim(f"  {action.action_id}")
             keys = f"  {_keys(action, situation):<16} "
             if reason is None:
-                lines.append(line(Span(keys, Tone.KEY), situation.speak(action.help), name))
+                lines.append(line(Span(keys, Tone.KEY), speak(action.help, situation.keymap), name))
             else:
-                lines.append(line(dim(keys), dim(f"{situation.speak(action.help)} · not now: {reason}"), name))
+                lines.append(line(dim(keys), dim(f"{speak(action.help, situation.keymap)} · not now: {reason}"), name))
     lines += [BLANK, *_SIGNS]
     return lines
 

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from dbtui.tui.actions import Action, Situation, actions_in, bindings_of
+from dbtui.tui.actions import Action, Situation, actions_in, bindings_of, speak
 from dbtui.tui.cells import Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.focusing import focus_now
@@ -42,7 +42,7 @@ def offers(situation: Situation) -> list[Hit]:
 
 def _offer(action: Action, situation: Situation) -> Hit:
     reason = action.reason(situation)
-    told = reason or situation.speak(action.help)
+    told = reason or speak(action.help, situation.keymap)
     return Hit(f"action {action.action_id}", action.label, told, situation.key_of(action),
                allowed=reason is None)  # fmt: skip
 

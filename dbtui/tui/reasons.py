@@ -1,0 +1,195 @@
+"""Why an action is not allowed now, as a sentence; and whether the footer has a use for it.
+
+A sentence that is `Spoken` names actions in braces: `Action.reason` puts their keys there.
+"""
+
+from collections.abc import Callable
+
+from dbtui.model.connections import EngineName
+from dbtui.tui.situation import Situation
+
+
+class Spoken(str):
+    """A sentence of our own that names actions in braces; what a server said is no such sentence."""
+
+    __slots__ = ()
+
+
+#: What there is to do as long as nothing is open.
+FIRST_OPEN = Spoken("open a connection first: {global.connections}, then {connections.open}")
+
+Reason = Callable[[Situation], str | None]
+
+
+def everywhere(_situation: Situation) -> bool:
+    """The footer has always a use for it."""
+    return True
+
+
+def in_a_list(situation: Situation) -> bool:
+    """The footer has a use for it in a list."""
+    return situation.listing
+
+
+def deep(situation: Situation) -> bool:
+    """The footer has a use for it where there is something to go back from."""
+    return situation.deep
+
+
+def always(_situation: Situation) -> str | None:
+    """Nothing speaks against it."""
+    return None
+
+
+def needs_list(situation: Situation) -> str | None:
+    """It is about the list in focus."""
+    return None if situation.listing else "there is no list here"
+
+
+def needs_text(situation: Situation) -> str | None:
+    """It copies what is under the cursor."""
+    return None if situation.copyable else "nothing under the cursor to copy"
+
+
+def needs_job(situation: Situation) -> str | None:
+    """It is about a job that runs."""
+    return None if situation.jobs_running else "no job is running"
+
+
+def needs_running_job(situation: Situation) -> str | None:
+    """It is about the job under the cursor, if that runs."""
+    return None if situation.job_selected_runs else "this job has ended"
+
+
+def needs_profile(situation: Situation) -> str | None:
+    """It is about the connection under the cursor."""
+    return None if situation.profile else "no connection under the cursor"
+
+
+def needs_server(situation: Situation) -> str | None:
+    """It is about the server of the connection under the cursor."""
+    if situation.profile is None:
+        return "no connection under the cursor"
+    return "an SQLite file has no password" if situation.profile.engine is EngineName.SQLITE else None
+
+
+def needs_target(situation: Situation) -> str | None:
+    """It is about the open connection."""
+    return None if situation.opened else FIRST_OPEN
+
+
+def needs_entry(situation: Situation) -> str | None:
+    """It is about the backup under the cursor."""
+    return None if situation.entry else "no backup under the cursor"
+
+
+def needs_readable(situation: Situation) -> str | None:
+    """It reads the backup under the cursor."""
+    if situation.entry is None:
+        return "no backup under the cursor"
+    if situation.entry.kind == "broken":
+        return f"this backup is broken: {situation.entry.problem}"
+    return "its engine is not known" if situation.entry.engine is None else None
+
+
+def needs_same_engine(situation: Situation) -> str | None:
+    """It restores the backup under the cursor into a connection of its kind."""
+    entry = situation.entry
+    if (reason := needs_readable(situation)) is not None or entry is None:
+        return reason
+    if not any(profile.engine is entry.engine for profile in situation.profiles):
+        return f"no {entry.engine} connection is known: add a profile to restore into"
+    writable = [p for p in situation.profiles if p.engine is entry.engine and not p.read_only]
+    return None if writable else f"every {entry.engine} connection is read-only"
+
+
+def needs_session(situation: Situation) -> str | None:
+    """It is about the session under the cursor."""
+    return None if situation.session else situation.no_sessions or "no session under the cursor"
+
+
+def needs_mortal(situation: Situation) -> str | None:
+    """A session that may be cancelled or terminated, unless others are marked."""
+    if situation.opened is not None and situation.opened.read_only:
+        return f"{situation.opened.name} is read-only"
+    if situation.ticked:
+        return None
+    if situation.session is None:
+        return needs_session(situation)
+    if situation.session.is_own:
+        return f"{situation.session.session_id} is dbtui's own session"
+    return None if situation.session.is_client else f"{situation.session.session_id} is a worker of the server itself"
+
+
+def needs_statement(situation: Situation) -> str | None:
+    """It is about the statement of the session under the cursor."""
+    if situation.session is None:
+        return needs_session(situation)
+    return None if situation.session.sql else "its statement is not known"
+
+
+def needs_blocker(situation: Situation) -> str | None:
+    """It is about what the session under the cursor waits for."""
+    if situation.session is None:
+        return needs_session(situation)
+    return None if situation.session.blocked_by else "it waits for no other session"
+
+
+def needs_marks(situation: Situation) -> str | None:
+    """It is about what is marked."""
+    return None if situation.ticked else "nothing is marked"
+
+
+def needs_pool(situation: Situation) -> str | None:
+    """It is about the pool under the cursor."""
+    return None if situation.pool else "no pool under the cursor"
+
+
+def needs_clients(situation: Situation) -> str | None:
+    """It is about the clients of PgBouncer."""
+    return situation.no_clients or None
+
+
+def needs_admin(situation: Situation) -> str | None:
+    """It is an order to PgBouncer."""
+    return situation.no_orders or None
+
+
+def needs_paused(situation: Situation) -> str | None:
+    """It is an order to a PgBouncer that is paused."""
+    return situation.no_orders or (None if situation.paused_pooler else "it is not paused")
+
+
+def needs_no_load(situation: Situation) -> str | None:
+    """It starts a load test."""
+    return situation.no_load or None
+
+
+def needs_result(situation: Situation) -> str | None:
+    """It is about the last load test."""
+    return None if situation.load_result else Spoken("no load test has ended here; {pools.test} starts one")
+
+
+def has_result(situation: Situation) -> bool:
+    """The footer has a use for it after a load test."""
+    return situation.load_result
+
+
+def is_paused(situation: Situation) -> bool:
+    """The footer has a use for it while PgBouncer is paused."""
+    return situation.paused_pooler
+
+
+def is_not_paused(situation: Situation) -> bool:
+    """The footer has a use for it while PgBouncer is not paused."""
+    return not situation.paused_pooler
+
+
+def needs_leaf(situation: Situation) -> str | None:
+    """It opens what is under the cursor in the tree."""
+    return None if situation.table or situation.foldable else "this has no definition of its own"
+
+
+def needs_table(situation: Situation) -> str | None:
+    """It is about the table under the cursor."""
+    return None if situation.table else "no table under the cursor"
