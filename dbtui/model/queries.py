@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from dbtui.model.connections import EngineName
+
 
 class StatementEvent(NamedTuple):
     """One statement that ran, from whatever source. A tuple because there are millions.
@@ -220,16 +222,23 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class QuerySchema:
-    """What is known of the tables for naming cures: foreign keys, primary keys, and the first columns of indexes."""
+    """What is known of the tables for naming cures: foreign keys, primary keys, and the first columns of indexes.
+
+    `engine`: whose catalogue it was, for the words of an index; None when that is not known.
+    """
 
     foreign_keys: tuple[ForeignKey, ...] = ()
     primary_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     indexed: dict[str, frozenset[str]] = field(default_factory=dict)
+    engine: EngineName | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MappedRelation:
-    """One relationship() of a mapped class, or a deferred column (`target` is "" then). Names as Python writes them."""
+    """One relationship() of a mapped class, or a deferred column (`target` is "" then). Names as Python writes them.
+
+    `columns` of a deferred column is its own one.
+    """
 
     owner: str
     name: str
