@@ -177,12 +177,16 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
-    """What a reader saw of its source. `lost`: statements that ran and could not be read (a ring ran over, a gap)."""
+    """What a reader saw of its source. `lost`: statements that ran and could not be read (a ring ran over, a gap).
+
+    `skipped`: records that were read and are no statements: checkpoints, errors, the parse and bind steps.
+    """
 
     source: str  # the file or the server as shown
     format: str  # "postgresql jsonlog", "mysql slow log", ...
     lines: int = 0
     statements: int = 0
+    skipped: int = 0
     unreadable: int = 0
     first_unreadable: str = ""  # line number and text
     truncated: int = 0
