@@ -26,6 +26,9 @@ from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.routines.context import RoutineContext, Unfinished
 
 ResultT = TypeVar("ResultT")
+#: Progress in this unit is that of the whole run: it holds until a step tells its own.
+WHOLE_UNIT = "steps"
+UNDOES = "What it has done so far is undone; nothing that existed is touched."
 _KEPT_EVENTS = 2000
 
 
@@ -38,6 +41,7 @@ class JobRequest(Generic[ResultT]):
     """What to run. `start` makes the generator; `locks` name what it protects, such as "backup postgresql://db1:5432/erp".
 
     `changes` says whether history keeps it; `summary` and `judge` turn the result into a line and a final state.
+    `cancelling` says what becomes of what was done when it is cancelled.
     `thread` names the thread that runs it, so that jobs of one target follow one another; empty: a thread of its own.
     """
 
@@ -49,6 +53,7 @@ class JobRequest(Generic[ResultT]):
     changes: bool = True
     summary: Callable[[ResultT], str] = str
     judge: Callable[[ResultT], JobState] = _always_succeeded
+    cancelling: str = UNDOES
     thread: str = ""
 
 
@@ -83,7 +88,9 @@ class Job(Generic[ResultT]):
             self.progress = event
         else:
             if isinstance(event, StepStarted):
-                self.step, self.step_began, self.progress = event.step, time.monotonic(), None
+                self.step, self.step_began = event.step, time.monotonic()
+                if self.progress is not None and self.progress.unit != WHOLE_UNIT:
+                    self.progress = None
             if len(self.events) < _KEPT_EVENTS and not isinstance(event, LoadTicked):
                 self.events.append(event)
         self.updates.put(event)

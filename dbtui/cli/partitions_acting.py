@@ -24,10 +24,10 @@ from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.partitions import LockPatience, PartitionPlan, PartitionsResult
 from dbtui.model.text import format_untrusted
+from dbtui.routines.partition_journal import JOURNALS
 from dbtui.routines.partitions import apply_partitions, partitions_lock
 
 _WIDTH = 80
-JOURNALS = "partitions"  # below the state directory
 
 
 def apply(

@@ -1,10 +1,20 @@
 """Partitioned tables, trees and plans as lines of text."""
 
 import textwrap
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from dbtui.analysis.partition_trees import (
+    SIGNS,
+    PartitionMarks,
+    bytes_of,
+    count_partitions,
+    gaps_before,
+    mark_partitions,
+    rows_of,
+    sum_bytes,
+    sum_rows,
+)
 from dbtui.analysis.partition_words import describe_key, describe_locks, describe_step, format_bound, format_value
 from dbtui.cli.tables import Column, format_table
 from dbtui.model.partitions import (
@@ -12,15 +22,12 @@ from dbtui.model.partitions import (
     Partition,
     PartitionAssessment,
     PartitionedTable,
-    PartitionFinding,
     PartitionLevel,
     PartitionPlan,
     PartitionStep,
-    PartitionTrouble,
 )
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 
-SIGNS = {PartitionLevel.REMARK: "○", PartitionLevel.WARNING: "▲", PartitionLevel.TROUBLE: "✖"}
 _LIST = (
     Column("", least=1),
     Column("TABLE", least=28),
@@ -61,34 +68,16 @@ def _row_of_table(table: PartitionedTable, assessment: PartitionAssessment) -> t
         SIGNS[level] if level else "●",
         str(table.table),
         describe_key(table),
-        str(_count(table.partitions)),
-        _size(sum(_bytes(each) for each in table.partitions)),
-        _rows(_sum_rows(table.partitions)),
+        str(count_partitions(table.partitions)),
+        _size(sum_bytes(table.partitions)),
+        _rows(sum_rows(table.partitions)),
         _headroom(assessment),
         _remarks(assessment),
     )
 
 
-def _count(partitions: Iterable[Partition]) -> int:
-    return sum(1 + _count(each.partitions) for each in partitions)
-
-
-def _bytes(partition: Partition) -> int:
-    own = partition.bytes_exact if partition.bytes_exact is not None else partition.bytes_estimate
-    return (own or 0) + sum(_bytes(each) for each in partition.partitions)
-
-
 def _size(size_bytes: int) -> str:
     return format_bytes(size_bytes)
-
-
-def _sum_rows(partitions: Iterable[Partition]) -> int | None:
-    known = [_rows_of(each) for each in partitions]
-    return sum(each for each in known if each is not None) if any(each is not None for each in known) else None
-
-
-def _rows_of(partition: Partition) -> int | None:
-    return _sum_rows(partition.partitions) if partition.partitions else partition.rows_estimate
 
 
 def _rows(rows: int | None) -> str:
@@ -140,10 +129,10 @@ def _headline(table: PartitionedTable, assessment: PartitionAssessment) -> Itera
     yield format_untrusted(str(table.table))
     interval = assessment.policy.interval if assessment.policy else None
     yield " ".join(part for part in (describe_key(table), f"every {interval}" if interval else "") if part)
-    count = _count(table.partitions)
+    count = count_partitions(table.partitions)
     yield f"{count} partition{'' if count == 1 else 's'}"
-    yield format_bytes(sum(_bytes(each) for each in table.partitions))
-    if (rows := _sum_rows(table.partitions)) is not None:
+    yield format_bytes(sum_bytes(table.partitions))
+    if (rows := sum_rows(table.partitions)) is not None:
         yield f"{format_count(rows)} rows"
     if headroom := _headroom(assessment):
         yield f"ends in {headroom}" if headroom != "ended" else "has ended"
@@ -183,12 +172,11 @@ def _position(value: datetime | int) -> float:
 
 
 def _tree_rows(table: PartitionedTable, assessment: PartitionAssessment) -> Iterator[tuple[str, ...]]:
-    marks = _marks(assessment)
-    largest = max((_bytes(each) for each in table.partitions), default=0)
-    gaps = {span.upper: span for span in assessment.coverage if not span.partition}
-    begins = {span.partition: span.lower for span in assessment.coverage if span.partition}
+    marks = mark_partitions(assessment)
+    largest = max((bytes_of(each) for each in table.partitions), default=0)
+    gaps = gaps_before(table, assessment)
     for number, partition in enumerate(table.partitions, 1):
-        gap = gaps.pop(begins.get(str(partition.table), begins.get(partition.table.name, -1)), None)
+        gap = gaps.get(partition.table)
         if gap is not None:
             bounds = f"[{format_value(gap.lower)}, {format_value(gap.upper)})"
             yield (f"├ {_GAP}", bounds, "", "", "", "▲ gap")
@@ -201,44 +189,23 @@ def _tree_rows(table: PartitionedTable, assessment: PartitionAssessment) -> Iter
 
 
 def _rows_of_partition(
-    partition: Partition, marks: dict[str, list[str]], largest: int, branch: str, stem: str
+    partition: Partition, marks: PartitionMarks, largest: int, branch: str, stem: str
 ) -> Iterator[tuple[str, ...]]:
     name = partition.table.name
-    size = _bytes(partition)
-    told = [*marks.get(str(partition.table), ()), *marks.get(name, ())]
-    told += ["detach pending"] if partition.is_detach_pending and not any("detach" in each for each in told) else []
-    told += ["foreign table"] if partition.is_foreign else []
+    size = bytes_of(partition)
     yield (
         branch + name,
         format_bound(partition.bound, partition.bound_text),
         _size(size),
         _bar(size, largest),
-        _rows(_rows_of(partition)),
-        ", ".join(dict.fromkeys(told)),
+        _rows(rows_of(partition)),
+        ", ".join(map(str, marks.of(partition))),
     )
     for number, child in enumerate(partition.partitions, 1):
         is_last = number == len(partition.partitions)
         yield from _rows_of_partition(
             child, marks, largest, stem + ("└ " if is_last else "├ "), stem + ("  " if is_last else "│ ")
         )
-
-
-def _marks(assessment: PartitionAssessment) -> dict[str, list[str]]:
-    """What is to know of each partition, the worst first, and which one takes the rows of now."""
-    marks: dict[str, list[str]] = defaultdict(list)
-    for finding in assessment.findings:
-        if finding.partition and finding.kind is not PartitionTrouble.GAP:  # a gap has a row of its own
-            marks[finding.partition].append(_mark(finding))
-    for name in assessment.due:
-        if not any("retention" in each for each in marks[name]):
-            marks[name].append("✖ past retention")
-    if assessment.current:
-        marks[assessment.current].insert(0, "current")
-    return dict(marks)
-
-
-def _mark(finding: PartitionFinding) -> str:
-    return f"{SIGNS[finding.level]} {finding.kind.value}"
 
 
 def _bar(size: int, largest: int) -> str:

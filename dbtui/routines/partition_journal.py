@@ -19,20 +19,29 @@ from dbtui.errors import StorageError
 from dbtui.model.partitions import PartitionPlan, PartitionStep, StepResult
 
 VERSION = 1
+#: Where journals are, below the state directory.
+JOURNALS = "partitions"
 _LONGEST_BYTES = 4_000_000
 _TAIL_BYTES = 400_000
 
 
 @dataclass(frozen=True, slots=True)
 class UnendedRun:
-    """A run that wrote no end. `step`: what it was at, as the journal has it; empty: between two steps."""
+    """A run that wrote no end. `step`: what it was at, as the journal has it; empty: between two steps.
+
+    `is_running`: a process of that number is there, so that it may still be at work.
+    """
 
     began: str
     process: int
     step: str = ""
+    is_running: bool = False
 
     def __str__(self) -> str:
         where = f"while it was at: {self.step}" if self.step else "between two steps"
+        if self.is_running:
+            at = f", now at: {self.step}" if self.step else ""
+            return f"process {self.process} has been applying a plan since {self.began}{at}"
         return f"the run that process {self.process} began at {self.began} ended without a word, {where}"
 
 

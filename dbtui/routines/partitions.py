@@ -1,7 +1,8 @@
 """Partitioned tables: looking at them, planning what keeps them right, and doing it step by step."""
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from dbtui.analysis.partitions import plan_partitions, steps_to_count
 from dbtui.analysis.policy_choices import choose_policy
 from dbtui.errors import Cancelled, ConnectError, DbtuiError, RefusedError, ServerError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
-from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
+from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.partitions import (
     LockPatience,
+    Partition,
     PartitionedTable,
     PartitionPlan,
     PartitionsResult,
@@ -31,7 +33,7 @@ from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.stored import database_of, server_name
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.partition_archives import archive_partition, compare_rows, prove_archive
-from dbtui.routines.partition_journal import ArchiveProof, PartitionJournal
+from dbtui.routines.partition_journal import ArchiveProof, PartitionJournal, UnendedRun
 
 _UNSUPPORTED = {EngineName.SQLITE: "SQLite has no partitioned tables: a table is one tree of pages in one file"}
 _ENOUGH = (StepOutcome.DONE, StepOutcome.SKIPPED)
@@ -66,20 +68,39 @@ class SeenTable:
 
 
 def collect_one(
-    c: RoutineContext, profile: ConnectionProfile, table: TableName, *, is_exact: bool = False
+    c: RoutineContext,
+    profile: ConnectionProfile,
+    table: TableName,
+    *,
+    is_exact: bool = False,
+    asks_prunes: bool = True,
 ) -> Routine[SeenTable]:
     """Ask for one partitioned table with all there is to know of it; `is_exact`: its partitions are measured too.
 
+    `asks_prunes`: whether queries leave partitions out is asked as well, which makes the server plan one.
     Raises ConnectError, ServerError, UsageError (it is not there, or not partitioned).
     """
     yield from ()
     partitions = _partitions_of(c, profile)
     with c.open_target(replace(profile, read_only=True)) as target:
         found = partitions.collect_partitioned_table(target, table)
-        found, prunes = _ask_prunes(partitions, target, found)
+        found, prunes = _ask_prunes(partitions, target, found) if asks_prunes else (found, None)
         sizes = partitions.collect_exact_sizes(target, found.table, found.partitions) if is_exact else {}
     measured = tuple(replace(each, bytes_exact=sizes.get(each.table)) for each in found.partitions)
     return SeenTable(table=replace(found, partitions=measured), prunes=prunes)
+
+
+def collect_sizes(
+    c: RoutineContext, profile: ConnectionProfile, table: TableName, chosen: Sequence[Partition]
+) -> Routine[Mapping[TableName, int]]:
+    """Measure some partitions of a table, in bytes with their indexes; one that is locked is left out.
+
+    Raises ConnectError, ServerError, UsageError.
+    """
+    yield from ()
+    partitions = _partitions_of(c, profile)
+    with c.open_target(replace(profile, read_only=True)) as target:
+        return partitions.collect_exact_sizes(target, table, chosen)
 
 
 def _ask_prunes(
@@ -137,6 +158,24 @@ def _plan(
 
 
 # ---------------------------------------------------------------- applying
+
+
+def find_unended_run(
+    c: RoutineContext, profile: ConnectionProfile, table: TableName, journals: Path
+) -> UnendedRun | None:
+    """Return the last run of a plan of this table that wrote no end: it was killed, or goes on. Raises StorageError."""
+    found = PartitionJournal(journals, _subject(profile, table), c.now).find_unended()
+    return replace(found, is_running=_is_running(found.process)) if found is not None else None
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def partitions_lock(profile: ConnectionProfile, table: TableName) -> str:
@@ -221,6 +260,7 @@ class _Run:
         for number, step in enumerate(self.plan.steps, 1):
             self.c.cancellation.check()
             self.journal.begin_step(number, step, describe_step(step))
+            yield Progressed(number - 1, len(self.plan.steps), "steps")
             result = yield from self._run_step(step)
             self.journal.end_step(number, result)
             self.results.append(result)

@@ -117,7 +117,7 @@ class GlobalActions(Copying):
         ask_in_background(self.pane, "cancel dialog", self._cancel, job)
 
     async def _cancel(self, job: Job[Any]) -> None:
-        text = [line(job_title(job)), line(dim("What it has done so far is undone; nothing that existed is touched."))]
+        text = [line(job_title(job)), line(dim(job.request.cancelling))]
         if await ask(self.pane, Confirm("Cancel this job?", text, "Cancel the job", "Let it run")):
             request_cancel(job)
 

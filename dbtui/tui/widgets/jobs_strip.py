@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbtui.jobs import Job
+from dbtui.jobs import WHOLE_UNIT, Job
 from dbtui.model.events import Progressed
 from dbtui.model.text import format_bytes, format_count, format_duration
 from dbtui.tui.cells import Line, Span, Tone, bar, cut, dim, line, spread, strong, width_of
@@ -79,7 +79,9 @@ def show_job(job: Job[Any], meter: Meter, width: int, more: int = 0) -> Line:
 def _progress(progress: Progressed | None, meter: Meter, narrow: bool) -> Line:
     if progress is None:
         return ()
-    rate = meter.per_second
+    if progress.unit == "tries":  # of getting a lock: who holds it matters
+        return (Span(f"try {progress.done} of {progress.total}  "), Span(progress.detail, Tone.WARNING))
+    rate = meter.per_second if progress.unit != WHOLE_UNIT else 0.0
     parts: list[Span] = []
     if progress.total:
         fraction = min(1.0, progress.done / progress.total)
