@@ -1,0 +1,159 @@
+"""What to write instead of an N+1: the relationship it loads, named, and the option or statement that loads it once.
+
+Names come from the application's recorder, else from its models, else from foreign keys and the pattern on the wire;
+the last are guesses and say so.
+"""
+
+import re
+from collections.abc import Sequence
+
+from dbtui.analysis.queries.frameworks import recognise_framework, write_for
+from dbtui.analysis.queries.index_advice import advise_index
+from dbtui.analysis.queries.python_names import stem_of
+from dbtui.analysis.queries.relations import Names, Relation, find_relation, is_value_first, name_recorded
+from dbtui.analysis.queries.remedies import Remedy, choose_remedy
+from dbtui.analysis.queries.snippets import is_chained, write_guard, write_snippet
+from dbtui.analysis.queries.table_keys import TableKeys, lookups_of, read_table
+from dbtui.model.queries import (
+    Cure,
+    CureKind,
+    MappedRelation,
+    PatternKind,
+    QuerySchema,
+    Repetition,
+    Shape,
+    ShapeKind,
+)
+
+_RECORDED = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*")
+_CURED = (PatternKind.N_PLUS_ONE, PatternKind.LOOKUP_LOOP)
+_LISTED = (CureKind.IN_LIST, CureKind.GROUPED)
+_GUESSED = "names are guessed from tables and keys"
+
+
+def cure(
+    repetition: Repetition, schema: QuerySchema | None = None, relations: Sequence[MappedRelation] = ()
+) -> Cure | None:
+    """Return what to write instead of a repetition; None when nothing is repeated that could be loaded at once.
+
+    `relations`: of the application's models. A repetition of one value needs no loader: the answer is to be kept.
+    """
+    if repetition.kind is PatternKind.DUPLICATE:
+        why = "the same rows are asked for again and again: ask once and keep the answer"
+        return Cure(kind=CureKind.NONE, snippet="", why=why, is_guess=False, index_sql=_index(repetition, schema))
+    names = Names(TableKeys(schema), relations)
+    if repetition.kind is PatternKind.WRITE_LOOP:
+        return _cure_write_loop(repetition, names)
+    if repetition.kind not in _CURED:
+        return None
+    remedies = _choose(repetition, names)
+    if not remedies:
+        return None
+    return _write(repetition, remedies, _index(repetition, schema), is_named=bool(relations))
+
+
+def format_suggestion(found: Cure | None) -> str:
+    """Return a cure as one text: the code, that it is a guess, and the index that is missing."""
+    if found is None:
+        return ""
+    parts = [" and ".join(found.snippet.splitlines()) or found.why]
+    if found.snippet and found.is_guess:
+        parts[0] += f" ({_GUESSED})"
+    if found.index_sql:
+        parts.append("; ".join(found.index_sql.splitlines()))
+    return "; ".join(parts)
+
+
+def _index(repetition: Repetition, schema: QuerySchema | None) -> str:
+    return advise_index(repetition.children, schema)
+
+
+def _cure_write_loop(repetition: Repetition, names: Names) -> Cure | None:
+    found = [choose_remedy(names, repetition, child, (), "") for child in repetition.children]
+    lists = [remedy for remedy in found if remedy is not None and remedy.kind is CureKind.IN_LIST]
+    if not lists:
+        return None
+    why = "each row is looked up before it is written: look up all of them before the loop"
+    is_guess = any(remedy.is_guess for remedy in lists)
+    return Cure(kind=CureKind.IN_LIST, snippet=write_snippet(lists), why=why, is_guess=is_guess)
+
+
+# ---------------------------------------------------------------- remedies for all children
+
+
+def _choose(repetition: Repetition, names: Names) -> list[Remedy]:
+    """Return the remedies, the outermost first: that of a parent that was itself loaded late, then each child's."""
+    recorded = _RECORDED.findall(repetition.relationship)
+    owners = list(repetition.parent.tables) if repetition.parent else []
+    if repetition.parent is not None and (read := read_table(repetition.parent)):
+        owners.insert(0, read)
+    found = list(_choose_above(repetition, names, recorded))
+    named = recorded[-len(repetition.children) :]
+    for at, child in enumerate(repetition.children):
+        word = named[at] if at < len(named) else repetition.relationship if not recorded and at == 0 else ""
+        remedy = choose_remedy(names, repetition, child, owners, word)
+        if remedy is not None:
+            found.append(remedy)
+        if child.shape.tables:
+            owners.append(read_table(child.shape))
+    by_meaning = {(remedy.kind, remedy.entity, _path(remedy), remedy.columns): remedy for remedy in found}
+    return list(by_meaning.values())
+
+
+def _choose_above(repetition: Repetition, names: Names, recorded: Sequence[str]) -> Sequence[Remedy]:
+    """The relationships that lead to the parent's rows: a lazy load had read them, or the recorder tells a path."""
+    parent = repetition.parent
+    path = recorded[: -len(repetition.children)] if len(recorded) > len(repetition.children) else []
+    if path and parent is not None:
+        told = [name_recorded(names, parent, each, ()) for each in path]
+        return [_load(each) for each in told if each is not None]
+    if parent is None or not is_value_first(parent) or parent.kind not in (ShapeKind.LOOKUP, ShapeKind.SET):
+        return []
+    relation = find_relation(names, parent, _owners_of(parent), None)
+    return [] if relation is None else [_load(relation)]
+
+
+def _owners_of(shape: Shape) -> list[str]:
+    return [owner for lookup in lookups_of(shape) if (owner := stem_of(lookup.column))]
+
+
+def _load(relation: Relation) -> Remedy:
+    kind = CureKind.SELECTIN if relation.is_collection else CureKind.JOINED
+    return Remedy(kind, relation.owner, relation.owner_table, relation, because=relation.because,
+                  is_guess=relation.is_guess)  # fmt: skip
+
+
+def _path(remedy: Remedy) -> str:
+    return remedy.relation.path if remedy.relation else ""
+
+
+# ---------------------------------------------------------------- words
+
+
+def _write(repetition: Repetition, remedies: Sequence[Remedy], index_sql: str, *, is_named: bool) -> Cure:
+    samples = [sample for child in repetition.children for sample in child.samples[:1]]
+    framework = None if repetition.relationship or is_named else recognise_framework(samples)
+    foreign = write_for(framework, remedies) if framework else ""
+    is_guess = any(remedy.is_guess for remedy in remedies)
+    why = list(dict.fromkeys(remedy.because for remedy in remedies if remedy.because))
+    others = list(
+        dict.fromkeys(each for remedy in remedies if remedy.relation for each in remedy.relation.alternatives)
+    )
+    if others:
+        why.append(f"it may be {' or '.join(others)} as well")
+    if framework and foreign:
+        why.append(f"the statements are written as {framework} writes them")
+    if index_sql:
+        why.append("the column that is looked up begins no index, which the one statement needs too")
+    if is_guess:
+        why.append(_GUESSED)
+    loaded = [remedy for remedy in remedies if remedy.relation and remedy.kind not in _LISTED]
+    return Cure(
+        kind=CureKind.CHAIN if is_chained(remedies) else remedies[0].kind,
+        snippet=foreign or write_snippet(remedies),
+        why="; ".join(why),
+        guard="" if foreign else write_guard(remedies),
+        relationship=", ".join(dict.fromkeys(_path(remedy) for remedy in loaded)),
+        is_guess=is_guess,
+        index_sql=index_sql,
+    )

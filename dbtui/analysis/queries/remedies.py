@@ -1,0 +1,202 @@
+"""What is to be done about one repeated statement: which option of the loader, or which statement instead of many."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbtui.analysis.queries.python_names import bare_name, column_name, is_same_table
+from dbtui.analysis.queries.relations import Names, Relation, find_relation, is_value_first, name_recorded
+from dbtui.analysis.queries.select_lists import parse_select_list, unquote
+from dbtui.analysis.queries.table_keys import lookups_of, read_table
+from dbtui.model.queries import Child, CureKind, Repetition, Shape, ShapeKind
+
+_ONE_IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*(?:\?|\$\d+|%s|:\w+)\s*\)")
+_FUNCTION = re.compile(r"(?is)^(count|max|min|sum|avg)\s*\(\s*(distinct\s+)?(.*?)\s*\)$")
+#: One owner is shared by so many rows: loading owners by themselves is less than repeating them in a join.
+_SHARED_BY = 4
+_COLUMN_LOAD = "column"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What cures one child. `entity`: the class whose statement it goes into, `columns`: of it, as attributes."""
+
+    kind: CureKind
+    entity: str
+    table: str
+    relation: Relation | None = None
+    columns: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    because: str = ""
+    is_guess: bool = True
+
+
+def choose_remedy(
+    names: Names, repetition: Repetition, child: Child, owners: Sequence[str], recorded: str
+) -> Remedy | None:
+    """Return what cures one child of a repetition; None when its text does not tell enough.
+
+    `owners`: tables whose rows may have been gone through, `recorded`: the relationship as the application named it.
+    """
+    shape, parent = child.shape, repetition.parent
+    if not shape.tables:
+        return None
+    if repetition.load == _COLUMN_LOAD:
+        return _reload(names, shape, parent, recorded) or _list_values(names, shape)
+    relation = name_recorded(names, shape, recorded, owners) if "." in recorded else None
+    if relation is None and _asks_for_entities(shape, parent, names):
+        relation = find_relation(names, shape, owners, parent)
+    if shape.kind is ShapeKind.AGGREGATE:
+        return _group(names, shape)
+    if relation is None and parent is not None and is_same_table(read_table(shape), read_table(parent)):
+        return _reload(names, shape, parent, "") or _list_values(names, shape)
+    if relation is None:
+        return _list_values(names, shape)
+    if _ONE_IN_LIST.search(shape.text):
+        keys = names.keys.primary_key(relation.owner_table)
+        return _load(CureKind.PREFETCH, relation, "rows are prefetched for one owner at a time", keys)
+    if relation.is_guess and not is_value_first(shape) and _is_by_foreign_key(names, shape):
+        return _list_values(names, shape, relation)
+    if relation.is_collection:
+        return _load(CureKind.SELECTIN, relation, "")
+    return _load_one(repetition, child, relation)
+
+
+def _load(kind: CureKind, relation: Relation, more: str, keys: Sequence[str] = ()) -> Remedy:
+    because = "; ".join(filter(None, (relation.because, more)))
+    columns = tuple(column_name(column) for column in keys)
+    owner, table = relation.owner, relation.owner_table
+    return Remedy(kind, owner, table, relation, columns, because=because, is_guess=relation.is_guess)
+
+
+def _load_one(repetition: Repetition, child: Child, relation: Relation) -> Remedy:
+    owners, rows = child.distinct_values or child.repeats, repetition.parent_rows
+    if rows and owners * _SHARED_BY <= rows:
+        return _load(CureKind.SELECTIN, relation, f"{owners} of them are shared by {rows} rows, so a join repeats them")
+    return _load(CureKind.JOINED, relation, "")
+
+
+def _asks_for_entities(shape: Shape, parent: Shape | None, names: Names) -> bool:
+    """Whether parent and child may be objects of an ORM: one that returned keys alone has no relationship to load.
+
+    A column without its table is hand-written; so is a list of keys that are then looked up one by one.
+    """
+    if is_value_first(shape):
+        return True
+    items = parse_select_list(shape.text)
+    if items and shape.kind is not ShapeKind.AGGREGATE and not any(item.table for item in items):
+        return False
+    returned = parse_select_list(parent.text) if parent is not None else ()
+    if parent is None or not returned:
+        return True
+    if any(item.column == "*" for item in returned):
+        return True
+    primary = {column.casefold() for column in names.keys.primary_key(read_table(parent))}
+    return len(returned) > 1 and primary <= {item.column.casefold() for item in returned}
+
+
+def _is_by_foreign_key(names: Names, shape: Shape) -> bool:
+    columns = [lookup.column for lookup in lookups_of(shape)]
+    return not names.keys.is_by_primary_key(read_table(shape), columns)
+
+
+# ---------------------------------------------------------------- columns that are loaded late
+
+
+def _reload(names: Names, shape: Shape, parent: Shape | None, recorded: str) -> Remedy | None:
+    """A row that is there already is looked up again: a deferred column, or an object that a commit expired."""
+    table = read_table(shape)
+    columns = [lookup.column for lookup in lookups_of(shape)]
+    asked = [item.column for item in parse_select_list(shape.text) if item.column]
+    if is_value_first(shape) or not names.keys.is_by_primary_key(table, columns):
+        return None
+    primary = {column.casefold() for column in names.keys.primary_key(table)}
+    had = _columns_of(parent, table)
+    fresh = [column for column in asked if column.casefold() not in had | primary and column != "*"]
+    owner = recorded.partition(".")[0] or names.class_of(table)
+    is_known = bool(recorded) or names.knows_class_of(table)
+    if fresh and had and not (primary <= {column.casefold() for column in asked}):
+        return _undefer(names, owner, table, fresh, is_known=is_known)
+    if (not fresh and had) or ((recorded or not had) and primary <= {column.casefold() for column in asked}):
+        because = f"rows of {bare_name(table)} are read again by their key: a commit expires what was loaded"
+        return Remedy(CureKind.KEEP_LOADED, owner, table, because=because, is_guess=not is_known)
+    return _undefer(names, owner, table, fresh, is_known=is_known) if fresh and not had else None
+
+
+def _undefer(names: Names, owner: str, table: str, fresh: Sequence[str], *, is_known: bool) -> Remedy:
+    by_column = {
+        each.columns[0].casefold(): each.name
+        for each in names.mapped
+        if not each.target and each.columns and is_same_table(each.owner_table, table)
+    }
+    attributes = tuple(by_column.get(column.casefold(), column_name(column)) for column in fresh)
+    because = f"{', '.join(fresh)} of {bare_name(table)} was left out of the statement and is loaded row by row"
+    return Remedy(CureKind.UNDEFER, owner, table, columns=attributes, because=because, is_guess=not is_known)
+
+
+def _columns_of(parent: Shape | None, table: str) -> set[str]:
+    if parent is None:
+        return set()
+    return {
+        item.column.casefold()
+        for item in parse_select_list(parent.text)
+        if item.column and (not item.table or is_same_table(item.table, table))
+    }
+
+
+# ---------------------------------------------------------------- one statement instead of many
+
+
+def _key_columns(names: Names, shape: Shape) -> tuple[str, ...]:
+    """The columns that vary: a key of the table, rather than all that are looked up."""
+    table = lookups_of(shape)[0].table
+    columns = [lookup.column for lookup in lookups_of(shape) if is_same_table(lookup.table, table)]
+    key = names.keys.key_of_columns(table, columns)
+    primary = names.keys.known_primary_key(table)
+    for found in (primary, key.columns if key else ()):
+        if found and {column.casefold() for column in found} <= {column.casefold() for column in columns}:
+            return tuple(found)
+    return tuple(dict.fromkeys(columns))
+
+
+def _list_values(names: Names, shape: Shape, relation: Relation | None = None) -> Remedy | None:
+    if not shape.lookups:
+        return None
+    table = lookups_of(shape)[0].table
+    columns = _key_columns(names, shape)
+    because = f"rows of {bare_name(table)} are looked up by {', '.join(columns)} one by one"
+    if relation is not None:
+        because += f"; if {relation.owner} has a relationship to them, selectinload() of it does the same"
+    attributes = tuple(column_name(column) for column in columns)
+    is_guess = not names.knows_class_of(table)
+    return Remedy(
+        CureKind.IN_LIST, names.class_of(table), table, relation, attributes, because=because, is_guess=is_guess
+    )
+
+
+def _group(names: Names, shape: Shape) -> Remedy | None:
+    if not shape.lookups:
+        return None
+    table = lookups_of(shape)[0].table
+    entity, columns = names.class_of(table), _key_columns(names, shape)
+    found = [_function(entity, item.text) for item in parse_select_list(shape.text)]
+    return Remedy(
+        CureKind.GROUPED,
+        entity,
+        table,
+        columns=tuple(column_name(column) for column in columns),
+        functions=tuple(dict.fromkeys(each for each in found if each)) or ("func.count()",),
+        because=f"rows of {bare_name(table)} are summed up for one {', '.join(columns)} at a time",
+        is_guess=not names.knows_class_of(table),
+    )
+
+
+def _function(entity: str, text: str) -> str:
+    found = _FUNCTION.match(text)
+    if found is None:
+        return ""
+    name, distinct, argument = found[1].lower(), found[2], found[3]
+    if not re.fullmatch(r"""(?:["`\w$]+\.)*["`\w$]+""", argument) or argument.isdigit():
+        return "func.count()" if name == "count" else ""
+    attribute = f"{entity}.{column_name(unquote(argument.rpartition('.')[2]))}"
+    return f"func.{name}({attribute}{'.distinct()' if distinct else ''})"
