@@ -206,6 +206,7 @@ class PartitionedTable:
     is_pooled: bool = False
     managed_by: str = ""
     management: tuple[str, ...] = ()  # what that program has set, a sentence each
+    is_made_on_demand: bool = False  # partitions are made as rows come: a stretch without one is no gap
     referenced_by: tuple[TableName, ...] = ()  # tables with foreign keys to it
     unique_without_key: tuple[str, ...] = ()  # MySQL: unique keys that keep it from being partitioned as asked
     default_rows: int | None = None  # in the default partition, exactly, up to a limit

@@ -56,7 +56,8 @@ def collect_partitions(c: RoutineContext, profile: ConnectionProfile) -> Routine
     with c.open_target(replace(profile, read_only=True)) as target:
         tables = partitions.collect_partitioned_tables(target)
     taken_at = max((each.taken_at for each in tables), default=c.now())
-    return PartitionsSnapshot(profile=profile.name, taken_at=taken_at, tables=tables)
+    gaps = tuple(dict.fromkeys(gap for each in tables for gap in each.gaps))
+    return PartitionsSnapshot(profile=profile.name, taken_at=taken_at, tables=tables, gaps=gaps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

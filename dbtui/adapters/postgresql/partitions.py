@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from dbtui.adapters.adapter import PartitionExecutor, Target, narrow
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.partition_managers import collect_management
+from dbtui.adapters.postgresql.hypertables import collect_hypertables
+from dbtui.adapters.postgresql.partition_managers import PARTMAN, collect_management
 from dbtui.adapters.postgresql.partition_questions import (
     collect_newest,
     collect_prunes,
@@ -98,17 +99,32 @@ PARTITIONS = PostgresqlPartitions()
 def collect_partitioned_tables(target: PostgresqlTarget) -> tuple[PartitionedTable, ...]:
     """Ask for every partitioned table of the database, in four questions whatever their number."""
     target.check_database()
-    parents = _collect_parents(target, TableName("", ""))
-    if not parents:
-        return ()
-    return tuple(_collect_described(target, parents))
+    every = TableName("", "")
+    gaps: list[str] = []
+    hypertables = collect_hypertables(target, every, gaps)
+    parents = _collect_parents(target, every)
+    made = tuple(_collect_described(target, parents)) if parents else ()
+    return (*(replace(each, gaps=(*each.gaps, *gaps)) for each in made), *hypertables)
 
 
 def collect_partitioned_table(target: PostgresqlTarget, table: TableName) -> PartitionedTable:
     """Ask for one, with what planning needs. Raises UsageError: it is not there, or not partitioned."""
     target.check_database()
-    row = _find(table, _collect_parents(target, table))
-    return next(_collect_described(target, [row], is_whole=True))
+    rows = _collect_parents(target, table)
+    if rows and rows[0].kind == "r":
+        for each in collect_hypertables(target, TableName(rows[0].schema, rows[0].name), []):
+            return each
+        _refuse_inheritance(target, TableName(rows[0].schema, rows[0].name))
+    return next(_collect_described(target, [_find(table, rows)], is_whole=True))
+
+
+def _refuse_inheritance(target: PostgresqlTarget, table: TableName) -> None:
+    """Raise UsageError for a table that pg_partman divides by inheritance and triggers, as it did before release 5."""
+    if table in collect_management(target).settings:
+        raise UsageError(
+            f"{table} is kept by {PARTMAN} with inheritance and triggers: it has no partitions of the server's own",
+            f"look at it and change it with {PARTMAN}",
+        )
 
 
 def _collect_parents(target: PostgresqlTarget, table: TableName) -> list[Any]:
@@ -137,7 +153,7 @@ def _collect_described(
     identities = [row.identity for row in parents]
     tree = PartitionTree(target.collect("collect_partitions", after=_PIN, parents=identities), pending)
     marked = target.collect("collect_detached_partitions")
-    managed, gaps = collect_management(target)
+    management = collect_management(target)
     for row in parents:
         table = TableName(row.schema, row.name)
         kinds = key_kinds(row.key_types, row.key_columns)
@@ -157,12 +173,12 @@ def _collect_described(
             is_owner=row.is_owner,
             is_replica=session.is_replica,
             is_pooled=target.is_pooled,
-            managed_by="pg_partman" if table in managed else "",
-            management=managed.get(table, ()),
+            managed_by=PARTMAN if management.keeps(table) else "",
+            management=management.of(table),
             detached=detached_partitions(marked, table, kinds),
             lock_slots=session.lock_slots,
             session_time_zone=session.time_zone,
-            gaps=gaps,
+            gaps=management.gaps,
         )
         yield _complete(target, made) if is_whole else made
 

@@ -575,8 +575,9 @@ SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats,
 
 -- name: pin_partition_text
 -- Bounds and definitions are written for the session that asks: here they always mean the same, and name schemas.
+-- Compiling a question of many partitions takes the server longer than answering it.
 SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL quote_all_identifiers = off;
-SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on;
+SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on; SET LOCAL jit = off;
 
 -- name: collect_partition_session
 -- What a partitioned table is judged by beside itself; the time zone is the one that the login gets, not ours.
@@ -618,31 +619,31 @@ SELECT current_schemas(false)::text[] AS path;
 
 -- name: collect_partitions
 -- Partitions of some tables and the partitions of those, from the catalogue alone: nothing is opened, so nothing
--- waits; with its own number instead of 0 a bound would be written under a lock on the partition. Rows that were never counted are what the statistics saw come and go.
+-- waits; with its own number instead of 0 a bound would be written under a lock on the partition. Rows that were never
+-- counted are what the statistics saw come and go.
 WITH RECURSIVE tree AS (
   SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = ANY (CAST(:parents AS oid[]))
   UNION ALL
   SELECT i.inhparent, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.inhrelid
-), pages AS (
-  SELECT x.indrelid, sum(c.relpages) AS pages FROM tree t
-  JOIN pg_catalog.pg_index x ON x.indrelid = t.inhrelid JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid GROUP BY 1
 )
 SELECT t.inhparent::bigint AS parent, c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS name,
        c.relkind::text AS kind, pg_catalog.pg_get_expr(c.relpartbound, 0) AS bound,
        p.partstrat::text AS strategy,
-       ARRAY(SELECT o.opcintype::regtype::text FROM unnest(p.partclass::oid[]) WITH ORDINALITY k (class, place)
-             JOIN pg_catalog.pg_opclass o ON o.oid = k.class ORDER BY k.place) AS key_types,
+       CASE WHEN p.partrelid IS NOT NULL THEN
+         ARRAY(SELECT o.opcintype::regtype::text FROM unnest(p.partclass::oid[]) WITH ORDINALITY k (class, place)
+               JOIN pg_catalog.pg_opclass o ON o.oid = k.class ORDER BY k.place) END AS key_types,
        p.partattrs::text AS key_numbers,
        CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::bigint
             ELSE pg_catalog.pg_stat_get_live_tuples(c.oid) END AS rows_estimate,
-       (c.relpages + COALESCE(o.relpages, 0) + COALESCE(x.pages, 0))::bigint
+       (c.relpages + COALESCE(o.relpages, 0)
+         + COALESCE((SELECT sum(y.relpages) FROM pg_catalog.pg_index x
+                     JOIN pg_catalog.pg_class y ON y.oid = x.indexrelid WHERE x.indrelid = c.oid), 0))::bigint
          * current_setting('block_size')::bigint AS bytes_estimate
 FROM tree t
 JOIN pg_catalog.pg_class c ON c.oid = t.inhrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
-LEFT JOIN pg_catalog.pg_class o ON o.oid = c.reltoastrelid
-LEFT JOIN pages x ON x.indrelid = c.oid;
+LEFT JOIN pg_catalog.pg_class o ON o.oid = c.reltoastrelid;
 
 -- name: collect_pending_detaches
 -- Before 14 a partition cannot be half detached.
@@ -722,11 +723,62 @@ ORDER BY 1;
 
 -- name: collect_partition_managers
 -- Tables with the settings of programs that look after partitions; their columns differ between versions.
-SELECT n.nspname::text AS schema, c.relname::text AS name
+SELECT n.nspname::text AS schema, c.relname::text AS name,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is_readable
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = 'part_config' AND c.relkind = 'r'
-  AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'parent_table')
-  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT');
+  AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'parent_table');
+
+-- name: collect_partman_templates
+-- pg_partman makes a template for every table that it manages, called after it; who may not read its settings sees
+-- that all the same.
+SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_extension e ON e.extnamespace = c.relnamespace
+WHERE e.extname = 'pg_partman' AND c.relkind = 'r' AND c.relname LIKE 'template\_%';
+
+-- name: collect_hypertables
+-- TimescaleDB's tables by their first dimension; its views are everybody's to read. They came with its release 2.
+SELECT c.oid::bigint AS identity, h.hypertable_schema::text AS schema, h.hypertable_name::text AS name,
+       h.owner::text AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner, h.compression_enabled,
+       ARRAY(SELECT d.column_name::text FROM timescaledb_information.dimensions d
+             WHERE (d.hypertable_schema, d.hypertable_name) = (h.hypertable_schema, h.hypertable_name)
+             ORDER BY d.dimension_number) AS key_columns,
+       ARRAY(SELECT d.column_type::regtype::text FROM timescaledb_information.dimensions d
+             WHERE (d.hypertable_schema, d.hypertable_name) = (h.hypertable_schema, h.hypertable_name)
+             ORDER BY d.dimension_number) AS key_types,
+       (SELECT COALESCE(d.time_interval::text, d.integer_interval::text) FROM timescaledb_information.dimensions d
+        WHERE (d.hypertable_schema, d.hypertable_name) = (h.hypertable_schema, h.hypertable_name)
+          AND d.dimension_number = 1) AS chunk_interval,
+       (SELECT j.config ->> 'drop_after' FROM timescaledb_information.jobs j
+        WHERE (j.hypertable_schema, j.hypertable_name) = (h.hypertable_schema, h.hypertable_name)
+          AND j.proc_name = 'policy_retention' LIMIT 1) AS drop_after
+FROM timescaledb_information.hypertables h
+JOIN pg_catalog.pg_namespace n ON n.nspname = h.hypertable_schema
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.hypertable_name
+WHERE :table_name = '' OR h.hypertable_name = :table_name
+  AND CASE WHEN :table_schema = '' THEN h.hypertable_schema = ANY (CAST(:path AS text[]))
+           ELSE h.hypertable_schema = :table_schema END
+ORDER BY array_position(CAST(:path AS text[]), h.hypertable_schema::text), 2, 3;
+
+-- name: collect_chunks
+-- Chunks of hypertables, with bounds as PostgreSQL writes those of partitions. Times of keys without a time zone are
+-- written as if they were of UTC.
+SELECT k.hypertable_schema::text AS parent_schema, k.hypertable_name::text AS parent_name, c.oid::bigint AS identity,
+       k.chunk_schema::text AS schema, k.chunk_name::text AS name,
+       CASE k.primary_dimension_type::regtype::text
+         WHEN 'date' THEN format('FOR VALUES FROM (%L) TO (%L)', (k.range_start AT TIME ZONE 'UTC')::date,
+                                 (k.range_end AT TIME ZONE 'UTC')::date)
+         WHEN 'timestamp without time zone'
+           THEN format('FOR VALUES FROM (%L) TO (%L)', k.range_start AT TIME ZONE 'UTC', k.range_end AT TIME ZONE 'UTC')
+         ELSE format('FOR VALUES FROM (%L) TO (%L)', COALESCE(k.range_start::text, k.range_start_integer::text),
+                     COALESCE(k.range_end::text, k.range_end_integer::text)) END AS bound,
+       CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::bigint
+            ELSE pg_catalog.pg_stat_get_live_tuples(c.oid) END AS rows_estimate,
+       c.relpages::bigint * current_setting('block_size')::bigint AS bytes_estimate
+FROM timescaledb_information.chunks k
+JOIN pg_catalog.pg_namespace n ON n.nspname = k.chunk_schema
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = k.chunk_name
+WHERE (:table_name = '' OR (k.hypertable_schema, k.hypertable_name) = (:table_schema, :table_name))
+ORDER BY k.range_start, k.range_start_integer, 5;
 
 -- name: measure_partitions
 -- Exactly how large some tables are, with indexes. One that is locked exclusively is left out: measuring would wait.

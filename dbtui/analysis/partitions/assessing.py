@@ -73,6 +73,8 @@ def _lay_out(table: PartitionedTable, policy: PartitionPolicy | None, now: datet
     """The table on its axis; None where there is none, or it ends before the policy does."""
     if policy is None or policy.interval is None or table.strategy is not PartitionStrategy.RANGE:
         return None
+    if table.is_made_on_demand:  # what has no partition yet is neither a gap nor an end
+        return None
     if len(table.key_kinds) != 1 or table.key_kinds[0] in (KeyKind.OTHER, KeyKind.TEXT):
         return None
     try:
@@ -147,10 +149,9 @@ def _find_indexes(table: PartitionedTable) -> Findings:
     if partitions and key and not any(index.columns[:1] == (key,) for index in table.indexes):
         without = [each for each in partitions if not any(index.columns[:1] == (key,) for index in each.indexes)]
         if without:
-            sentence = (
-                f"{len(without)} of {len(partitions)} partitions have no index that begins with the key {key}: CREATE"
-                f" INDEX ON ONLY {table.table} ({key}), and the next plan builds it on each"
-            )
+            advice = f": CREATE INDEX ON ONLY {table.table} ({key}), and the next plan builds it on each"
+            sentence = f"{len(without)} of {len(partitions)} partitions have no index that begins with the key {key}"
+            sentence += "" if table.managed_by else advice
             yield _say(PartitionTrouble.MISSING_INDEX, PartitionLevel.REMARK, sentence)
 
 

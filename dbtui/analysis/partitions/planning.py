@@ -129,6 +129,7 @@ def _in_order(steps: list[PartitionStep], *, is_mysql: bool) -> list[PartitionSt
 
 
 def _warn(table: PartitionedTable, layout: Layout | None, steps: list[PartitionStep]) -> Iterator[str]:
+    yield from table.gaps
     kinds = {step.kind for step in steps}
     if StepKind.DETACH in kinds and table.default is not None:
         yield (
