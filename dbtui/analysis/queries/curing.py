@@ -148,8 +148,9 @@ def _write(repetition: Repetition, remedies: Sequence[Remedy], index_sql: str, *
     if is_guess:
         why.append(_GUESSED)
     loaded = [remedy for remedy in remedies if remedy.relation and remedy.kind not in _LISTED]
+    main = loaded[0] if loaded else remedies[0]
     return Cure(
-        kind=CureKind.CHAIN if is_chained(remedies) else remedies[0].kind,
+        kind=CureKind.CHAIN if is_chained(remedies) else main.kind,
         snippet=foreign or write_snippet(remedies),
         why="; ".join(why),
         guard="" if foreign else write_guard(remedies),

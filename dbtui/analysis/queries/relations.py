@@ -91,19 +91,18 @@ def name_recorded(names: Names, child: Shape, recorded: str, owners: Sequence[st
     for mapped in names.mapped:
         if (mapped.owner, mapped.name) == (owner, name) and mapped.target:
             return _from_mapped(mapped, (), "the application named it")
-    found = _by_keys(names, child, owners, None) or _by_keys(names, child, [bare_name(owner)], None)
-    is_collection = found.is_collection if found else is_value_first(child)
     target_table = read_table(child)
-    owner_table = found.owner_table if found and class_name(found.owner_table) == owner else ""
-    owner_table = owner_table or next((each for each in owners if names.class_of(each) == owner), "")
+    of_owner = [table for table in owners if names.class_of(table) == owner]
+    found = _by_keys(names, child, of_owner, None) if of_owner else _by_keys(names, child, owners, None)
+    is_sure = found is not None and found.owner == owner and (found.name == name or not found.alternatives)
     return Relation(
         owner=owner,
         name=name,
         target=names.class_of(target_table),
-        owner_table=owner_table or (owners[0] if owners else ""),
+        owner_table=next(iter((*of_owner, *owners)), ""),
         target_table=target_table,
-        is_collection=is_collection,
-        is_required=bool(found and found.is_required),
+        is_collection=found.is_collection if found is not None else is_value_first(child),
+        is_required=found is not None and is_sure and found.is_required,
         is_guess=False,
         because="the application named it",
     )
@@ -220,8 +219,7 @@ def _to_one(
     if not held:
         return None
     key = held[0]
-    others = tuple(f"{names.class_of(each.table)}.{scalar_name(each.columns, target)}" for each in held[1:]
-                   if is_same_table(each.table, key.table))  # fmt: skip
+    others = tuple(f"{names.class_of(each.table)}.{scalar_name(each.columns, target)}" for each in held[1:])
     return Relation(
         owner=names.class_of(key.table),
         name=scalar_name(key.columns, target),
@@ -229,7 +227,7 @@ def _to_one(
         owner_table=key.table,
         target_table=target,
         is_collection=False,
-        is_required=key.is_required,
+        is_required=all(each.is_required for each in held if is_same_table(each.table, key.table)),
         because=_because(key if found else None, f"{bare_name(target)} is looked up by its primary key"),
         alternatives=others,
     )

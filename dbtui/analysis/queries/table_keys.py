@@ -102,8 +102,9 @@ def infer_keys_to(keys: TableKeys, table: str, parent: Shape) -> tuple[ForeignKe
     """Return the foreign keys to `table` that the names of the columns that a parent returned promise."""
     owner = read_table(parent)
     columns = [item.column for item in parse_select_list(parent.text) if item.column not in ("", "*")]
+    may_be_own = is_same_table(owner, table) and keys.find_table(table) is None
     return tuple(
         ForeignKey(owner, (column,), table, keys.primary_key(table)[:1])
         for column in columns
-        if points_to(column, table) or (is_same_table(owner, table) and stem_of(column) == "parent")
+        if points_to(column, table) or (may_be_own and stem_of(column) == "parent")
     )
