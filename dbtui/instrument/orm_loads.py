@@ -1,0 +1,106 @@
+"""Which relationship or column a statement loads for the ORM, and how, as its execution context tells.
+
+The context of a cursor event has the very statement that the ORM built: with the path of the loader, and the object
+that it is for. A `do_orm_execute` listener would be told the same, but it listens to every session of the process, has
+each statement prepared twice, and is called before autoflush runs other statements. The names that are read here are
+SQLAlchemy's own: a test compares each kind of load with what `do_orm_execute` tells.
+"""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column
+from sqlalchemy import inspect as inspect_orm
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty
+
+
+class OrmLoad(NamedTuple):
+    """What a statement loads. `kind`: lazy, immediate, selectin, subquery, joined, column, refresh, ... .
+
+    `name`: "Post.comments", of a refresh the class. `path`: the relationships from what the application selected to
+    the one that is loaded. `session_id`: a number of the ORM's session, 0 when the statement does not tell it.
+    """
+
+    kind: str
+    name: str
+    path: tuple[RelationshipProperty[Any], ...] = ()
+    session_id: int = 0
+    mapper: Mapper[Any] | None = None
+
+
+#: Kinds that run one statement for each object; the others are their cures.
+REPEATING_KINDS = frozenset({"lazy", "immediate", "dynamic", "column", "refresh", "polymorphic"})
+
+_JOINED = OrmLoad("joined", "")
+
+
+def read_load(context: Any, loader: str, collection: Any) -> OrmLoad | None:
+    """Return what a statement loads, None for one that the application wrote and that loads nothing besides.
+
+    `context`: the ExecutionContext. `loader`, `collection`: what the frames tell, see call_sites.Caller.
+    """
+    statement = context.invoked_statement
+    options = getattr(statement, "_compile_options", None)
+    if options is None:
+        return None
+    if getattr(options, "_for_refresh_state", False):
+        return _read_refresh(context, options, loader)
+    path = getattr(options, "_current_path", None)
+    if path is not None and not path.is_root:
+        return _read_relationship(context, path, loader)
+    if loader == "dynamic":
+        return _read_collection(collection)
+    compiled = context.compiled
+    if compiled is not None and getattr(compiled.compile_state, "eager_joins", None):
+        return _JOINED
+    return OrmLoad(loader, "") if loader == "selectin" else None
+
+
+def _read_relationship(context: Any, path: Any, loader: str) -> OrmLoad:
+    found = tuple(each for each in path.path if isinstance(each, RelationshipProperty))
+    options = context.execution_options.get("_sa_orm_load_options")
+    owner: InstanceState[Any] | None = getattr(options, "_lazy_loaded_from", None)
+    name = name_property(found[-1]) if found else ""
+    if owner is None:
+        return OrmLoad(loader if loader in ("selectin", "subquery") else "selectin", name, found)
+    kind = "immediate" if loader == "immediate" else "lazy"
+    return OrmLoad(kind, name, found, owner.session_id or 0, owner.mapper)
+
+
+def _read_refresh(context: Any, options: Any, loader: str) -> OrmLoad:
+    load_options = context.execution_options.get("_sa_orm_load_options")
+    state: InstanceState[Any] | None = getattr(load_options, "_refresh_state", None)
+    if state is None:
+        return OrmLoad("refresh", "")
+    mapper, session_id = state.mapper, state.session_id or 0
+    names = sorted(getattr(options, "_only_load_props", None) or ())
+    if names and loader == "column":
+        return OrmLoad("column", name_property(mapper.attrs[names[0]]), (), session_id, mapper)
+    if names and loader == "expired" and not state.expired and _is_of_subclass(mapper, names[0]):
+        return OrmLoad("polymorphic", name_property(mapper.attrs[names[0]]), (), session_id, mapper)
+    return OrmLoad("refresh", mapper.class_.__name__, (), session_id, mapper)
+
+
+def _is_of_subclass(mapper: Mapper[Any], name: str) -> bool:
+    """Whether a column stands in a table that a query for the base class does not read."""
+    columns = getattr(mapper.attrs[name], "columns", ())
+    column = columns[0] if columns else None
+    return (
+        mapper.inherits is not None
+        and isinstance(column, Column)
+        and column.table is not mapper.base_mapper.local_table
+    )
+
+
+def _read_collection(collection: Any) -> OrmLoad | None:
+    """Return the load of a dynamic collection, which is a query of its own each time that it is read."""
+    attribute, instance = getattr(collection, "attr", None), getattr(collection, "instance", None)
+    if attribute is None or instance is None:
+        return None
+    state = inspect_orm(instance)
+    found = state.mapper.relationships[attribute.key]
+    return OrmLoad("dynamic", name_property(found), (found,), state.session_id or 0, state.mapper)
+
+
+def name_property(found: Any) -> str:
+    """Return an attribute as it is written: `Post.comments`."""
+    return f"{found.parent.class_.__name__}.{found.key}"

@@ -1,0 +1,164 @@
+"""The one listener that an engine has: it sees each statement that ran and tells those who want to know.
+
+It stays on its engine for good and does next to nothing while nobody listens: SQLAlchemy walks through its listeners
+while other threads run statements, so taking one away could fail a statement of the application.
+"""
+
+import itertools
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+
+from dbtui.instrument.call_sites import CallSite, find_caller
+from dbtui.instrument.orm_loads import OrmLoad, read_load
+from dbtui.instrument.process_names import PROCESS
+from dbtui.instrument.scopes import SCOPE
+from dbtui.model.queries import StatementEvent
+
+#: Told of a statement after it ran, in the thread that ran it: the event with its parameters as they were given, what
+#: it loads, and where it comes from.
+Listener = Callable[[StatementEvent, OrmLoad | None, CallSite], None]
+
+_LOG = logging.getLogger("dbtui.instrument")
+_NUMBERS = itertools.count(1)
+_LOCK = threading.Lock()
+_INFO_KEY = "dbtui.statements"
+
+
+class _Line:
+    """One connection to the server: its name, and how many statements and transactions it had."""
+
+    __slots__ = ("began", "name", "number", "process", "statements", "transaction", "transactions")
+
+    def __init__(self, process: str) -> None:
+        self.process = process
+        self.number = next(_NUMBERS)
+        self.name = f"{process}.{self.number}"
+        self.statements = itertools.count(1)
+        self.transactions = 0
+        self.transaction = f"{self.number}/0"
+        self.began = 0.0
+
+
+class Tap:
+    """Listens to an engine, or to all engines of the process. Made by `open_tap`."""
+
+    def __init__(self, engine: Engine | type[Engine]) -> None:
+        self._listeners: tuple[Listener, ...] = ()
+        self._was_logged = False
+        self._key = (_INFO_KEY, id(self))
+        event.listen(engine, "before_cursor_execute", self._before, retval=True)
+        event.listen(engine, "after_cursor_execute", self._after)
+        event.listen(engine, "begin", self._begin)
+        event.listen(engine, "begin_twophase", self._begin)
+
+    def add(self, listener: Listener) -> None:
+        """Tell `listener` from now on."""
+        with _LOCK:
+            self._listeners = (*self._listeners, listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Tell it no more. One that is not known is no fault."""
+        with _LOCK:
+            self._listeners = tuple(each for each in self._listeners if each != listener)
+
+    # --- SQLAlchemy's events ---------------------------------------------------------------------------------
+
+    def _line_of(self, connection: Connection) -> _Line:
+        info = connection.info
+        line: _Line | None = info.get(self._key)
+        if line is None or line.process is not PROCESS.text:
+            line = info[self._key] = _Line(PROCESS.text)
+        return line
+
+    def _begin(self, connection: Connection, _xid: object = None) -> None:
+        if self._listeners:
+            line = self._line_of(connection)
+            line.transactions += 1
+            line.transaction = f"{line.number}/{line.transactions}"
+
+    def _before(
+        self, connection: Connection, _cursor: Any, sql: str, params: Any, _context: Any, _is_many: bool
+    ) -> tuple[str, Any]:
+        if self._listeners:
+            self._line_of(connection).began = perf_counter()
+        return sql, params
+
+    def _after(self, connection: Connection, cursor: Any, sql: str, params: Any, context: Any, is_many: bool) -> None:
+        listeners = self._listeners
+        if not listeners:
+            return
+        ended = perf_counter()
+        try:
+            seen, load, site = self._read(connection, ended, cursor, sql, None if is_many else params, context)
+        except Exception as error:  # whatever is wrong here, the application's statement ran and has its rows
+            self._log(error)
+            return
+        for listener in listeners:
+            listener(seen, load, site)
+
+    def _read(
+        self, connection: Connection, ended: float, cursor: Any, sql: str, params: Any, context: Any
+    ) -> tuple[StatementEvent, OrmLoad | None, CallSite]:
+        line = self._line_of(connection)
+        duration = ended - line.began if line.began else 0.0
+        caller = find_caller(sys._getframe(2))
+        load = read_load(context, caller.loader, caller.collection) if context is not None else None
+        seen = StatementEvent(
+            line.name,
+            next(line.statements),
+            sql,
+            time.time() - duration,
+            duration * 1000.0,
+            _count_rows(cursor, connection),
+            params,
+            line.transaction,
+            SCOPE.get(),
+            "",
+            connection.engine.url.database or "",
+            caller.site.text,
+            load.name if load is not None else "",
+            load.kind if load is not None else "",
+        )
+        return seen, load, caller.site
+
+    def _log(self, error: Exception) -> None:
+        if not self._was_logged:
+            self._was_logged = True
+            _LOG.error("statements are not recorded: %s", type(error).__name__, exc_info=error)
+
+
+def _count_rows(cursor: Any, connection: Connection) -> int | None:
+    """Return how many rows a statement returned or changed, None when the driver does not know yet."""
+    rows = cursor.rowcount
+    if not rows:  # SQLite counts the rows of INSERT ... RETURNING while they are fetched
+        return None if rows is None or (connection.dialect.name == "sqlite" and cursor.description) else 0
+    return int(rows) if rows > 0 else None
+
+
+_TAPS: weakref.WeakKeyDictionary[Engine | type[Engine], Tap] = weakref.WeakKeyDictionary()
+
+
+def open_tap(engine: Engine | type[Engine]) -> Tap:
+    """Return the tap of an engine, or of all engines there are and will be: `open_tap(Engine)`."""
+    with _LOCK:
+        tap = _TAPS.get(engine)
+        if tap is None:
+            tap = _TAPS[engine] = Tap(engine)
+        return tap
+
+
+def _renew_lock() -> None:
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
