@@ -250,9 +250,7 @@ def test_the_recorder_tells_each_of_several(engine: Engine) -> None:
     found = cure(repetition_of(lazy, relationship="Post.author, Author.profile", load="lazy"), SCHEMA)
     assert found is not None
     assert not found.is_guess
-    assert found.snippet == (
-        "select(Post).options(joinedload(Post.author, innerjoin=True).joinedload(Author.profile))"
-    )
+    assert found.snippet == ("select(Post).options(joinedload(Post.author, innerjoin=True).joinedload(Author.profile))")
 
 
 def test_few_owners_of_many_rows_are_loaded_by_themselves(engine: Engine) -> None:

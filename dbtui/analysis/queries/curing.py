@@ -6,6 +6,7 @@ the last are guesses and say so.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dbtui.analysis.queries.frameworks import recognise_framework, write_for
 from dbtui.analysis.queries.index_advice import advise_index
@@ -133,6 +134,8 @@ def _path(remedy: Remedy) -> str:
 def _write(repetition: Repetition, remedies: Sequence[Remedy], index_sql: str, *, is_named: bool) -> Cure:
     samples = [sample for child in repetition.children for sample in child.samples[:1]]
     framework = None if repetition.relationship or is_named else recognise_framework(samples)
+    if framework:  # both write the column first, so a look-up by foreign key is a relationship as well
+        remedies = [_as_relationship(each) for each in remedies]
     foreign = write_for(framework, remedies) if framework else ""
     is_guess = any(remedy.is_guess for remedy in remedies)
     why = list(dict.fromkeys(remedy.because for remedy in remedies if remedy.because))
@@ -158,3 +161,11 @@ def _write(repetition: Repetition, remedies: Sequence[Remedy], index_sql: str, *
         is_guess=is_guess,
         index_sql=index_sql,
     )
+
+
+def _as_relationship(remedy: Remedy) -> Remedy:
+    relation = remedy.relation
+    if relation is None or not (remedy.kind is CureKind.IN_LIST or relation.is_collection):
+        return remedy
+    owner, table = relation.owner, relation.owner_table
+    return replace(remedy, kind=CureKind.PREFETCH, entity=owner, table=table, columns=(), because=relation.because)

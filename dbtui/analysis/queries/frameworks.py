@@ -15,6 +15,7 @@ from dbtui.analysis.queries.python_names import (
     plural,
     scalar_name,
     singular,
+    values_name,
     words_of,
 )
 from dbtui.analysis.queries.relations import Relation
@@ -58,7 +59,10 @@ def _recognise(sql: str) -> Framework | None:
 
 
 def write_for(framework: Framework, remedies: Sequence[Remedy]) -> str:
-    """Return the code in a framework's words, a statement a line; names are guesses."""
+    """Return the code in a framework's words, a statement a line; names are guesses.
+
+    Rows that are looked up by their foreign key are a relationship there: both write that column first.
+    """
     write = _write_django if framework is Framework.DJANGO else _write_rails
     chained = _chains(remedies)
     lines = [write(remedy, chained.get(remedy, ())) for remedy in remedies if remedy not in _nested(chained)]
@@ -122,7 +126,7 @@ def _django_name(relation: Relation) -> str:
 def _write_rails(remedy: Remedy, below: Sequence[Remedy]) -> str:
     model, relation = class_name(remedy.table), remedy.relation
     key = remedy.columns[0] if remedy.columns else "id"
-    values = plural(key)
+    values = values_name(key)
     if remedy.kind is CureKind.IN_LIST:
         return f"{model}.where({key}: {values})"
     if remedy.kind is CureKind.GROUPED:

@@ -103,7 +103,7 @@ def class_name(table: str) -> str:
 
 def column_name(column: str) -> str:
     """Return a column as an attribute of its class."""
-    return _identifier(re.sub(r"\W", "_", bare_name(column)))
+    return _identifier(bare_name(column))
 
 
 def collection_name(table: str, owner_table: str, columns: tuple[str, ...] = (), *, is_many: bool = True) -> str:
@@ -122,6 +122,12 @@ def collection_name(table: str, owner_table: str, columns: tuple[str, ...] = (),
     return _identifier("_".join(words))
 
 
+def values_name(column: str) -> str:
+    """Return what a list of a column's values is called: `ids`, `post_ids`, `labels`."""
+    *words, last = column.strip("_").split("_")
+    return _identifier("_".join((*words, plural(last))))
+
+
 def scalar_name(columns: tuple[str, ...], target_table: str) -> str:
     """Return what the one row that a foreign key points to is probably called: `author` for `author_id`."""
     stem = stem_of(columns[0]) if len(columns) == 1 else ""
@@ -136,11 +142,11 @@ def stem_of(column: str) -> str:
 
 
 def points_to(column: str, table: str) -> bool:
-    """Whether a column is named as a key to a table: `author_id`, or `created_by_user_id` for `users`."""
+    """Whether a column is named as a key to a table: `user_id`, or `created_by_user_id`, for `users` or `app_user`."""
     stem, name = stem_of(column), _singular_of(table)
     if not stem:
         return bare_name(column).lower() == name.replace("_", "") + "id"
-    return stem in (name, "_".join(words_of(table))) or stem.endswith("_" + name)
+    return stem in (name, "_".join(words_of(table))) or stem.endswith("_" + name) or name.endswith("_" + stem)
 
 
 def _singular_of(table: str) -> str:
@@ -150,6 +156,7 @@ def _singular_of(table: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    if not name or name[0].isdigit():
+    name = "".join(sign if f"x{sign}".isidentifier() else "_" for sign in name)
+    if not name.isidentifier():
         name = "_" + name
-    return name + "_" if keyword.iskeyword(name) or not name.isidentifier() else name
+    return name + "_" if keyword.iskeyword(name) else name

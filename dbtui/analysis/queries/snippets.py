@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dbtui.analysis.queries.python_names import is_same_table, plural
+from dbtui.analysis.queries.python_names import is_same_table, values_name
 from dbtui.analysis.queries.remedies import Remedy
 from dbtui.model.queries import CureKind
 
@@ -69,14 +69,8 @@ def _write_grouped(remedy: Remedy) -> str:
 def _in_list(remedy: Remedy) -> str:
     columns = [f"{remedy.entity}.{column}" for column in remedy.columns]
     if len(columns) == 1:
-        return f"{columns[0]}.in_({_variable(remedy.columns[0])})"
+        return f"{columns[0]}.in_({values_name(remedy.columns[0])})"
     return f"tuple_({', '.join(columns)}).in_(keys)"
-
-
-def _variable(column: str) -> str:
-    """What a list of a column's values is called: `ids`, `post_ids`, `labels`."""
-    *words, last = column.strip("_").split("_")
-    return "_".join((*words, plural(last)))
 
 
 def _nest(remedies: Sequence[Remedy]) -> list[_Node]:
