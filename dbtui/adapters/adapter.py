@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
         TableName,
         TableSample,
     )
+    from dbtui.model.captures import CaptureJournal, CaptureWish
     from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
     from dbtui.model.doctor import Capabilities, CredentialFile, InstalledTool
     from dbtui.model.events import Routine
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
         StepResult,
     )
     from dbtui.model.pools import ServerPool
+    from dbtui.model.queries import CapturePlan, QuerySchema, SourceReport, StatementEvent, TopQueriesSnapshot
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
 TargetT = TypeVar("TargetT")
@@ -232,6 +234,96 @@ class PartitionAdapter(Protocol):
         ...
 
 
+class StatementTail(Protocol):
+    """Reads the statements that a server writes down, while it does. Its connection is no run's to interrupt."""
+
+    def read(self) -> tuple[list[StatementEvent], int]:
+        """Return what has come since the last time, and how many statements were lost.
+
+        Raises ConnectError, ServerError. Own statements are left out. Ask every `every_seconds`.
+        """
+        ...
+
+    @property
+    def every_seconds(self) -> float:
+        """How long to wait between two reads at most, so that nothing is lost."""
+        ...
+
+    @property
+    def read_bytes(self) -> int:
+        """How much it has read."""
+        ...
+
+    def finish(self) -> list[StatementEvent]:
+        """Return what is left when the server writes no more; what is only half there is read as far as it goes."""
+        ...
+
+    def report(self) -> SourceReport:
+        """Return what it saw."""
+        ...
+
+
+class CaptureSwitch(Protocol):
+    """Switches a server's capture on and off, alone: it holds the server's capture lock."""
+
+    def check(self) -> None:
+        """See that the server is still as it was planned on. Raises RefusedError, ServerError, ConnectError."""
+        ...
+
+    def apply(self) -> None:
+        """Change the settings and wait until they are in effect. Raises RefusedError, ServerError, ConnectError."""
+        ...
+
+    def measure_growth(self) -> int:
+        """Return how many bytes the server has written down since the switch was opened."""
+        ...
+
+    def revert(self) -> tuple[str, ...]:
+        """Put back what is still ours, and return the settings that are not: somebody else changed them meanwhile.
+
+        Raises ServerError, ConnectError, RefusedError (it is another server).
+        """
+        ...
+
+
+class QueryAdapter(Protocol):
+    """The statements of one engine: their sums, and how to have them written down for a while."""
+
+    def collect_top_queries(self, target: Target) -> TopQueriesSnapshot:
+        """Ask for the server's sums of statements, without dbtui's own. What it does not sum up, or may not be seen, is
+        a gap that says what to do. Raises ServerError, ConnectError.
+        """
+        ...
+
+    def collect_query_schema(self, target: Target) -> QuerySchema:
+        """Ask the catalogue for foreign keys, primary keys and the first columns of indexes; no table is read."""
+        ...
+
+    def measure_round_trip(self, target: Target) -> float:
+        """Return how long the shortest statement takes from here, in seconds: the median of some."""
+        ...
+
+    def plan_capture(self, target: Target, wish: CaptureWish) -> CapturePlan:
+        """Look for about a second at what capturing needs and costs; changes nothing. A refusal is in the plan."""
+        ...
+
+    def open_switch(
+        self, target: Target, journal: CaptureJournal, former: Collection[int] = ()
+    ) -> AbstractContextManager[CaptureSwitch]:
+        """Take the server's capture lock for a block. `former`: own sessions whose connection was lost; one that still
+        holds the lock is terminated. Raises LockedError (another capture runs there), ConnectError, ServerError.
+        """
+        ...
+
+    def open_tail(self, target: Target, plan: CapturePlan) -> AbstractContextManager[StatementTail]:
+        """Begin to read what the server writes down from now on; open it before the switch is applied."""
+        ...
+
+    def own_sessions(self, target: Target) -> Collection[int]:
+        """Return the server's numbers of this target's own sessions."""
+        ...
+
+
 class Adapter(Protocol):
     """One engine."""
 
@@ -258,6 +350,11 @@ class Adapter(Protocol):
     @property
     def partitions(self) -> PartitionAdapter | None:
         """Its partitioned tables; None when the engine has no such thing."""
+        ...
+
+    @property
+    def queries(self) -> QueryAdapter | None:
+        """Its statements; None when the engine keeps no record of them."""
         ...
 
     def open_target(

@@ -322,7 +322,9 @@ class CapturePlan:
     """What a capture would do, with its cost. `refusal`: why it may not, with what to do; "" when it may.
 
     `sample_rate`: of transactions, 1.0 is all. `statements_per_second`: as the server counts now, None when unknown.
-    `bytes_per_second`: of log to expect.
+    `bytes_per_second`: of log to expect. `server`: what the server says it is, so that no other one is taken for it.
+    `format`: what the statements are read from ("jsonlog"). `started_at`: of the server, where a restart of it puts
+    everything back.
     """
 
     profile: str
@@ -337,6 +339,9 @@ class CapturePlan:
     cost: str = ""
     warnings: tuple[str, ...] = ()
     refusal: str = ""
+    server: str = ""
+    format: str = ""
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, PartitionAdapter, PoolAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import (
+    Adapter,
+    BackupAdapter,
+    PartitionAdapter,
+    PoolAdapter,
+    QueryAdapter,
+    SessionAdapter,
+    Target,
+    narrow,
+)
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.sessions import SESSIONS
@@ -43,6 +52,13 @@ class PostgresqlAdapter:
         from dbtui.adapters.postgresql.partitions import PARTITIONS
 
         return PARTITIONS
+
+    @cached_property
+    def queries(self) -> QueryAdapter | None:
+        """Its statements, imported when they are first wanted."""
+        from dbtui.adapters.postgresql.top_queries import QUERIES
+
+        return QUERIES
 
     def open_target(
         self,

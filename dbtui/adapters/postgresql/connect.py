@@ -229,6 +229,11 @@ class PostgresqlTarget:
             sql = statement(name, self._connection.info.server_version)
             return self.rows(sql, binds, are_texts_bytes=True)
 
+    def ask(self, sql: str) -> list[Any]:
+        """Ask, on the own connection as `collect` does, a question that cannot be in queries.sql: it names a schema."""
+        with self._ending_transaction():
+            return self.rows(sql)
+
     def collect_kept(self, name: str, seconds: float) -> list[Any]:
         """Ask a question on the own connection as `collect` does, unless its answer is younger than `seconds`."""
         asked, rows = self._kept.get(name, (float("-inf"), []))

@@ -35,7 +35,7 @@ def collect_server_pool(target: PostgresqlTarget) -> ServerPool:
     """Ask for slots and sessions by what they do, in one round trip."""
     rows = target.collect_bytes("collect_server_pool", own=target.own_processes(), is_pooled=target.is_pooled)
     monotonic_seconds = time.monotonic()
-    is_local = _is_local(rows[0].process_id)
+    is_local = is_local_process(rows[0].process_id)
     return ServerPool(
         taken_at=datetime.now(UTC),
         monotonic_seconds=monotonic_seconds,
@@ -73,7 +73,7 @@ def _gaps(rows: Iterable[Any], target: PostgresqlTarget) -> Iterator[str]:
         yield f"what {unknown} sessions do is not known: track_activities is off"
 
 
-def _is_local(process_id: int) -> bool:
+def is_local_process(process_id: int) -> bool:
     """Whether the server runs on this machine: an address of this machine may be the end of a tunnel, but the process
     that serves us is either here or not.
     """

@@ -287,7 +287,7 @@ SET TRANSACTION READ ONLY;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL statement_timeout = '5s';
 SET LOCAL lock_timeout = '1s';
-SELECT set_config('dbtui.statement', CASE WHEN :is_generic THEN '(GENERIC_PLAN) ' ELSE '' END || :statement, true),
+SELECT set_config('dbtui.statement', :statement, true), set_config('dbtui.options', :options, true),
        set_config('dbtui.plan', '', true);
 SELECT set_config('search_path', replace(coalesce(:search_path, current_setting('search_path')), '"$user"',
                                          quote_ident(:login)), true);
@@ -300,7 +300,7 @@ DO $plan$
 DECLARE
   line text;
 BEGIN
-  FOR line IN EXECUTE 'EXPLAIN ' || current_setting('dbtui.statement') LOOP
+  FOR line IN EXECUTE 'EXPLAIN ' || current_setting('dbtui.options') || current_setting('dbtui.statement') LOOP
     PERFORM set_config('dbtui.plan', current_setting('dbtui.plan') || line || chr(10), true);
   END LOOP;
 END
@@ -320,7 +320,8 @@ BEGIN
   BEGIN
     SELECT cardinality(parameter_types) INTO parameters
     FROM pg_catalog.pg_prepared_statements WHERE name = 'dbtui_explained';
-    FOR line IN EXECUTE 'EXPLAIN EXECUTE dbtui_explained(' || rtrim(repeat('NULL,', parameters), ',') || ')' LOOP
+    FOR line IN EXECUTE 'EXPLAIN ' || current_setting('dbtui.options') || 'EXECUTE dbtui_explained('
+                        || rtrim(repeat('NULL,', parameters), ',') || ')' LOOP
       PERFORM set_config('dbtui.plan', current_setting('dbtui.plan') || line || chr(10), true);
     END LOOP;
   EXCEPTION WHEN query_canceled OR others THEN
@@ -691,9 +692,20 @@ SELECT c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS 
 FROM pg_catalog.pg_description d
 JOIN pg_catalog.pg_class c ON c.oid = d.objoid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0 AND d.description LIKE 'dbtui:detached %'
-  AND NOT c.relispartition AND c.relkind IN ('r', 'p', 'f')
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
+  AND (d.description LIKE 'dbtui:detached %' OR d.description LIKE '%' || chr(10) || 'dbtui:detached %')
+  AND NOT c.relispartition AND c.relkind IN ('r', 'p')
 ORDER BY 2, 3;
+
+-- name: collect_marked_partitions
+-- Partitions that carry our mark and are no less partitions: a detach was not begun, or was taken back. Of one whose
+-- detach is pending the mark is needed.
+SELECT n.nspname::text AS schema, c.relname::text AS name, d.description AS comment, c.oid::bigint AS identity
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
+WHERE i.inhparent = :identity AND c.relkind IN ('r', 'p') AND d.description LIKE '%dbtui:detached %';
 
 -- name: collect_partition_template
 -- What LIKE does not copy, of the newest partition, or of the parent while there is none. A role that is gone since
@@ -850,3 +862,161 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 SELECT pg_is_in_recovery() AS is_replica, c.relkind::text AS kind, pg_has_role(c.relowner, 'USAGE') AS is_owner,
        n.nspname::text AS schema, c.relname::text AS name
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = :identity;
+
+-- name: collect_statistics_extension
+-- Whether the server sums statements up, and where its view is; the library says so by its settings, whoever asks.
+SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL AS is_loaded, e.extversion AS version,
+       n.nspname::text AS schema, current_setting('block_size')::int AS block_bytes,
+       (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'shared_preload_libraries') AS libraries,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats, current_database()::text AS database,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+             WHERE c.relnamespace = e.extnamespace AND c.relname = 'pg_stat_statements' AND a.attnum > 0
+               AND NOT a.attisdropped) AS columns
+FROM (SELECT 1) one
+LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'pg_stat_statements'
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace;
+
+-- name: collect_names_of_logins
+-- Sums name databases and logins by number; a role that is gone keeps its number.
+SELECT 'login' AS kind, oid::bigint AS identity, rolname::text AS name FROM pg_catalog.pg_roles
+UNION ALL SELECT 'database', oid::bigint, datname::text FROM pg_catalog.pg_database;
+
+-- name: set_quietly
+-- Our own statements are neither logged nor summed up, where this login may say so.
+SELECT set_config(:setting, :value, false);
+
+-- name: ask_nothing
+-- The shortest statement there is, to measure the way to the server.
+SELECT 1 AS dbtui;
+
+-- name: collect_foreign_keys
+-- Keys of the database's own tables, with the columns of both sides in order. Those that partitions inherit are left out.
+SELECT n.nspname::text AS schema, c.relname::text AS name, pg_catalog.pg_table_is_visible(c.oid) AS is_visible,
+       fn.nspname::text AS parent_schema, f.relname::text AS parent_name,
+       pg_catalog.pg_table_is_visible(f.oid) AS is_parent_visible, k.columns, k.parent_columns, k.is_required,
+       EXISTS (SELECT 1 FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid
+                 AND x.indpred IS NULL AND x.indexprs IS NULL
+                 AND (x.indkey::int2[])[0:x.indnkeyatts - 1] <@ o.conkey) AS is_unique
+FROM pg_catalog.pg_constraint o
+JOIN pg_catalog.pg_class c ON c.oid = o.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class f ON f.oid = o.confrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
+CROSS JOIN LATERAL (
+  SELECT array_agg(a.attname::text ORDER BY u.place) AS columns, bool_and(a.attnotnull) AS is_required,
+         array_agg(p.attname::text ORDER BY u.place) AS parent_columns
+  FROM unnest(o.conkey, o.confkey) WITH ORDINALITY u (own, other, place)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = u.own
+  JOIN pg_catalog.pg_attribute p ON p.attrelid = o.confrelid AND p.attnum = u.other) k
+WHERE o.contype = 'f' AND o.conparentid = 0
+ORDER BY is_visible DESC, schema, name, o.conname;
+
+-- name: collect_index_columns
+-- Primary keys whole, of other indexes the first column: that decides whether a look-up has an index. A partition has
+-- what its parent has, and an index with a condition is not for every look-up.
+SELECT n.nspname::text AS schema, c.relname::text AS name, pg_catalog.pg_table_is_visible(c.oid) AS is_visible,
+       x.indisprimary AS is_primary,
+       ARRAY(SELECT a.attname::text FROM unnest(x.indkey::int2[]) WITH ORDINALITY u (number, place)
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.number
+             WHERE u.place <= CASE WHEN x.indisprimary THEN x.indnkeyatts ELSE 1 END ORDER BY u.place) AS columns
+FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class c ON c.oid = x.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE x.indisvalid AND x.indpred IS NULL AND x.indkey[0] <> 0 AND NOT c.relispartition AND c.relkind IN ('r', 'p', 'm')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+ORDER BY is_visible DESC, schema, name;
+
+-- name: collect_capture_facts
+-- Whether and where the server logs, whether its settings may be changed and its log be read by this login, and on which
+-- server all of this is so. Settings that a login may not see are NULL.
+SELECT current_setting('logging_collector') AS collects, current_setting('log_destination') AS destinations,
+       (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'log_directory') AS log_directory,
+       (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'data_directory') AS data_directory,
+       current_setting('port') AS port, current_setting('log_statement') AS log_statement,
+       current_setting('lc_messages') AS language,
+       current_setting('allow_alter_system', true) AS allows_alter, pg_is_in_recovery() AS is_replica,
+       pg_backend_pid() AS process_id, pg_postmaster_start_time() AS started_at,
+       (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c)::text AS system_identifier,
+       (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() c) AS timeline,
+       has_function_privilege('pg_catalog.pg_reload_conf()', 'EXECUTE') AS can_reload,
+       has_function_privilege('pg_catalog.pg_current_logfile(text)', 'EXECUTE') AS can_find_log,
+       has_function_privilege('pg_catalog.pg_ls_logdir()', 'EXECUTE') AS can_list_log,
+       has_function_privilege('pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE') AS can_read_log,
+       ARRAY(SELECT s.name FROM pg_catalog.pg_settings s
+             WHERE s.name ~ '^(rds|cloudsql|azure|alloydb|neon|aiven|crunchybridge)\.' ORDER BY 1 LIMIT 1)
+       || ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.rolname IN
+             ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin', 'alloydbsuperuser', 'neon_superuser')) AS managers;
+
+-- name: collect_capture_settings
+-- What is in effect, and where it comes from: what the command line says wins over ALTER SYSTEM.
+SELECT s.name, current_setting(s.name) AS shown, s.setting, s.source
+FROM pg_catalog.pg_settings s WHERE s.name = ANY (CAST(:names AS text[]));
+
+-- name: collect_settings_in_effect
+-- What the server's files give a session, whatever this one has set for itself; a setting of its role or database hides
+-- that.
+SELECT s.name, s.reset_val AS setting, EXISTS (
+         SELECT 1 FROM pg_catalog.pg_db_role_setting r CROSS JOIN LATERAL unnest(r.setconfig) u (setting)
+         WHERE r.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
+           AND r.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+           AND split_part(u.setting, '=', 1) = s.name) AS is_hidden
+FROM pg_catalog.pg_settings s WHERE s.name = ANY (CAST(:names AS text[]));
+
+-- name: collect_setting_rights
+-- Before 15 nobody but a superuser may change them, and there is nothing to ask.
+SELECT name, false AS can_alter FROM unnest(CAST(:names AS text[])) name;
+
+-- name: collect_setting_rights
+-- since: 15
+-- Which of these settings this login may write into the server's configuration.
+SELECT name, has_parameter_privilege(name, 'ALTER SYSTEM') AS can_alter FROM unnest(CAST(:names AS text[])) name;
+
+-- name: collect_settings_of_roles
+-- A setting of a role or database wins over the server's: its sessions are logged as it says.
+SELECT COALESCE(r.rolname::text, '') AS login, COALESCE(d.datname::text, '') AS database,
+       split_part(u.setting, '=', 1) AS name, split_part(u.setting, '=', 2) AS value
+FROM pg_catalog.pg_db_role_setting s
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+CROSS JOIN LATERAL unnest(s.setconfig) u (setting)
+WHERE split_part(u.setting, '=', 1) = ANY (CAST(:names AS text[])) ORDER BY 1, 2;
+
+-- name: collect_unloaded_files
+-- Files that were changed since the server read them: a reload takes their changes over, whoever asks for it.
+SELECT f.sourcefile AS name, bool_or(f.error IS NOT NULL) AS is_wrong,
+       (pg_catalog.pg_stat_file(f.sourcefile, true)).modification > pg_conf_load_time() AS is_newer
+FROM pg_catalog.pg_file_settings f WHERE f.sourcefile IS NOT NULL GROUP BY f.sourcefile ORDER BY 1;
+
+-- name: count_transactions
+-- How much happens on the server, where statements are not counted.
+SELECT COALESCE(sum(xact_commit + xact_rollback), 0)::float8 AS transactions FROM pg_catalog.pg_stat_database;
+
+-- name: read_server_file
+-- A piece of a file, in bytes: a piece of a text would be refused where it cuts a character. NULL: it is not there.
+SELECT pg_catalog.pg_read_binary_file(:path, :begins, :size, true) AS content;
+
+-- name: collect_log_files
+-- Every file in the log directory, of whatever kind.
+SELECT name, size, modification FROM pg_catalog.pg_ls_logdir() ORDER BY modification, name;
+
+-- name: find_log_file
+-- The file that the server writes to now; NULL while it has not begun one of that kind.
+SELECT pg_catalog.pg_current_logfile(:format) AS path;
+
+-- name: reload_settings
+-- Has every process of the server read its settings anew.
+SELECT pg_catalog.pg_reload_conf() AS is_done;
+
+-- name: try_capture_lock
+-- One capture at a time on a server, wherever it is run from; the lock ends with its session.
+SELECT pg_try_advisory_lock(hashtextextended('dbtui:capture', 0)) AS is_ours;
+
+-- name: collect_capture_lock_holders
+-- Who has the capture lock, in any database: the server keeps such locks for each database of its own.
+SELECT l.pid AS process_id, a.usename::text AS login, d.datname::text AS database, a.client_addr::text AS client,
+       extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS seconds
+FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_catalog.pg_database d ON d.oid = l.database
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('dbtui:capture', 0);
+
+-- name: terminate_own_session
+-- A session of ours whose connection was lost, and which the server has not noticed yet.
+SELECT pg_catalog.pg_terminate_backend(:process_id) AS is_sent;

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, PartitionAdapter, PoolAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import (
+    Adapter,
+    BackupAdapter,
+    PartitionAdapter,
+    PoolAdapter,
+    QueryAdapter,
+    SessionAdapter,
+    Target,
+    narrow,
+)
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.sqlite import connect, status
 from dbtui.adapters.sqlite.connect import SqliteTarget
@@ -23,6 +32,7 @@ class SqliteAdapter:
     sessions: SessionAdapter | None = None
     pools: PoolAdapter | None = None
     partitions: PartitionAdapter | None = None
+    queries: QueryAdapter | None = None
 
     @cached_property
     def backups(self) -> BackupAdapter:
