@@ -1,7 +1,7 @@
 """Partitions in words: bounds, policies, steps and results, for commands, dialogs and history."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.jobs import JobState
@@ -25,6 +25,7 @@ from dbtui.model.text import format_count, format_duration, format_untrusted
 
 _LOST = 3  # the danger of a step that loses rows
 _SHOWN_VALUES = 6
+_MIDNIGHT = time()
 
 
 def format_bound(bound: Bound | None, text: str = "") -> str:
@@ -51,13 +52,9 @@ def format_value(value: BoundValue) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, datetime):
-        shown = value.strftime("%Y-%m-%d") if not _seconds_of_day(value) else str(value.replace(tzinfo=None))
-        return shown if value.tzinfo is None or value.utcoffset() == UTC.utcoffset(None) else f"{shown}{value:%z}"
+        shown = str(value.date()) if value.time() == _MIDNIGHT else str(value.replace(tzinfo=None))
+        return shown if value.tzinfo in (None, UTC) or not value.utcoffset() else f"{shown}{value:%z}"
     return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _seconds_of_day(value: datetime) -> float:
-    return value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
 
 
 def describe_policy(policy: PartitionPolicy) -> str:

@@ -1,5 +1,6 @@
 """Every command and option of `dbtui`, for click: what is typed, helped with and completed."""
 
+import gc
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -113,6 +114,7 @@ def complete() -> int:
 
 def run(arguments: list[str], report: Callable[[list[str], str, int, BaseException], int]) -> int:
     """Run what was typed and return the exit code; `report` is told what was wrong with it."""
+    gc.set_threshold(50_000, 20, 100)  # what a command has collected it keeps to its end
     try:
         with cli.make_context("dbtui", list(arguments)) as context:
             code = cli.invoke(context)

@@ -103,12 +103,15 @@ def show_plan(*, target: str, table: str, check: bool, as_json: bool, **typed: A
     profile = check_target(invocation, invocation.target(target))
     planned = make_plan(invocation, profile, table, typed)
     made = planned.plan
-    assessment = assess_partitions(planned.table, made.policy, planned.table.taken_at)
+    assessment = (
+        assess_partitions(planned.table, made.policy, planned.table.taken_at) if check or invocation.as_json else None
+    )
     code = exit_codes.REFUSED if made.refusals and not made.steps else exit_codes.DONE
-    if check and code == exit_codes.DONE and (not made.is_converged or assessment.level in _WRONG):
+    if check and code == exit_codes.DONE and (not made.is_converged or (assessment and assessment.level in _WRONG)):
         code = exit_codes.FOUND_SOMETHING
     if as_json:
-        print_document(target=profile.name, exit_code=code, **plan_fields(planned), findings=assessment.findings)
+        findings = assessment.findings if assessment else ()
+        print_document(target=profile.name, exit_code=code, **plan_fields(planned), findings=findings)
     else:
         write_data("\n".join(format_plan(made, describe_policy(made.policy), terminal_width() or _WIDTH)))
         if code == exit_codes.REFUSED:

@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 from typing import IO, Any, Protocol
 
-from dbtui.analysis.loadtest import describe_second
 from dbtui.cli.progress import ProgressMeter
 from dbtui.cli.tables import cut_to_cells
 from dbtui.errors import StorageError
@@ -188,6 +187,8 @@ class JsonPrinter:
             self._line("command", text=event.text)
         elif isinstance(event, LoadTicked):
             if not self._quiet:
+                from dbtui.analysis.loadtest import describe_second
+
                 self._line("second", **describe_second(event.second))
         else:
             self._line("step_finished", step=event.step, seconds=event.seconds, detail=event.detail)

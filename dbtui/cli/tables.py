@@ -1,5 +1,6 @@
 """Aligned text tables that fit the terminal; whole and unclipped when they go into a file or pipe."""
 
+import re
 import shutil
 import sys
 import unicodedata
@@ -10,6 +11,7 @@ from functools import lru_cache
 from dbtui.model.text import format_duration, format_untrusted
 
 GAP = "  "
+_WIDE = re.compile("[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,15 @@ def count_cells(text: str) -> int:
     return len(text) if text.isascii() else _count_wide(text)
 
 
-@lru_cache(maxsize=4096)
 def _count_wide(text: str) -> int:
-    return sum(
-        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
-    )
+    return len(text) + sum(map(_cells_beyond_one, _WIDE.findall(text)))
+
+
+@lru_cache(maxsize=4096)
+def _cells_beyond_one(character: str) -> int:
+    if unicodedata.combining(character):
+        return -1
+    return 1 if unicodedata.east_asian_width(character) in "WF" else 0
 
 
 def cut_to_cells(text: str, cells: int) -> str:

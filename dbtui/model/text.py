@@ -18,7 +18,7 @@ def format_untrusted(text: str, limit: int = 0) -> str:
     """
     if limit and len(text) > limit:
         text = text[: max(0, limit - 1)] + "…"
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # no control, direction or surrogate character is
         return text
     return "".join(_format_character(character) for character in text)
 

@@ -184,6 +184,9 @@ def grid_through(lower: int, upper: int, interval: Interval, zone: tzinfo | None
         period = count if base is Base.NUMBER else count * HOUR
         zone = None if base is Base.NUMBER else zone
         return Grid(base, count, lower % period, zone=zone) if upper - lower == period else None
+    if base is Base.DAY and zone in (None, UTC):  # days are of one length there: no calendar is needed
+        day, rest = divmod(lower, 24 * HOUR)
+        return Grid(base, count, day % count, zone=zone) if not rest and upper - lower == count * 24 * HOUR else None
     days = count if base is Base.DAY else 31 * count
     if upper - lower > (days + 2) * 24 * HOUR or (base is Base.DAY and upper - lower < (days - 2) * 24 * HOUR):
         return None

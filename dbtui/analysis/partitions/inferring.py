@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 from dbtui.analysis.partitions.calendar import HOUR, begin_of, open_zone, wall_of
 from dbtui.analysis.partitions.keys import NUMBER_KINDS, TIME_KINDS, Axis
-from dbtui.analysis.partitions.spans import Span, axis_of, read_spans
+from dbtui.analysis.partitions.spans import Span, axis_of, read_spans, span_of
 from dbtui.errors import UsageError
 from dbtui.model.partitions import HashBound, KeyKind, ListBound, PartitionedTable, PartitionStrategy
 from dbtui.model.policies import Interval, IntervalUnit, KeyCodec, PartitionPolicy
@@ -49,8 +49,9 @@ def infer_policy(table: PartitionedTable) -> PartitionPolicy | None:
 
 def _infer_range(table: PartitionedTable, policy: PartitionPolicy) -> PartitionPolicy | None:
     policy = replace(policy, codec=infer_codec(table))
-    axis = axis_of(table, policy)
-    spans = [span for span in read_spans(table, axis) if span.is_finite][-_SAMPLE:]
+    newest = replace(table, partitions=table.partitions[-2 * _SAMPLE :])  # they come in the order of their bounds
+    axis = axis_of(newest, policy)
+    spans = [span for span in read_spans(newest, axis) if span.is_finite][-_SAMPLE:]
     ends = tuple((int(span.lower), int(span.upper)) for span in spans)
     if not ends:
         return None
@@ -79,9 +80,15 @@ def infer_codec(table: PartitionedTable) -> KeyCodec:
 
 def _looks_like(table: PartitionedTable, codec: KeyCodec) -> bool:
     axis = Axis(table.key_kinds[0], codec, UTC)
-    spans = [span for span in read_spans(table, axis) if span.is_finite]
-    ends = {int(end) for span in spans for end in (span.lower, span.upper)}
-    return len(ends) > 1 and all(end >= _EARLIEST and axis.is_sane(end) and end % (HOUR // 4) == 0 for end in ends)
+    found = False
+    for each in table.partitions:
+        span = None if each.is_detach_pending else span_of(each, axis)
+        if span is not None and span.is_finite:
+            found = True
+            for end in (span.lower, span.upper):
+                if not (end >= _EARLIEST and axis.is_sane(end) and end % (HOUR // 4) == 0):
+                    return False
+    return found
 
 
 def _infer_times(ends: Ends, axis: Axis, session_zone: str) -> tuple[str, Interval] | None:

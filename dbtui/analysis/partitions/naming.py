@@ -6,9 +6,10 @@ letters of its hash keep two such parents apart.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from dbtui.analysis.partitions.calendar import Base, Grid
 from dbtui.analysis.partitions.keys import Axis
@@ -149,9 +150,10 @@ def _named_moment(lower: int, axis: Axis, *, is_utc: bool) -> datetime:
 # --- the style of those that are there -------------------------------------------------------------------------------
 
 
-def find_style(spans: Iterable[Span], axis: Axis, grid: Grid) -> Style | None:
+def find_style(spans: Sequence[Span], axis: Axis, grid: Grid) -> Style | None:
     """Return how the newest partitions are named; None if their names do not tell where they begin."""
-    named = [span for span in spans if span.is_finite and grid.is_on(int(span.lower))][-_SIBLINGS:]
+    newest_first = (span for span in reversed(spans) if span.is_finite and grid.is_on(int(span.lower)))
+    named = [*islice(newest_first, _SIBLINGS)][::-1]
     if not named:
         return None
     last = int(named[-1].lower)
