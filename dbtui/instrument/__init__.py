@@ -1,4 +1,5 @@
-"""What runs inside an application: pooled engines configured by the environment, and pools that tell of themselves.
+"""What runs inside an application: pooled engines configured by the environment, pools that tell of themselves, and
+statements that tell where they come from.
 
 The standard library and SQLAlchemy only. The names are imported when first used.
 """
@@ -7,12 +8,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dbtui.instrument.checking import assert_no_n_plus_one, warn_n_plus_one
     from dbtui.instrument.engines import create_async_engine, create_engine
+    from dbtui.instrument.loaders import eager
     from dbtui.instrument.publishing import publish_pool
+    from dbtui.instrument.recorder import record_statements
+    from dbtui.instrument.scopes import request_scope
 
-__all__ = ["create_async_engine", "create_engine", "publish_pool"]
+__all__ = [
+    "assert_no_n_plus_one",
+    "create_async_engine",
+    "create_engine",
+    "eager",
+    "publish_pool",
+    "record_statements",
+    "request_scope",
+    "warn_n_plus_one",
+]
 
-_HOMES = {"create_async_engine": "engines", "create_engine": "engines", "publish_pool": "publishing"}
+_HOMES = {
+    "assert_no_n_plus_one": "checking",
+    "create_async_engine": "engines",
+    "create_engine": "engines",
+    "eager": "loaders",
+    "publish_pool": "publishing",
+    "record_statements": "recorder",
+    "request_scope": "scopes",
+    "warn_n_plus_one": "checking",
+}
 
 
 def __getattr__(name: str) -> Any:

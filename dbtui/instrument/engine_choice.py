@@ -28,7 +28,7 @@ def engines_of(source: Source | Iterable[Source]) -> tuple[Engine, ...]:
     return tuple(found)
 
 
-def _each_of(sources: Iterable[Source]) -> list[Source]:
+def _each_of(sources: object) -> list[object]:
     if isinstance(sources, str | bytes) or not isinstance(sources, Iterable):
         raise UsageError(f"a {type(sources).__name__} has no statements", _CURE)
     return list(sources)

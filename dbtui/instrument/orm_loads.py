@@ -17,7 +17,8 @@ class OrmLoad(NamedTuple):
     """What a statement loads. `kind`: lazy, immediate, selectin, subquery, joined, column, refresh, ... .
 
     `name`: "Post.comments", of a refresh the class. `path`: the relationships from what the application selected to
-    the one that is loaded. `session_id`: a number of the ORM's session, 0 when the statement does not tell it.
+    the one that is loaded, or to the object whose columns are. `session_id`: a number of the ORM's session, 0 when the
+    statement does not tell it. `mapper`: of the object.
     """
 
     kind: str
@@ -56,13 +57,15 @@ def read_load(context: Any, loader: str, collection: Any) -> OrmLoad | None:
 
 
 def _read_relationship(context: Any, path: Any, loader: str) -> OrmLoad:
-    found = tuple(each for each in path.path if isinstance(each, RelationshipProperty))
+    found = _relationships_of(path)
+    name = name_property(found[-1]) if found else ""
     options = context.execution_options.get("_sa_orm_load_options")
     owner: InstanceState[Any] | None = getattr(options, "_lazy_loaded_from", None)
-    name = name_property(found[-1]) if found else ""
     if owner is None:
         return OrmLoad(loader if loader in ("selectin", "subquery") else "selectin", name, found)
     kind = "immediate" if loader == "immediate" else "lazy"
+    if len(found) == 1:
+        found = (*_path_to(owner), *found)
     return OrmLoad(kind, name, found, owner.session_id or 0, owner.mapper)
 
 
@@ -74,10 +77,20 @@ def _read_refresh(context: Any, options: Any, loader: str) -> OrmLoad:
     mapper, session_id = state.mapper, state.session_id or 0
     names = sorted(getattr(options, "_only_load_props", None) or ())
     if names and loader == "column":
-        return OrmLoad("column", name_property(mapper.attrs[names[0]]), (), session_id, mapper)
+        return OrmLoad("column", name_property(mapper.attrs[names[0]]), _path_to(state), session_id, mapper)
     if names and loader == "expired" and not state.expired and _is_of_subclass(mapper, names[0]):
-        return OrmLoad("polymorphic", name_property(mapper.attrs[names[0]]), (), session_id, mapper)
+        return OrmLoad("polymorphic", name_property(mapper.attrs[names[0]]), _path_to(state), session_id, mapper)
     return OrmLoad("refresh", mapper.class_.__name__, (), session_id, mapper)
+
+
+def _relationships_of(path: Any) -> tuple[RelationshipProperty[Any], ...]:
+    return tuple(each for each in path.path if isinstance(each, RelationshipProperty))
+
+
+def _path_to(state: InstanceState[Any]) -> tuple[RelationshipProperty[Any], ...]:
+    """Return the relationships by which an object was first loaded, none when a query returned it."""
+    path = getattr(state, "load_path", None)
+    return () if path is None else _relationships_of(path)
 
 
 def _is_of_subclass(mapper: Mapper[Any], name: str) -> bool:

@@ -25,7 +25,7 @@ from dbtui.model.queries import StatementEvent
 
 #: Told of a statement after it ran, in the thread that ran it: the event with its parameters as they were given, what
 #: it loads, and where it comes from.
-Listener = Callable[[StatementEvent, OrmLoad | None, CallSite], None]
+Listener = Callable[[StatementEvent, OrmLoad | None, CallSite], object]
 
 _LOG = logging.getLogger("dbtui.instrument")
 _NUMBERS = itertools.count(1)

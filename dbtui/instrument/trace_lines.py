@@ -86,7 +86,7 @@ class LineFormat:
 
     def format_lost(self, count: int, ts: float) -> str:
         """Return the line that tells how many statements ran and were not written before it."""
-        return f'{{"lost":{count},"ts":{ts:.6f}}}\n'
+        return f'{{"session":"","seq":0,"sql":"","lost":{count},"ts":{ts:.6f}}}\n'
 
     def clean(self, seen: StatementEvent) -> StatementEvent:
         """Return the event as others may see it: with the same cuts and masks as in a line."""
@@ -116,7 +116,7 @@ class LineFormat:
 def _format_sql(sql: str) -> str:
     if len(sql) <= LONGEST_SQL:
         return f'"sql":{json.dumps(mask_sql(sql))}'
-    return f'"sql":{json.dumps(mask_sql(sql[:LONGEST_SQL]))},"truncated":true'
+    return f'"sql":{json.dumps(mask_sql(sql[:LONGEST_SQL]))},"is_truncated":true'
 
 
 def _digest(value: object, key: bytes) -> str | None:
@@ -139,7 +139,7 @@ def _cut(value: object) -> object:
 
 
 def _text_of(value: object) -> str | None:
-    """Return a value's text, None for a class that is not known: its text may be anything, and its `str` do anything."""
+    """Return a value's text, None for a class that is not known: nobody knows what its `str` does."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(_text_of(each) or '…' for each in value[:_MOST_VALUES])}]"
     return str(value) if isinstance(value, _KNOWN) else None
