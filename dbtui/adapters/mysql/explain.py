@@ -1,6 +1,7 @@
 """The plan of a session's statement, without running it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row, close_quietly
 from dbtui.adapters.mysql.names import quote_name
@@ -27,12 +28,21 @@ def explain(target: MysqlTarget, session: Session) -> str:
 
     Raises RefusedError for what cannot be explained safely or is not known whole; ServerError, ConnectError.
     """
+    with explaining(target) as made:
+        running = _explain_running(target, session, made)
+        if running is not None:
+            return running
+        return "The plan it would have:\n\n" + format_plan(explain_text(target, session.sql, session.database, made))
+
+
+@contextmanager
+def explaining(target: MysqlTarget) -> Iterator[MysqlConnection]:
+    """Open another connection for a block, on which planning takes three seconds at most."""
     made = target.connect("")
     try:
         limit = _LIMIT_MARIADB if target.is_mariadb else _LIMIT_MYSQL
         target.rows(f"SET SESSION {limit}, {_PATIENCE}", on=made)
-        running = _explain_running(target, session, made)
-        return running if running is not None else _explain_text(target, session, made)
+        yield made
     finally:
         close_quietly(made)
 
@@ -92,17 +102,18 @@ def _is_the_same(target: MysqlTarget, session: Session, made: MysqlConnection) -
     return bool(said) and said[0].strip() == session.sql.strip()
 
 
-def _explain_text(target: MysqlTarget, session: Session, made: MysqlConnection) -> str:
-    """Explain in the session's database; of what only reads in a transaction that cannot change anything.
+def explain_text(target: MysqlTarget, sql: str, database: str, made: MysqlConnection, words: str = "") -> list[Row]:
+    """Explain in the statement's database; of what only reads in a transaction that cannot change anything.
 
-    The servers refuse to explain a changing statement there. EXPLAIN does not run those either.
+    The servers refuse to explain a changing statement there. EXPLAIN does not run those either. `words` stand behind
+    EXPLAIN.
     """
-    text = require_explainable(session.sql)
-    if session.database:
-        target.rows(f"USE {quote_name(session.database)}", on=made, what="going to the session's database")
+    text = require_explainable(sql)
+    if database:
+        target.rows(f"USE {quote_name(database)}", on=made, what="going to the statement's database")
     target.rows("START TRANSACTION" if _changes(text) else "START TRANSACTION READ ONLY", on=made)
     try:
-        rows = target.rows(f"EXPLAIN {text}", on=made, what="EXPLAIN")
+        return target.rows(f"EXPLAIN {words}{text}", on=made, what="EXPLAIN")
     except ServerError as error:
         if error.code in _LOCKED:
             hint = "end or await who holds it, then ask again"
@@ -111,7 +122,6 @@ def _explain_text(target: MysqlTarget, session: Session, made: MysqlConnection) 
             raise
         hint = "explain it with a profile that is not read-only"
         raise RefusedError("the server explains a changing statement only to who may change something", hint) from error
-    return "The plan it would have:\n\n" + format_plan(rows)
 
 
 def _changes(text: str) -> bool:

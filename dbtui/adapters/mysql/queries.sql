@@ -364,3 +364,136 @@ SELECT t.trx_mysql_thread_id AS id, CAST(p.user AS BINARY) AS user, CAST(p.host 
        p.command AS command, CAST(LEFT(p.info, 200) AS BINARY) AS info
 FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
 WHERE p.id <> connection_id();
+
+-- name: digest_sample
+-- MySQL 8 keeps one statement of each digest with its values; it is cut at most_bytes without a sign.
+SELECT QUERY_SAMPLE_TEXT AS sample, OCTET_LENGTH(QUERY_SAMPLE_TEXT) AS sample_bytes, SCHEMA_NAME AS database_name,
+       @@performance_schema_max_sql_text_length AS most_bytes
+FROM performance_schema.events_statements_summary_by_digest
+WHERE DIGEST = :digest AND COALESCE(SCHEMA_NAME, '') = :database AND QUERY_SAMPLE_TEXT IS NOT NULL;
+
+-- name: remembered_samples
+-- Where there is none, a statement may still be among the last that ran, when somebody switched that on.
+SELECT SQL_TEXT AS sample, OCTET_LENGTH(SQL_TEXT) AS sample_bytes, CURRENT_SCHEMA AS database_name,
+       @@performance_schema_max_sql_text_length AS most_bytes
+FROM (SELECT SQL_TEXT, CURRENT_SCHEMA, DIGEST FROM performance_schema.events_statements_history_long
+      UNION ALL SELECT SQL_TEXT, CURRENT_SCHEMA, DIGEST FROM performance_schema.events_statements_history
+      UNION ALL SELECT SQL_TEXT, CURRENT_SCHEMA, DIGEST FROM performance_schema.events_statements_current) remembered
+WHERE DIGEST = :digest AND COALESCE(CURRENT_SCHEMA, '') = :database AND SQL_TEXT IS NOT NULL
+ORDER BY OCTET_LENGTH(SQL_TEXT)
+LIMIT 5;
+
+-- name: statement_settings
+-- Whether and how the server keeps statements, and which server it is; what a version does not have is not listed.
+SHOW GLOBAL VARIABLES WHERE Variable_name IN (
+  'performance_schema', 'performance_schema_events_statements_history_long_size',
+  'performance_schema_max_sql_text_length', 'log_output', 'general_log', 'general_log_file', 'slow_query_log',
+  'server_uuid', 'hostname', 'port', 'basedir', 'datadir', 'aurora_version', 'read_only');
+
+-- name: statement_digests
+-- The sums of every shape since the server started, or since somebody emptied the table. Times in picoseconds.
+SELECT CAST(d.DIGEST_TEXT AS BINARY) AS digest_text, d.DIGEST AS digest, d.SCHEMA_NAME AS schema_name,
+       d.COUNT_STAR AS calls, d.SUM_TIMER_WAIT AS total_picoseconds, d.MIN_TIMER_WAIT AS least_picoseconds,
+       d.MAX_TIMER_WAIT AS most_picoseconds, d.SUM_ROWS_SENT AS rows_sent, d.SUM_ROWS_AFFECTED AS rows_affected,
+       d.SUM_ROWS_EXAMINED AS rows_examined, d.SUM_NO_INDEX_USED AS no_index_calls,
+       UNIX_TIMESTAMP(d.FIRST_SEEN) AS first_seconds, UNIX_TIMESTAMP(d.LAST_SEEN) AS last_seconds
+FROM performance_schema.events_statements_summary_by_digest d;
+
+-- name: digests_lost
+-- How many statements found no room among the shapes.
+SHOW GLOBAL STATUS LIKE 'Performance_schema_digest_lost';
+
+-- name: questions_asked
+-- How many statements have come from clients.
+SHOW GLOBAL STATUS LIKE 'Questions';
+
+-- name: statement_consumers
+-- Which of the places that keep statements are on, and what they depend on.
+SELECT NAME AS name, ENABLED AS enabled FROM performance_schema.setup_consumers
+WHERE NAME IN ('global_instrumentation', 'thread_instrumentation', 'statements_digest', 'events_statements_current',
+               'events_statements_history_long');
+
+-- name: switch_consumer
+-- In memory alone: a restart puts it back, too. With a name that is not there it only asks whether this login may.
+UPDATE performance_schema.setup_consumers SET ENABLED = :enabled WHERE NAME = :consumer;
+
+-- name: unmeasured_statements
+-- Kinds of statements that the server does not look at.
+SELECT COUNT(*) AS instruments FROM performance_schema.setup_instruments
+WHERE NAME LIKE 'statement/sql/%' AND (ENABLED = 'NO' OR TIMED = 'NO');
+
+-- name: unmeasured_sessions
+-- Sessions that the server does not look at.
+SELECT COUNT(*) AS sessions FROM performance_schema.threads
+WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_ID IS NOT NULL AND INSTRUMENTED = 'NO';
+
+-- name: hush_own_session
+-- Our own statements need no room where others are kept.
+UPDATE performance_schema.threads SET INSTRUMENTED = 'NO' WHERE PROCESSLIST_ID = CONNECTION_ID();
+
+-- name: sessions_of_threads
+-- Whose thread it is: clients are known by another number, and may say which program they are.
+SELECT t.THREAD_ID AS thread, t.PROCESSLIST_ID AS session, a.ATTR_VALUE AS application
+FROM performance_schema.threads t
+LEFT JOIN performance_schema.session_connect_attrs a
+  ON a.PROCESSLIST_ID = t.PROCESSLIST_ID AND a.ATTR_NAME = 'program_name'
+WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_ID IS NOT NULL;
+
+-- name: history_ends
+-- Where the ring of statements begins and ends now, and the newest thread.
+SELECT MIN(TIMER_END) AS oldest, MAX(TIMER_END) AS newest,
+       (SELECT MAX(THREAD_ID) FROM performance_schema.threads) AS newest_thread
+FROM performance_schema.events_statements_history_long;
+
+-- name: history_clock
+-- What the server's timer shows when it is what time; no row where the own session is not looked at.
+SELECT e.TIMER_START AS timer, UNIX_TIMESTAMP(NOW(6)) AS seconds
+FROM performance_schema.events_statements_current e JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID
+WHERE t.PROCESSLIST_ID = CONNECTION_ID() AND e.NESTING_EVENT_ID IS NULL;
+
+-- name: statement_history
+-- Statements that have ended since, from every session; a text that is cut may be cut within a character.
+SELECT THREAD_ID AS thread, EVENT_ID AS event, COALESCE(END_EVENT_ID, EVENT_ID) AS end_event, EVENT_NAME AS event_name,
+       CAST(SQL_TEXT AS BINARY) AS sql_text, CURRENT_SCHEMA AS current_schema, TIMER_START AS timer_start,
+       TIMER_END AS timer_end, TIMER_WAIT AS timer_wait, ROWS_SENT AS rows_sent, ROWS_AFFECTED AS rows_affected,
+       NESTING_EVENT_ID AS nesting_event, NESTING_EVENT_TYPE AS nesting_type
+FROM performance_schema.events_statements_history_long WHERE TIMER_END >= :since ORDER BY TIMER_START;
+
+-- name: count_general_log
+-- How much the table of the general log holds; it keeps no count of its own.
+SELECT COUNT(*) AS logged, COALESCE(SUM(LENGTH(argument)), 0) AS bytes FROM mysql.general_log;
+
+-- name: general_log_rows
+-- What has come behind the first so many rows: the table has no key, and keeps its order.
+SELECT CAST(UNIX_TIMESTAMP(event_time) AS CHAR) AS seconds, thread_id AS session, command_type AS command,
+       CAST(argument AS BINARY) AS argument
+FROM mysql.general_log LIMIT 50000 OFFSET :skipped;
+
+-- name: try_capture_lock
+-- One capture at a time on a server, wherever it is run from; the lock ends with its session.
+SELECT GET_LOCK('dbtui capture', 0) AS is_ours, IS_USED_LOCK('dbtui capture') AS holder;
+
+-- name: ask_nothing
+-- The shortest statement there is, to measure the way to the server.
+SELECT 1 AS dbtui;
+
+-- name: foreign_keys_of_schemas
+-- Keys with the columns of both sides, one row for each column, in order.
+SELECT k.table_schema AS table_schema, k.table_name AS table_name, k.constraint_name AS key_name,
+       k.column_name AS column_name, k.referenced_table_schema AS parent_schema,
+       k.referenced_table_name AS parent_name, k.referenced_column_name AS parent_column, c.is_nullable AS is_nullable
+FROM information_schema.key_column_usage k
+JOIN information_schema.columns c
+  ON c.table_schema = k.table_schema AND c.table_name = k.table_name AND c.column_name = k.column_name
+WHERE k.referenced_table_name IS NOT NULL AND (k.table_schema = :schema OR (:schema = '' AND k.table_schema NOT IN
+      ('information_schema', 'mysql', 'performance_schema', 'sys')))
+ORDER BY k.table_schema, k.table_name, k.constraint_name, k.ordinal_position;
+
+-- name: index_columns_of_schemas
+-- The columns of every index, in order; those of primary and unique ones are needed whole.
+SELECT s.table_schema AS table_schema, s.table_name AS table_name, s.index_name AS index_name,
+       s.non_unique AS non_unique, s.column_name AS column_name
+FROM information_schema.statistics s
+WHERE s.table_schema = :schema OR (:schema = '' AND s.table_schema NOT IN
+      ('information_schema', 'mysql', 'performance_schema', 'sys'))
+ORDER BY s.table_schema, s.table_name, s.index_name, s.seq_in_index;

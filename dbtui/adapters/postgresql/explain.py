@@ -23,20 +23,31 @@ def explain(target: PostgresqlTarget, session: Session) -> str:
     has no plan.
     """
     text, has_parameters = _check(session)
+    try:
+        return ask_for_plan(target, text, session.database, session.user, has_parameters=has_parameters)
+    except ServerError as error:
+        if error.code in _UNKNOWN_NAMES:
+            hint = f"session {session.session_id} may have a search_path or temporary tables of its own"
+            raise ServerError(error.message, hint, code=error.code) from error
+        raise
+
+
+def ask_for_plan(
+    target: PostgresqlTarget, text: str, database: str, login: str, *, has_parameters: bool, is_json: bool = False
+) -> str:
+    """Return the plan of a statement that `require_planned` has seen, as `login` would have it in `database`."""
     is_generic = has_parameters and target.info.version_number >= _PLANS_PARAMETERS_SINCE
     name = "explain_with_parameters" if has_parameters and not is_generic else "explain_statement"
-    binds = {"statement": text, "is_generic": is_generic, "login": session.user}
-    paths = target.collect("collect_search_path", database=session.database, login=session.user)
+    words = ", ".join(word for word, is_said in (("GENERIC_PLAN", is_generic), ("FORMAT JSON", is_json)) if is_said)
+    binds = {"statement": text, "options": f"({words}) " if words else "", "login": login}
+    paths = target.collect("collect_search_path", database=database, login=login)
     path = paths[0].search_path if paths else None
     try:
-        with _standing_in(target, session.database) as connection:
+        with _standing_in(target, database) as connection:
             rows = target.collect(name, connection, after="begin_explaining", search_path=path, **binds)
     except ServerError as error:
         if error.code == _SEVERAL_STATEMENTS:
             raise RefusedError("several statements in one text have no plan", "explain them one by one") from error
-        if error.code in _UNKNOWN_NAMES:
-            hint = f"session {session.session_id} may have a search_path or temporary tables of its own"
-            raise ServerError(error.message, hint, code=error.code) from error
         raise
     return str(rows[0].plan).rstrip("\n")
 
@@ -63,13 +74,18 @@ def _check(session: Session) -> tuple[str, bool]:
             "the server keeps only the beginning of this statement, so it cannot be planned",
             "raise track_activity_query_size and restart the server",
         )
+    return require_planned(text)
+
+
+def require_planned(text: str) -> tuple[str, bool]:
+    """Return the one statement in a text, and whether it has parameters. Raises RefusedError: it has no plan."""
     text = text.rstrip("; \t\r\n")
     tokens = parse_tokens(text.encode("utf-8", "replace"))
     first = next((token for token in tokens if token.text != b"("), Token("sign", b"", b""))
     if first.kind != "word" or first.body not in _PLANNED:
         raise RefusedError(
             f"only SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES and WITH have a plan, not {_shown(first)}",
-            "choose another session",
+            "choose another one",
         )
     has_parameters = any(token.text.startswith(b"$") and token.kind == "number" for token in tokens)
     if has_parameters and ";" in text:

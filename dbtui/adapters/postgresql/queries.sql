@@ -819,6 +819,23 @@ LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid
 LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
 WHERE n.nspname = :table_schema AND c.relname = :table_name;
 
+-- name: collect_left_indexes
+-- What REINDEX CONCURRENTLY of an index has left when it was stopped; the manual says to drop such, and to begin again.
+SELECT c.relname::text AS name
+FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+WHERE x.indrelid = :identity AND NOT x.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'
+  AND starts_with(c.relname::text, left(:index_name, 50)) AND c.relname <> :index_name ORDER BY 1;
+
+-- name: collect_index_progress
+-- How far a session's CREATE INDEX or REINDEX is, and whose transaction it waits for.
+SELECT p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total, p.lockers_done, p.lockers_total,
+       current_setting('block_size')::bigint AS block_bytes, p.current_locker_pid AS locker,
+       a.usename::text AS login, a.application_name AS application, a.state, a.backend_type, left(a.query, 200) AS sql,
+       COALESCE(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0) AS seconds
+FROM pg_catalog.pg_stat_progress_create_index p
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = p.current_locker_pid AND p.current_locker_pid <> 0
+WHERE p.pid = :process_id;
+
 -- name: collect_delete_triggers
 -- Triggers that would fire for every row that leaves a table: such a row is not moved but deleted and inserted.
 SELECT tgname::text AS name FROM pg_catalog.pg_trigger
