@@ -143,7 +143,8 @@ class Repetition:
     `repeats`: of the child in one unit of work, the most of all units; `repeats_p50`: the median. `units`: units of
     work in which it was met. `total_seconds`: what the children took in all of them, None when nobody measured.
     `saved_seconds`: what the cure saves, with round trips. `first_seq`, `last_seq`, `session`, `scope`: of the unit
-    with the most repeats. `parent`: the statement whose rows are gone through, None when there was none.
+    with the most repeats. `parent`: the statement whose rows are gone through, None when there was none. `above`: when
+    the parent is itself repeated, its parent, and so on, nearest first.
     """
 
     kind: PatternKind
@@ -153,6 +154,7 @@ class Repetition:
     parent: Shape | None = None
     parent_sql: str = ""
     parent_rows: int | None = None
+    above: tuple[Shape, ...] = ()
     session: str = ""
     scope: str = ""
     first_seq: int = 0

@@ -1,0 +1,209 @@
+"""Finding N+1 in a stream of statements: cheap for each statement, bounded in memory, and asked at any time."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from heapq import nsmallest
+
+from dbtui.analysis.queries.judging import Limits, Match, judge_unit
+from dbtui.analysis.queries.normalising import Normaliser
+from dbtui.analysis.queries.patterns import Key, Pattern, key_of
+from dbtui.analysis.queries.round_trips import RoundTrips
+from dbtui.analysis.queries.tags import NO_TAGS
+from dbtui.analysis.queries.units import VIRTUAL_TRANSACTION, Unit
+from dbtui.model.connections import EngineName
+from dbtui.model.queries import Cure, PatternKind, QueryFindings, Repetition, SourceReport, StatementEvent
+
+_BATCH = 4096
+_MOST_HELD = 60_000  # statements of units that are not over, those with long texts counted more than once
+_MOST_IN_UNIT = 5_000
+_MOST_PATTERNS = 2_000
+_MOST_SESSIONS = 500_000
+_MOST_TEXT = 4_000
+
+
+class Detector:
+    """Judges statements by their order.
+
+    `finding_repeats`, `hint_repeats`: from how many repeats a pattern is one or the other. `gap_seconds`: a session
+    that pauses longer begins a new unit of work. `round_trip_seconds`: as measured; estimated from the pauses
+    between statements when None. `cure`: what to write instead of a pattern. `engine`: whose way to quote is meant.
+    """
+
+    def __init__(
+        self,
+        *,
+        finding_repeats: int = 5,
+        hint_repeats: int = 3,
+        gap_seconds: float = 2.0,
+        round_trip_seconds: float | None = None,
+        cure: Callable[[Repetition], Cure | None] | None = None,
+        engine: EngineName | None = None,
+    ) -> None:
+        self._limits = Limits(finding_repeats, hint_repeats)
+        self._gap = gap_seconds
+        self._measured = round_trip_seconds
+        self._cure = cure
+        self.normaliser = Normaliser(engine)
+        self._buffer: list[StatementEvent] = []
+        self._units: dict[str, Unit] = {}
+        self._patterns: dict[Key, Pattern] = {}
+        self._round_trips = RoundTrips()
+        self._sessions: set[int] = set()
+        self._statements = self._unit_count = self._held = self._dropped = 0
+
+    def feed(self, event: StatementEvent) -> None:
+        """Take the next statement."""
+        self._buffer.append(event)
+        if len(self._buffer) >= _BATCH:
+            self._drain()
+
+    def feed_all(self, events: Iterable[StatementEvent]) -> None:
+        """Take statements until there are no more."""
+        feed = self.feed
+        for event in events:
+            feed(event)
+
+    def findings(self, final: bool = True, report: SourceReport | None = None) -> QueryFindings:
+        """Return what was found so far; the stream may go on. `final`: units that are not over count too."""
+        self._drain()
+        patterns = self._patterns
+        if final:
+            patterns = dict(patterns)
+            for unit in self._units.values():
+                for match in judge_unit(unit, self.normaliser, self._limits):
+                    key = key_of(match, unit.route)
+                    known = patterns.get(key)
+                    if known is None:
+                        patterns[key] = Pattern.begin(match, unit.route)
+                    elif known is self._patterns.get(key):
+                        patterns[key] = known.copy()
+                    patterns[key].absorb(match)
+        round_trip = self._measured if self._measured is not None else self._round_trips.estimate()
+        shown = [self._show(pattern, round_trip) for pattern in patterns.values()]
+        shown.sort(key=_rank)
+        return QueryFindings(
+            statements=self._statements,
+            sessions=len(self._sessions),
+            units=self._unit_count,
+            findings=tuple(each for each in shown if each.kind is PatternKind.N_PLUS_ONE),
+            others=tuple(each for each in shown if each.kind is not PatternKind.N_PLUS_ONE),
+            dropped_units=self._dropped,
+            round_trip_seconds=round_trip,
+            is_round_trip_measured=self._measured is not None,
+            report=report,
+        )
+
+    def _show(self, pattern: Pattern, round_trip_seconds: float | None) -> Repetition:
+        repetition = pattern.show(self._limits, round_trip_seconds)
+        if self._cure is None or repetition.kind not in (PatternKind.N_PLUS_ONE, PatternKind.LOOKUP_LOOP):
+            return repetition
+        return replace(repetition, cure=self._cure(repetition))
+
+    def _drain(self) -> None:
+        """Put the buffered statements into their units."""
+        buffer, self._buffer = self._buffer, []
+        normaliser, units, gap = self.normaliser, self._units, self._gap
+        known_texts, read = normaliser.texts, normaliser.read
+        held = 0
+        for event in buffer:
+            sql = event.sql
+            form = known_texts.get(sql)
+            scope = event.scope
+            route = ""
+            if form is None:
+                form = read(sql, is_truncated=event.is_truncated)
+                tags = normaliser.tags
+                if tags is not NO_TAGS:
+                    scope, route = scope or tags.scope, tags.route
+            if scope and not VIRTUAL_TRANSACTION.fullmatch(scope):
+                name = "scope " + scope
+            else:
+                name, scope = event.session, ""
+            ts = event.ts
+            unit = units.get(name)
+            if unit is None or (ts is not None and ts > unit.until and not unit.goes_on_at(event)):
+                unit = self._begin_unit(name, event, unit, is_scoped=bool(scope))
+            elif len(unit.events) >= _MOST_IN_UNIT:
+                self._judge_part(unit)
+            if ts is not None:
+                unit.until = ts + gap
+            if route:
+                unit.route = route
+            if len(sql) > _MOST_TEXT:
+                event = event._replace(sql=sql[:_MOST_TEXT])
+                held += 2
+            held += 1
+            unit.events.append(event)
+            unit.forms.append(form)
+        self._statements += len(buffer)
+        self._held += held
+        if self._held > _MOST_HELD:
+            self._make_room()
+
+    def _begin_unit(self, name: str, event: StatementEvent, over: Unit | None, *, is_scoped: bool) -> Unit:
+        if over is not None:
+            self._close(over)
+        unit = self._units[name] = Unit(is_scoped=is_scoped)
+        self._unit_count += 1
+        if len(self._sessions) < _MOST_SESSIONS:
+            self._sessions.add(hash(event.session))
+        return unit
+
+    def _close(self, unit: Unit) -> None:
+        """Judge a unit and let its statements go."""
+        self._held -= len(unit.events)
+        self._absorb(judge_unit(unit, self.normaliser, self._limits), unit.route)
+
+    def _absorb(self, matches: Iterable[Match], route: str) -> None:
+        for match in matches:
+            key = key_of(match, route)
+            pattern = self._patterns.get(key)
+            if pattern is None:
+                if len(self._patterns) >= _MOST_PATTERNS:
+                    self._forget_patterns()
+                pattern = self._patterns[key] = Pattern.begin(match, route)
+            pattern.absorb(match)
+            self._round_trips.learn(match)
+
+    def _forget_patterns(self) -> None:
+        """Let the half of the patterns go that cost least; those of an N+1 last."""
+        ranked = sorted(self._patterns, key=lambda key: (key[0] is PatternKind.N_PLUS_ONE, self._cost(key)))
+        for key in ranked[: _MOST_PATTERNS // 2]:
+            del self._patterns[key]
+
+    def _cost(self, key: Key) -> float:
+        pattern = self._patterns[key]
+        return pattern.total_seconds() or sum(sums.total for sums in pattern.children.values()) / 1e6
+
+    def _judge_part(self, unit: Unit) -> None:
+        """Judge a unit that has become long, and go on with its last list, whose rows may still be gone through."""
+        matches = judge_unit(unit, self.normaliser, self._limits)
+        self._absorb(matches, unit.route)
+        self._held -= len(unit.events)
+        kept = sorted({match.parent_at for match in matches if match.parent_at is not None and _is_open(match, unit)})
+        unit.events = [unit.events[at] for at in kept]
+        unit.forms = [unit.forms[at] for at in kept]
+        unit.carried = len(kept)
+        self._held += len(kept)
+
+    def _make_room(self) -> None:
+        """Judge the units that are over, and when that is not enough those that have been quiet longest."""
+        now = max((unit.events[-1].ts or 0.0 for unit in self._units.values() if unit.events), default=0.0)
+        for name in [name for name, unit in self._units.items() if unit.until < now and not unit.is_scoped]:
+            self._close(self._units.pop(name))
+        if self._held > _MOST_HELD * 3 // 4:
+            names = nsmallest(max(len(self._units) // 2, 1), self._units, key=lambda name: self._units[name].until)
+            for name in names:
+                self._dropped += 1
+                self._close(self._units.pop(name))
+
+
+def _is_open(match: Match, unit: Unit) -> bool:
+    """Whether a match's loop may go on behind the part that was judged."""
+    return match.view.events is unit.events and any(run.at[-1] >= len(unit.events) - 50 for run in match.runs)
+
+
+def _rank(repetition: Repetition) -> tuple[float, float, int]:
+    """Order rows: most time saved first, then most time, then most repeats."""
+    saved = repetition.saved_seconds if repetition.saved_seconds is not None else 0.0
+    return -saved, -(repetition.total_seconds or 0.0), -repetition.repeats * repetition.units

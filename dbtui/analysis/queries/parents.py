@@ -1,0 +1,122 @@
+"""Which statement's rows a repeated look-up goes through."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dbtui.analysis.queries.forms import Form, Role
+from dbtui.analysis.queries.kinship import explain_kinship
+from dbtui.analysis.queries.units import View
+from dbtui.model.queries import ShapeKind
+
+_MOST_CANDIDATES = 6
+_MOST_TRIMMED = 4
+_FARTHEST = 60
+_MOST_TRANSACTIONS_AWAY = 2
+
+
+@dataclass(slots=True)
+class Parenthood:
+    """A parent and the part of a run that belongs to it.
+
+    `at`: where the parent is first; `runs`: the look-ups after each of its occurrences. `kinship`: what the names say.
+    `is_nested`: the parent is itself run once a row of another.
+    """
+
+    form: Form
+    at: int
+    runs: list[list[int]]
+    distance: int
+    kinship: str = ""
+    is_nested: bool = False
+
+    @property
+    def positions(self) -> list[int]:
+        """All look-ups, in order."""
+        return [at for run in self.runs for at in run]
+
+
+def find_parent(view: View, form: Form, found: Mapping[Form, Parenthood], least: int) -> Parenthood | None:
+    """Return the parent of a repeated look-up, the likeliest of those before it; None when there is none.
+
+    `found`: the look-ups that have a parent already, one of which may be this one's. `least`: repeats worth a hint. The
+    first look-ups of a run may be somebody else's, such as that of the user who is logged in: then what stands between
+    them and the rest is asked too.
+    """
+    positions = view.where[form]
+    best: tuple[tuple[bool, int, int], Parenthood] | None = None
+    for anchor in range(min(max(len(positions) - least + 1, 1), _MOST_TRIMMED)):
+        low = positions[anchor - 1] if anchor else -1
+        for order, at in enumerate(_candidates(view, form, low, positions[anchor])):
+            parenthood = _try(view, form, at, positions[anchor:], found, least)
+            if parenthood is None or (anchor and not parenthood.kinship and best is None and low >= 0 and order):
+                continue
+            rank = (bool(parenthood.kinship), -anchor, -order)
+            if best is None or rank > best[0]:
+                best = (rank, parenthood)
+        if best is not None and best[0][0]:
+            break
+    return best[1] if best else None
+
+
+def _candidates(view: View, form: Form, low: int, high: int) -> Iterator[int]:
+    """Give the nearest statements before `high` that may return rows, one of each shape."""
+    seen: set[Form] = {form}
+    for at in range(high - 1, max(low, high - 400), -1):
+        candidate = view.forms[at]
+        if not candidate.role & (Role.PARENT | Role.DOUBTFUL_PARENT) or candidate in seen:
+            continue
+        seen.add(candidate)
+        if _may_return_rows(view, form, at):
+            yield at
+        if len(seen) > _MOST_CANDIDATES:
+            return
+
+
+def _may_return_rows(view: View, form: Form, at: int) -> bool:
+    """Whether a statement returned rows to go through, as far as anybody knows."""
+    rows, shape = view.events[at].rows, view.forms[at].shape
+    if rows is not None and shape.kind is not ShapeKind.CURSOR:
+        return rows >= 2
+    if view.forms[at].role & Role.PARENT:
+        return True
+    return len(shape.tables) > 1 and bool(explain_kinship(form.shape, shape))
+
+
+def _try(
+    view: View, form: Form, at: int, positions: Sequence[int], found: Mapping[Form, Parenthood], least: int
+) -> Parenthood | None:
+    """Return what a run is under one parent; None when the parent goes along with it rather than before it."""
+    parent = view.forms[at]
+    again = [other for other in view.where[parent] if at <= other < positions[-1]]
+    runs = _split(positions, again)
+    longest = max(len(run) for run in runs)
+    is_nested = parent in found and parent.role & Role.CHILD != 0
+    if len(again) == 1:
+        if is_nested and len(view.where[parent]) >= least:
+            return None  # the last of a loop that ended before this one began
+    elif is_nested:
+        if longest < least and len(positions) < 1.5 * len(again):
+            return None
+    elif longest < least or len(positions) < 2 * sum(bool(run) for run in runs):
+        return None
+    distance = _distance(view, at, positions[0], least)
+    if distance > _FARTHEST:
+        return None
+    if not view.is_scoped and view.transactions[positions[0]] - view.transactions[at] > _MOST_TRANSACTIONS_AWAY:
+        return None
+    kinship = explain_kinship(form.shape, parent.shape)
+    return Parenthood(parent, at, [run for run in runs if run], distance, kinship, is_nested)
+
+
+def _split(positions: Sequence[int], again: Sequence[int]) -> list[list[int]]:
+    """Return the look-ups after each occurrence of the parent."""
+    ends = [*(bisect_left(positions, at) for at in again[1:]), len(positions)]
+    begins = [0, *ends[:-1]]
+    return [list(positions[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+
+
+def _distance(view: View, at: int, first: int, least: int) -> int:
+    """Count what was read between a parent and the first look-up, other repeated look-ups apart."""
+    between = view.reads_between(at, first)
+    return sum(len(view.where[view.forms[each]]) < least for each in between)

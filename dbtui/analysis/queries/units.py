@@ -1,0 +1,112 @@
+"""A unit of work: what one request, or one session without a pause, asked of the server, in order.
+
+`View` is a unit as the rules look at it: where each shape occurs, and what lies between.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+from dbtui.analysis.queries.forms import Form, Role
+from dbtui.model.queries import StatementEvent
+
+#: A server's transaction id where a request's is looked for: PostgreSQL's virtual transaction.
+VIRTUAL_TRANSACTION = re.compile(r"\d+/\d+")
+#: Within an open transaction a pause this long does not end the unit.
+LONGEST_WAIT_SECONDS = 60.0
+
+
+class Unit:
+    """Statements of one unit, and until when it goes on."""
+
+    __slots__ = ("carried", "events", "forms", "is_scoped", "route", "until")
+
+    def __init__(self, *, is_scoped: bool) -> None:
+        self.events: list[StatementEvent] = []
+        self.forms: list[Form] = []
+        self.until = float("inf")
+        self.route = ""
+        self.is_scoped = is_scoped
+        self.carried = 0  # statements at the front that an earlier part of the unit has been judged with
+
+    def goes_on_at(self, event: StatementEvent) -> bool:
+        """Whether an event after a pause still belongs here: a long statement, or an open transaction."""
+        if self.is_scoped or event.ts is None or not self.events:
+            return True
+        last = self.events[-1]
+        idle = event.ts - (last.ts or event.ts)
+        busy = max(event.duration_ms or 0.0, last.duration_ms or 0.0) / 1000
+        if event.ts - busy <= self.until:
+            return True
+        return idle <= LONGEST_WAIT_SECONDS and self._is_in_transaction(event)
+
+    def _is_in_transaction(self, event: StatementEvent) -> bool:
+        last = transaction_of(self.events[-1])
+        if last or transaction_of(event):
+            return last == transaction_of(event)
+        for form in reversed(self.forms[-50:]):
+            if form.role & Role.BOUNDARY:
+                return not form.role & Role.END
+        return False
+
+
+def transaction_of(event: StatementEvent) -> str:
+    """Return the id of the transaction a statement ran in, "" when it is not known or it ran in none."""
+    name = event.transaction or (event.scope if VIRTUAL_TRANSACTION.fullmatch(event.scope) else "")
+    return "" if name.endswith("/0") else name
+
+
+class View:
+    """A unit, or a part of one between two resets of its connection, with its order made easy to ask."""
+
+    def __init__(self, events: Sequence[StatementEvent], forms: Sequence[Form], *, is_scoped: bool = False) -> None:
+        self.events = events
+        self.forms = forms
+        self.is_scoped = is_scoped
+        self.where: dict[Form, list[int]] = {}
+        self.writes: list[int] = []
+        self.reads: list[int] = []
+        for at, form in enumerate(forms):
+            self.where.setdefault(form, []).append(at)
+            if form.role & Role.WRITE:
+                self.writes.append(at)
+            elif form.role & Role.READ:
+                self.reads.append(at)
+        self.transactions = self._count_transactions()
+
+    def _count_transactions(self) -> list[int]:
+        """Number each statement's transaction; statements between two ends are one."""
+        numbers, number, is_used = [], 0, False
+        if any(form.role & Role.END for form in self.where):
+            for form in self.forms:
+                if form.role & Role.BOUNDARY:
+                    number += is_used
+                    is_used = False
+                elif form.role & (Role.READ | Role.WRITE):
+                    is_used = True
+                numbers.append(number)
+            return numbers
+        before = ""
+        for event in self.events:
+            name = transaction_of(event)
+            number += bool(name and before and name != before)
+            before = name or before
+            numbers.append(number)
+        return numbers
+
+    def count_writes(self, first: int, last: int) -> int:
+        """Count the writes between two statements."""
+        return bisect_left(self.writes, last) - bisect_right(self.writes, first)
+
+    def reads_between(self, first: int, last: int) -> list[int]:
+        """Return the statements between two that read tables."""
+        return self.reads[bisect_right(self.reads, first) : bisect_left(self.reads, last)]
+
+    def pairs_with_write(self, at: Sequence[int]) -> int:
+        """Count the neighbours of a run between which something was written."""
+        return sum(self.count_writes(one, other) > 0 for one, other in pairwise(at)) if self.writes else 0
+
+    def pairs_apart(self, at: Sequence[int]) -> int:
+        """Count the neighbours of a run that are in different transactions."""
+        return sum(self.transactions[one] != self.transactions[other] for one, other in pairwise(at))
