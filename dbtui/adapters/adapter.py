@@ -40,7 +40,8 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
         StepResult,
     )
     from dbtui.model.pools import ServerPool
-    from dbtui.model.queries import CapturePlan, QuerySchema, SourceReport, StatementEvent, TopQueriesSnapshot
+    from dbtui.model.queries import CapturePlan, QuerySchema, SourceReport, StatementEvent, TopQueriesSnapshot, TopQuery
+    from dbtui.model.top_queries import PlanNode
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
 TargetT = TypeVar("TargetT")
@@ -297,6 +298,17 @@ class QueryAdapter(Protocol):
 
     def collect_query_schema(self, target: Target) -> QuerySchema:
         """Ask the catalogue for foreign keys, primary keys and the first columns of indexes; no table is read."""
+        ...
+
+    def explain_query(self, target: Target, query: TopQuery) -> str:
+        """Return the plan of a statement that was summed up, as the server words it, without running it.
+
+        Raises ServerError, ConnectError, and RefusedError: it has no plan, or its text is not known whole.
+        """
+        ...
+
+    def collect_plan(self, target: Target, query: TopQuery) -> PlanNode:
+        """Return the same plan as a tree. Raises as `explain_query` does."""
         ...
 
     def measure_round_trip(self, target: Target) -> float:

@@ -17,6 +17,7 @@ from dbtui.adapters.postgresql.sql import quote_name
 from dbtui.errors import ServerError
 from dbtui.model.captures import CaptureJournal, CaptureWish
 from dbtui.model.queries import CapturePlan, QuerySchema, TopQueriesSnapshot, TopQuery
+from dbtui.model.top_queries import PlanNode
 
 _HIDDEN = "<insufficient privilege>"
 _REFUSED = "42501"
@@ -50,6 +51,18 @@ class PostgresqlQueries:
         from dbtui.adapters.postgresql.schema import collect_query_schema
 
         return collect_query_schema(narrow(target, PostgresqlTarget))
+
+    def explain_query(self, target: Target, query: TopQuery) -> str:
+        """Return the plan of a statement that was summed up, without running it."""
+        from dbtui.adapters.postgresql.explain_query import explain_query
+
+        return explain_query(target, query)
+
+    def collect_plan(self, target: Target, query: TopQuery) -> PlanNode:
+        """Return the same plan as a tree."""
+        from dbtui.adapters.postgresql.explain_query import collect_plan
+
+        return collect_plan(target, query)
 
     def measure_round_trip(self, target: Target) -> float:
         """Return the median of some `SELECT 1`, in seconds."""
