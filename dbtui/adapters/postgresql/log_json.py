@@ -1,0 +1,77 @@
+"""PostgreSQL's log as JSON lines (log_destination = jsonlog, since 15)."""
+
+import re
+
+import msgspec
+
+from dbtui.adapters.log_parsing import LogParser
+from dbtui.adapters.postgresql.log_statements import Columns, StatementJoiner
+from dbtui.adapters.postgresql.log_words import ENGLISH, Words
+from dbtui.model.queries import StatementEvent
+
+
+class _Record(msgspec.Struct, gc=False):
+    """The fields that are used of a line. The server leaves out what is NULL."""
+
+    message: str
+    timestamp: str = ""
+    session_id: str = ""
+    vxid: str = ""
+    application_name: str = ""
+    dbname: str = ""
+    error_severity: str = ""
+    detail: str = ""
+    pid: int = 0
+
+
+class JsonlogParser(LogParser):
+    """Reads a jsonlog."""
+
+    name = "postgresql jsonlog"
+    _columns = Columns(
+        time=0, session=1, transaction=2, application=3, database=4, level=5, duration=6, kind=7, text=8, detail=9
+    )
+
+    def __init__(self, words: Words = ENGLISH) -> None:
+        super().__init__()
+        self._split = re.compile(rf"{words.message}(.*)", re.DOTALL).match
+        self._decoder = msgspec.json.Decoder(_Record)
+        self._joiner = StatementJoiner(self._columns, self.counts, words=words)
+
+    def _parse(self, whole: bytes) -> list[StatementEvent]:
+        try:
+            records = self._decoder.decode_lines(whole)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            records = self._parse_damaged(whole)
+        self.counts.lines += whole.count(b"\n")
+        return self._joiner.take([self._make_row(record) for record in records])
+
+    def _make_row(self, record: _Record) -> tuple[str, ...]:
+        found = self._split(record.message)
+        return (
+            record.timestamp,
+            record.session_id or str(record.pid),
+            record.vxid,
+            record.application_name,
+            record.dbname,
+            record.error_severity,
+            *(found.groups("") if found else ("", "", record.message)),
+            record.detail,
+        )
+
+    def _parse_damaged(self, whole: bytes) -> list[_Record]:
+        """Read line by line; text that is not UTF-8 (the server writes it as the database has it) is read with marks."""
+        records = []
+        for number, line in enumerate(whole.split(b"\n"), self.counts.lines + 1):
+            if not line.strip():
+                continue
+            text = line.decode("utf-8", "replace")
+            try:
+                records.append(self._decoder.decode(text.encode()))
+            except msgspec.DecodeError as error:
+                self.counts.add_unreadable(number, text, str(error))
+        return records
+
+    def _parse_half(self, half: bytes) -> list[StatementEvent]:
+        self.counts.lines += 1
+        return self._parse(half)

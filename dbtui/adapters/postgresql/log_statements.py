@@ -1,0 +1,229 @@
+"""Joins the records of PostgreSQL's log into statements that ran, whichever format they were written in.
+
+One statement may be several records: parse, bind and execute; a text (log_statement) and a duration (log_duration);
+a plan of auto_explain before either; parameters after. Each is one event. Only `statement:` and `execute` count, a
+portal that is fetched in parts counts once, and what only has a plan counts by it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from dbtui.adapters.log_parsing import LogCounts
+from dbtui.adapters.postgresql.log_details import parse_arguments, parse_parameters, parse_plan, parse_prepare
+from dbtui.adapters.postgresql.log_times import TimeReader
+from dbtui.adapters.postgresql.log_words import ENGLISH, Words
+from dbtui.model.queries import StatementEvent
+
+#: Sessions whose last statement waits for its duration. Those that ended never get one; the oldest are let go.
+MOST_WAITING = 10_000
+
+
+class Columns(NamedTuple):
+    """Where a format's rows have what. One that a format lacks points at a group that is always empty."""
+
+    time: int
+    session: int
+    transaction: int
+    application: int
+    database: int
+    level: int
+    duration: int
+    kind: int
+    text: int
+    detail: int
+
+
+class StatementJoiner:
+    """Takes rows of text, in the order of the log, and gives the statements that are complete.
+
+    `escape`: what stands in a text for what, such as a doubled quote. `has_detail_rows`: details come as rows of
+    their own, right after the row they belong to.
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        counts: LogCounts,
+        *,
+        words: Words = ENGLISH,
+        escape: tuple[str, str] | None = None,
+        has_detail_rows: bool = False,
+    ) -> None:
+        self._columns = columns
+        self._counts = counts
+        self._words = words
+        self._escape = escape or ("\0", "")  # NUL is in no statement
+        self._has_detail_rows = has_detail_rows
+        self._read_time = TimeReader(counts.warn).read
+        self._seq = 0
+        self._waiting: dict[str, StatementEvent] = {}
+        self._planned: set[str] = set()  # sessions whose waiting statement is known by its plan alone
+        self._open: StatementEvent | None = None  # its details may come next
+
+    def take(self, rows: Sequence[Sequence[str]]) -> list[StatementEvent]:
+        """Return the statements that `rows` complete."""
+        events: list[StatementEvent] = []
+        time, session, transaction, application, database, level, duration, kind, text, detail = self._columns
+        new, read_time, waiting, statement = tuple.__new__, self._read_time, self._waiting, self._words.statement
+        escaped, plain = self._escape
+        detail_level = self._words.detail if self._has_detail_rows else ""
+        skipped = 0
+        # What most rows are is told at once, without a call.
+        for row in rows:
+            if row[kind] == statement:
+                sql = row[text]
+                key = row[session]
+                if (
+                    row[duration]
+                    and sql[:1] not in "eE"
+                    and self._open is None
+                    and key not in waiting
+                    and not row[detail]
+                ):
+                    if escaped in sql:
+                        sql = sql.replace(escaped, plain)
+                    self._seq = seq = self._seq + 1
+                    events.append(new(StatementEvent, (
+                        key, seq, sql, read_time(row[time]), float(row[duration]), None, None, row[transaction], "",
+                        row[application], row[database], "", "", "", False,
+                    )))  # fmt: skip
+                    continue
+            elif not row[kind] and not row[duration] and self._open is None and row[level] != detail_level:
+                skipped += 1
+                continue
+            self._take_row(row, events.append)
+        self._counts.skipped += skipped
+        return events
+
+    def settle(self) -> list[StatementEvent]:
+        """Return the statement whose details would have followed at once."""
+        events: list[StatementEvent] = []
+        self._close(events.append)
+        return events
+
+    def finish(self) -> list[StatementEvent]:
+        """Return what waited for a duration that did not come."""
+        events = self.settle()
+        for session in list(self._waiting):
+            self._release(session, events.append)
+        return events
+
+    def _take_row(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
+        at = self._columns
+        if self._has_detail_rows and row[at.level] == self._words.detail:
+            self._take_detail(row[at.session], self._unescape(row[at.text]), emit)
+            return
+        self._close(emit)
+        kind, duration = row[at.kind], row[at.duration]
+        if not kind:
+            self._take_duration(row, emit)
+        elif kind == self._words.statement or (
+            kind.startswith(self._words.execute) and not kind.startswith(self._words.fetch)
+        ):
+            event = self._make(row, self._unescape(row[at.text]))
+            if row[at.detail]:
+                event = self._add_detail(event, self._unescape(row[at.detail]))
+            self._take_statement(event, duration, emit)
+        elif kind == "plan":
+            self._take_plan(row, emit)
+        else:
+            self._counts.skipped += 1
+
+    def _take_statement(self, event: StatementEvent, duration: str, emit: Callable[[StatementEvent], None]) -> None:
+        planned = self._waiting.get(event.session)
+        if planned is not None and event.session in self._planned and planned.sql == event.sql:
+            event = event._replace(rows=planned.rows)
+            self._forget(event.session)
+        else:
+            self._release(event.session, emit)
+        if not duration:
+            self._wait(event, emit)
+        elif self._has_detail_rows:
+            self._open = event
+        else:
+            self._emit(event, emit)
+
+    def _take_duration(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
+        """A duration by itself belongs to what its session said last. Those of parse and bind belong to nothing."""
+        at = self._columns
+        event = self._waiting.get(row[at.session])
+        if row[at.duration] and not row[at.text] and event is not None:
+            self._forget(event.session)
+            self._emit(event._replace(duration_ms=float(row[at.duration]), transaction=row[at.transaction]), emit)
+            return
+        self._counts.skipped += 1
+
+    def _take_plan(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
+        """A plan comes before the record of its statement, if that is logged at all."""
+        at = self._columns
+        sql, rows = parse_plan(self._unescape(row[at.text]))
+        if not sql:
+            self._counts.skipped += 1
+            return
+        said = self._waiting.get(row[at.session])
+        if said is not None and said.sql == sql and said.session not in self._planned:
+            self._waiting[said.session] = said._replace(rows=rows)
+            self._counts.skipped += 1
+            return
+        self._release(row[at.session], emit)
+        self._wait(self._make(row, sql)._replace(rows=rows), emit)
+        self._planned.add(row[at.session])
+
+    def _take_detail(self, session: str, text: str, emit: Callable[[StatementEvent], None]) -> None:
+        """Add a detail to the statement right before it; others', such as an error's, are skipped."""
+        self._counts.skipped += 1
+        if self._open is not None and self._open.session == session:
+            self._open = self._add_detail(self._open, text)
+        elif session in self._waiting and session not in self._planned:
+            self._waiting[session] = self._add_detail(self._waiting[session], text)
+        self._close(emit)
+
+    def _add_detail(self, event: StatementEvent, text: str) -> StatementEvent:
+        said, _, rest = text.partition(":")
+        if said.strip().lower() == self._words.parameters.lower():
+            return event._replace(params=parse_parameters(rest))
+        if said.strip().lower() == self._words.prepare.lower():
+            return event._replace(sql=parse_prepare(rest), params=parse_arguments(event.sql) or None)
+        return event
+
+    def _make(self, row: Sequence[str], sql: str) -> StatementEvent:
+        at = self._columns
+        return StatementEvent(
+            session=row[at.session],
+            seq=0,
+            sql=sql,
+            ts=self._read_time(row[at.time]),
+            duration_ms=float(row[at.duration]) if row[at.duration] else None,
+            transaction=row[at.transaction],
+            application=row[at.application],
+            database=row[at.database],
+        )
+
+    def _unescape(self, text: str) -> str:
+        escaped, plain = self._escape
+        return text.replace(escaped, plain) if escaped in text else text
+
+    def _wait(self, event: StatementEvent, emit: Callable[[StatementEvent], None]) -> None:
+        self._waiting[event.session] = event
+        if len(self._waiting) > MOST_WAITING:
+            self._release(next(iter(self._waiting)), emit)
+
+    def _release(self, session: str, emit: Callable[[StatementEvent], None]) -> None:
+        """Give the statement that waits in a session, without what it waited for."""
+        event = self._waiting.get(session)
+        if event is not None:
+            self._forget(session)
+            self._emit(event, emit)
+
+    def _forget(self, session: str) -> None:
+        del self._waiting[session]
+        self._planned.discard(session)
+
+    def _close(self, emit: Callable[[StatementEvent], None]) -> None:
+        if self._open is not None:
+            event, self._open = self._open, None
+            self._emit(event, emit)
+
+    def _emit(self, event: StatementEvent, emit: Callable[[StatementEvent], None]) -> None:
+        self._seq += 1
+        emit(event._replace(seq=self._seq))
