@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from dbtui.adapters.adapter import Adapter, BackupAdapter, PartitionAdapter, PoolAdapter, SessionAdapter, Target, narrow
+from dbtui.adapters.adapter import (
+    Adapter,
+    BackupAdapter,
+    PartitionAdapter,
+    PoolAdapter,
+    QueryAdapter,
+    SessionAdapter,
+    Target,
+    narrow,
+)
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql import capabilities, status
 from dbtui.adapters.mysql.connect import MysqlTarget
@@ -38,6 +47,13 @@ class MysqlAdapter:
         from dbtui.adapters.mysql.partitions import PARTITIONS
 
         return PARTITIONS
+
+    @cached_property
+    def queries(self) -> QueryAdapter | None:
+        """Its statements, imported when they are first wanted."""
+        from dbtui.adapters.mysql.top_queries import QUERIES
+
+        return QUERIES
 
     def open_target(
         self,

@@ -423,9 +423,11 @@ SELECT COUNT(*) AS instruments FROM performance_schema.setup_instruments
 WHERE NAME LIKE 'statement/sql/%' AND (ENABLED = 'NO' OR TIMED = 'NO');
 
 -- name: unmeasured_sessions
--- Sessions that the server does not look at.
-SELECT COUNT(*) AS sessions FROM performance_schema.threads
-WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_ID IS NOT NULL AND INSTRUMENTED = 'NO';
+-- Sessions that the server does not look at, without those of dbtui.
+SELECT COUNT(*) AS sessions FROM performance_schema.threads t
+WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_ID IS NOT NULL AND t.INSTRUMENTED = 'NO'
+  AND NOT EXISTS (SELECT 1 FROM performance_schema.session_connect_attrs a
+                  WHERE a.PROCESSLIST_ID = t.PROCESSLIST_ID AND a.ATTR_NAME = 'program_name' AND a.ATTR_VALUE = 'dbtui');
 
 -- name: hush_own_session
 -- Our own statements need no room where others are kept.

@@ -11,6 +11,7 @@ from dbtui.adapters.mysql.failures import translate_connect
 from dbtui.adapters.mysql.options import MysqlOptions
 from dbtui.adapters.mysql.tls_options import make_context
 
+PROGRAM_NAME = "dbtui"
 #: Our connections wait while a tool or another connection works, which may take days.
 _IDLE_SECONDS = 7 * 86400
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 8))
@@ -41,7 +42,7 @@ def open_connection(options: MysqlOptions, database: str) -> MysqlConnection:
             read_timeout=options.connect_timeout,
             autocommit=True,
             local_infile=False,
-            program_name="dbtui",
+            program_name=PROGRAM_NAME,
             init_command=f"SET SESSION wait_timeout = {_IDLE_SECONDS}",
             cursorclass=DictCursor,
             defer_connect=True,
