@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from dbtui.adapters.cancellation import Cancellation
@@ -43,11 +43,12 @@ class Attempt:
 class LockWait:
     """What waiting needs: how to look who is in the way, and how to try once, for so many seconds at most.
 
-    A try returns None when it did not get a lock; it has then changed nothing that a later one does not find.
+    A try returns None when it did not get a lock; it has then changed nothing that a later one does not find. One that
+    takes its time is a routine, which tells how far it is.
     """
 
     look: Callable[[], Sequence[LockHolder]]
-    attempt: Callable[[float], Attempt | None]
+    attempt: Callable[[float], Attempt | Routine[Attempt | None] | None]
 
 
 def try_patiently(
@@ -61,7 +62,8 @@ def try_patiently(
         cancellation.check()
         holders = wait.look()
         if not any(each.seconds > patience.old_seconds for each in holders):
-            done = wait.attempt(_rung(patience, number))
+            trying = wait.attempt(_rung(patience, number))
+            done = (yield from trying) if isinstance(trying, Generator) else trying
             if done is not None:
                 return _result(step, done, began, number)
             holders = wait.look() or holders

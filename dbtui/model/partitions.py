@@ -136,6 +136,7 @@ class DetachedPartition:
     identity: int = 0
     rows_estimate: int | None = None
     bound: Bound = UnreadBound()  # what `bound_text` says; unread: it is never dropped
+    is_copy: bool = False  # its mark is another table's: it was restored from a backup, and is left alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,9 @@ def test_indexes_are_built_one_by_one_and_attached(url: str) -> None:
                 assert run(step_for(table, StepKind.CREATE_INDEX, name, index=index)).outcome is StepOutcome.DONE
                 assert run(step_for(table, StepKind.CREATE_INDEX, name, index=index)).outcome is StepOutcome.SKIPPED
                 assert run(step_for(table, StepKind.ATTACH_INDEX, name, index=index)).outcome is StepOutcome.DONE
-                assert run(step_for(table, StepKind.ATTACH_INDEX, name, index=index)).outcome is StepOutcome.SKIPPED
+                # Until the parent's is valid, attaching again has the server look at it again.
+                again = StepOutcome.DONE if name == "logs_1" else StepOutcome.SKIPPED
+                assert run(step_for(table, StepKind.ATTACH_INDEX, name, index=index)).outcome is again
         after = see(target)
         assert next(each for each in after.indexes if each.name == 'Up "s').is_valid
         assert [each.parent for each in partition(after, "logs_1").indexes].count('Up "s') == 1

@@ -23,11 +23,13 @@ def check_step(session: PartitionSession, step: PartitionStep) -> Attempt | None
         return Attempt(StepOutcome.FAILED, f"{step.partition} is gone")
     if step.identity and row.identity != step.identity:
         return Attempt(StepOutcome.FAILED, f"{step.partition} is another table than the one that was planned for")
-    if step.kind is StepKind.DROP:
-        return _check_drop(session, step, row)
     if step.kind is StepKind.REPAIR_DETACH:
         is_pending = session.is_pending(row.identity)
         return None if is_pending else Attempt(StepOutcome.SKIPPED, "its detach has ended already")
+    if row.kind == "f":
+        return Attempt(StepOutcome.FAILED, f"{step.partition} is a foreign table: its rows are on another server")
+    if step.kind is StepKind.DROP:
+        return _check_drop(session, step, row)
     if step.kind is StepKind.DETACH:
         return _check_detach(session, step, row)
     return _check_index(session, step, row)
@@ -77,6 +79,8 @@ def _check_drop(session: PartitionSession, step: PartitionStep, row: Any) -> Att
         return Attempt(StepOutcome.FAILED, f"{step.partition} is still a partition")
     if mark is None or mark.parent != session.table.table:
         return Attempt(StepOutcome.FAILED, f"{step.partition} does not carry the mark of a detached partition")
+    if mark.identity not in (0, row.identity):
+        return Attempt(StepOutcome.FAILED, f"{step.partition} has the mark of another table, perhaps by a restore")
     if not step.identity:
         return Attempt(StepOutcome.FAILED, f"which table {step.partition} is was not planned")
     if step.bound_text and mark.bound_text != step.bound_text:
@@ -89,7 +93,12 @@ def _check_index(session: PartitionSession, step: PartitionStep, row: Any) -> At
         return Attempt(StepOutcome.FAILED, f"{step.partition} is no partition of {session.table.table} any more")
     if step.kind is not StepKind.ATTACH_INDEX or step.index is None:
         return None
+    name = step.index.parent or step.index.name
     found = session.look_at_index(step.partition.schema, child_index(step))
-    if found is not None and found.parent == (step.index.parent or step.index.name):
-        return Attempt(StepOutcome.SKIPPED, "it is attached already")
-    return None
+    if found is None or found.parent != name:
+        return None
+    # Attaching what is attached changes nothing but this: a parent that was not valid is looked at again.
+    parent = session.look_at_index(session.table.table.schema, name)
+    if parent is not None and not parent.is_valid and found.is_valid:
+        return None
+    return Attempt(StepOutcome.SKIPPED, "it is attached already")

@@ -16,12 +16,13 @@ from dbtui.adapters.lock_patience import Attempt, LockHolder, LockWait, try_pati
 from dbtui.adapters.partition_marks import PartitionMark, format_mark, parse_mark
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.partition_checks import check_step
+from dbtui.adapters.postgresql.partition_indexes import build_index
 from dbtui.adapters.postgresql.partition_session import PartitionSession, open_session
-from dbtui.adapters.postgresql.partition_sql import CHECK_PREFIX, child_index, needs_check
+from dbtui.adapters.postgresql.partition_sql import CHECK_PREFIX, needs_check
 from dbtui.adapters.postgresql.sql import quote_name, quote_table, quote_text
 from dbtui.errors import RefusedError, ServerError, UsageError
 from dbtui.model.backups import TableName
-from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted
+from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.partitions import (
     LockPatience,
     PartitionedTable,
@@ -101,14 +102,26 @@ class PostgresqlExecutor:
             return (yield from self._create_checked(step))
         if step.kind is StepKind.DETACH and step.concurrently:
             yield from self._finalize_others(step)
-            return (yield from self._patiently(step, lambda rung: self._detach_concurrently(step, rung)))
+            result = yield from self._patiently(step, lambda rung: self._detach_concurrently(step, rung))
+            if result.outcome is not StepOutcome.DONE:
+                yield from self._restore_comments()
+            return result
         if step.kind is StepKind.REPAIR_DETACH:
             return (yield from self._patiently(step, partial(self._finalize_once, step)))
         if step.kind is StepKind.CREATE_INDEX and step.concurrently:
             return (yield from self._patiently(step, lambda _rung: self._build_index(step)))
         return (yield from self._patiently(step, lambda rung: self._in_transaction(step, step.sql, rung)))
 
-    def _patiently(self, step: PartitionStep, attempt: Callable[[float], Attempt | None]) -> Routine[StepResult]:
+    def _build_index(self, step: PartitionStep) -> Routine[Attempt | None]:
+        """Waiting for old transactions, a build is in nobody's way: it may take as long as patience lasts."""
+        return build_index(self._session, step, self._patience.seconds, self._note)
+
+    def _note(self, sql: str) -> None:
+        self._ran.append(sql)
+
+    def _patiently(
+        self, step: PartitionStep, attempt: Callable[[float], Attempt | Routine[Attempt | None] | None]
+    ) -> Routine[StepResult]:
         exclusive, shared = self._wanted(step)
         wait = LockWait(look=lambda: self._holders(exclusive, shared), attempt=attempt)
         return (yield from try_patiently(step, wait, self._patience, self._session.target.cancellation))
@@ -165,9 +178,18 @@ class PostgresqlExecutor:
             self._session.run(sql)
 
     def _new_mark(self, step: PartitionStep) -> str:
+        """The comment that a partition gets: what its owner wrote, and below it our mark."""
         row = self._session.look(step.partition)
         bound = step.bound_text or (row.bound if row is not None else "") or ""
-        mark = PartitionMark(parent=self._table.table, bound_text=bound, detached_at=datetime.now(UTC))
+        text = (row.comment if row is not None else "") or ""
+        before = parse_mark(text)
+        mark = PartitionMark(
+            parent=self._table.table,
+            bound_text=bound,
+            detached_at=datetime.now(UTC),
+            identity=row.identity if row is not None else step.identity,
+            comment=text if before is None else before.comment,
+        )
         return _comment(step.partition, mark)
 
     # --------------------------------------------------------------------------------- a default with a CHECK first
@@ -211,7 +233,24 @@ class PostgresqlExecutor:
         for row in self._session.collect(_LEFT, identity=default.identity) if default else ():
             removal = (self._removal(row.name),)
             yield from self._patiently(attaching, partial(self._in_transaction, attaching, removal))
+        yield from self._restore_comments()
         self._is_swept = True
+
+    def _restore_comments(self) -> Routine[None]:
+        """Take our mark off partitions that have stayed ones, or are ones again."""
+        pending = self._session.pending()
+        for row in self._session.collect("collect_marked_partitions", identity=self._table.identity):
+            mark = parse_mark(row.comment)
+            if mark is None or row.identity in pending:
+                continue
+            table = TableName(row.schema, row.name)
+            sql = f"COMMENT ON TABLE {quote_table(table)} IS {quote_text(mark.comment).strip()}"
+            try:
+                self._session.limit(self._patience.rungs_seconds[0])
+                self._session.run(sql)
+                self._note(sql)
+            except ServerError as error:  # it is in nobody's way, and the next run tries again
+                yield Warned(f"the mark of dbtui stays in the comment of {table} until the next run: {error.message}")
 
     # -------------------------------------------------------------------------------------------------- concurrently
 
@@ -242,8 +281,11 @@ class PostgresqlExecutor:
             return Attempt(StepOutcome.DONE, "it had ended by itself")
         parent, child = quote_table(self._table.table), quote_table(step.partition)
         sql = f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE"
+        row = self._session.look(step.partition)
         try:
             self._session.limit(_QUIET_SECONDS)
+            if row is not None and row.kind != "f" and parse_mark(row.comment or "") is None:
+                self._session.run(self._new_mark(step))  # somebody else has begun it
             self._session.run(sql)
         except ServerError as error:
             if error.code in (_NO_LOCK, _DEADLOCK, _TOO_LONG):
@@ -259,29 +301,6 @@ class PostgresqlExecutor:
             if each.identity in pending:
                 other = replace(step, kind=StepKind.REPAIR_DETACH, partition=each.table, identity=each.identity)
                 yield from self._patiently(other, partial(self._finalize_once, other))
-
-    def _build_index(self, step: PartitionStep) -> Attempt | None:
-        """Build an index beside writers; what an earlier try has left is no index, and goes first."""
-        name = TableName(step.partition.schema, child_index(step))
-        found = self._session.look_at_index(name.schema, name.name)
-        if found is not None and found.table_id != step.identity and step.identity:
-            return Attempt(StepOutcome.FAILED, f"the name {name} belongs to something else")
-        if found is not None and found.is_valid:
-            return Attempt(StepOutcome.SKIPPED, "it is there already")
-        self._session.limit(self._patience.seconds)
-        try:
-            if found is not None and found.parent:  # it hangs on the parent's and cannot be dropped by itself
-                self._session.run(f"REINDEX INDEX CONCURRENTLY {quote_table(name)}")
-                return Attempt(StepOutcome.DONE, "it was built anew")
-            if found is not None:
-                self._session.run(f"DROP INDEX CONCURRENTLY {quote_table(name)}")
-            self._session.run(step.sql[0])
-        except ServerError as error:
-            if error.code in (_NO_LOCK, _DEADLOCK):
-                return None
-            raise
-        self._ran.extend(step.sql)
-        return Attempt(StepOutcome.DONE)
 
 
 def _is_lock(sql: str) -> bool:

@@ -139,6 +139,7 @@ def detached_partitions(
                     archive=mark.archive,
                     identity=row.identity,
                     rows_estimate=row.rows_estimate,
+                    is_copy=mark.identity not in (0, row.identity),
                 )
             )
     return tuple(found)

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg2
 
+from dbtui.adapters.libpq.cancel_request import CancelRequest
 from dbtui.adapters.lock_patience import LockHolder
 from dbtui.adapters.postgresql.connect import Connection, PostgresqlTarget
 from dbtui.errors import ConnectError, LockedError, RefusedError, ServerError
@@ -25,6 +26,7 @@ _SETTINGS = {"idle_in_transaction_session_timeout": "5s", "statement_timeout": "
 _NEWER_SETTINGS = {"client_connection_check_interval": "1s", "idle_session_timeout": "0"}
 _NEWER = 140000
 _NO_SUCH_SETTING = ("22023", "0A000", "42704")
+_STOP_SECONDS = 5.0
 #: Even what nobody waits for ends some time.
 _LONGEST = "60s"
 
@@ -37,6 +39,7 @@ class PartitionSession:
         self.table = table
         self._guard = guard
         self._work = work
+        self._cancel = CancelRequest(work)
 
     def check(self) -> None:
         """Raise when the lock is lost, the server has become a replica, or the table is not the planned one."""
@@ -111,13 +114,22 @@ class PartitionSession:
         rows = self.target.collect(
             "collect_partition_blockers", exclusive=list(exclusive), shared=list(shared), own=own
         )
-        return [_holder(row) for row in rows]
+        return [holder_of(row, row.process_id) for row in rows]
+
+    def look_at_build(self) -> list[Any]:
+        """Return how far the index is that the working session builds; nothing: it builds none just now."""
+        return self.target.collect("collect_index_progress", process_id=self._work.info.backend_pid)
+
+    def stop(self) -> None:
+        """Ask the server to cancel what the working session runs."""
+        self._cancel.send(_STOP_SECONDS)
 
 
-def _holder(row: Any) -> LockHolder:
+def holder_of(row: Any, session: int) -> LockHolder:
+    """Return a row of pg_stat_activity as somebody who is waited for."""
     who = " ".join(each for each in (row.application or row.backend_type, row.login) if each)
     doing = row.sql if row.state == "active" else row.state
-    return LockHolder(row.process_id, who or "unknown", max(row.seconds, 0.0), doing or "")
+    return LockHolder(session, who or "unknown", max(row.seconds, 0.0), doing or "")
 
 
 @contextmanager

@@ -125,6 +125,10 @@ def _describe_drain(table: PartitionedTable, step: PartitionStep) -> PartitionSt
 
 def _creation(table: PartitionedTable, step: PartitionStep) -> Iterator[str]:
     """Make the table as a partition would be: identity belongs to the parent alone; it numbers rows for all."""
+    if table.default is not None and table.default.is_foreign:
+        raise UsageError(
+            f"the default {table.default.table} is a foreign table, which cannot be locked", "create it by hand"
+        )
     child, template = quote_table(step.partition), table.template
     kind = "CREATE UNLOGGED TABLE" if template.is_unlogged else "CREATE TABLE"
     options = f" WITH ({', '.join(map(_option, template.options))})" if template.options else ""

@@ -3,8 +3,8 @@
 import sqlite3
 from collections.abc import Callable
 
+from dbtui.adapters.background import Background
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.sqlite.background import Background
 from dbtui.adapters.sqlite.connect import open_untrusted
 from dbtui.adapters.sqlite.contents import warn_of_log
 from dbtui.adapters.sqlite.counts import time_limit

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dbtui.adapters.background import Background
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.sqlite.background import Background
 from dbtui.adapters.sqlite.connect import BUSY_PAUSE_SECONDS, BUSY_SECONDS, sql
 from dbtui.adapters.sqlite.translate import busy_error
 from dbtui.errors import Cancelled

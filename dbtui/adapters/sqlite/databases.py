@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dbtui.adapters.sqlite.background import Background
+from dbtui.adapters.background import Background
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, sql
 from dbtui.adapters.sqlite.counts import count_tables
 from dbtui.adapters.sqlite.created import create_database_file, remove_created

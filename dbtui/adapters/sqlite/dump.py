@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dbtui.adapters.background import Background
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import report
-from dbtui.adapters.sqlite.background import Background
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_file, open_untrusted, sql
 from dbtui.adapters.sqlite.copying import CopyWatch, copy_pages
 from dbtui.adapters.sqlite.counts import collect_sizes, count_tables

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbtui.adapters.background import Background
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.sqlite.background import Background
 from dbtui.adapters.sqlite.connect import (
     SqliteTarget,
     hold_snapshot,

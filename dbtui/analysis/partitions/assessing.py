@@ -1,6 +1,7 @@
 """What is wrong with a partitioned table, and how long its partitions last."""
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -9,11 +10,11 @@ from math import inf
 from dbtui.analysis.partitions.calendar import NANOSECONDS, Position, grid_through
 from dbtui.analysis.partitions.checking import check_alignment, check_policy
 from dbtui.analysis.partitions.creating import missing_remainders, parse_value, rows_in_default
-from dbtui.analysis.partitions.expiring import due_spans
+from dbtui.analysis.partitions.expiring import LEFT_ALONE, due_spans
 from dbtui.analysis.partitions.indexing import indexed_partitions, invalid_indexes, missing_indexes
 from dbtui.analysis.partitions.inferring import complete_policy, infer_policy
 from dbtui.analysis.partitions.planning import locks_needed
-from dbtui.analysis.partitions.spans import Layout, lay_out
+from dbtui.analysis.partitions.spans import Layout, Span, lay_out
 from dbtui.errors import UsageError
 from dbtui.model.connections import EngineName
 from dbtui.model.partitions import (
@@ -33,6 +34,8 @@ from dbtui.model.text import format_count, format_duration, format_untrusted
 
 _MOST_OF_A_KIND = 20
 _HOUR_SECONDS = 3600
+#: How the server calls an index that it builds in place of another (the manual, REINDEX).
+_LEFT_BY_REINDEX = re.compile(r"_cc(new|old)\d*$")
 _LEVELS = (PartitionLevel.TROUBLE, PartitionLevel.WARNING, PartitionLevel.REMARK)
 Findings = Iterator[PartitionFinding]
 
@@ -52,8 +55,10 @@ def assess_partitions(
         findings += [*_find_values(table, judged), *_find_refusals(table, judged, now, is_asked=policy is not None)]
     if layout is None or judged is None:
         return PartitionAssessment(table=table.table, findings=_worst_first(findings), policy=judged)
-    due = due_spans(layout, 1) if any(layout.now < span.upper for span in layout.spans) else due_spans(layout, 0)
+    past = due_spans(layout, 1) if any(layout.now < span.upper for span in layout.spans) else due_spans(layout, 0)
+    due = [span for span in past if not span.partition.is_foreign]
     findings += [*_find_gaps(table, layout), *_find_headroom(table, judged, layout), *_find_due(judged, len(due))]
+    findings += _find_foreign(past)
     findings += _find_misaligned(table, judged, layout)
     ends_at = _ends_at(layout)
     current = next((span.partition.table.name for span in layout.spans if span.lower <= layout.now < span.upper), "")
@@ -144,6 +149,10 @@ def _find_indexes(table: PartitionedTable) -> Findings:
             yield _say(PartitionTrouble.MISSING_INDEX, PartitionLevel.WARNING, sentence, partition.table.name)
     for partition, index in invalid_indexes(table):
         sentence = f"its index {index.name} did not get built, and no query uses it"
+        if not index.parent and _LEFT_BY_REINDEX.search(index.name):
+            sentence = (
+                f"a REINDEX that was stopped has left {index.name}, which no query uses: DROP INDEX CONCURRENTLY it"
+            )
         yield _say(PartitionTrouble.INVALID_INDEX, PartitionLevel.WARNING, sentence, partition.table.name)
     key = table.key_columns[0] if table.key_columns else ""
     if partitions and key and not any(index.columns[:1] == (key,) for index in table.indexes):
@@ -212,6 +221,8 @@ def _find_gaps(table: PartitionedTable, layout: Layout) -> Findings:
             if count > _MOST_OF_A_KIND:
                 continue
             level = PartitionLevel.TROUBLE if second.lower > layout.now else PartitionLevel.WARNING
+            if layout.is_due(first) and layout.cut is not None and second.lower <= layout.cut:
+                level = PartitionLevel.REMARK  # its rows would be past retention
             ends = f"[{_show(first.upper, layout)}, {_show(second.lower, layout)})"
             sentence = f"a gap before it: rows of {ends} {takes}"
             yield _say(PartitionTrouble.GAP, level, sentence, second.partition.table.name)
@@ -271,6 +282,15 @@ def _find_due(policy: PartitionPolicy, count: int) -> Findings:
     if count:
         sentence = f"{count} past retention ({policy.retention})"
         yield _say(PartitionTrouble.PAST_RETENTION, PartitionLevel.WARNING, sentence)
+
+
+def _find_foreign(past: Iterable[Span]) -> Findings:
+    for span in past:
+        if span.partition.is_foreign:
+            name = span.partition.table.name
+            yield _say(
+                PartitionTrouble.PAST_RETENTION, PartitionLevel.REMARK, f"past retention, and {LEFT_ALONE}", name
+            )
 
 
 def _find_misaligned(table: PartitionedTable, policy: PartitionPolicy, layout: Layout) -> list[PartitionFinding]:

@@ -65,6 +65,12 @@ def _check_table(table: PartitionedTable) -> Iterator[str]:
         yield f"{name} is on PostgreSQL {table.server_version_number // 10000}: plans are made from 13 on"
     if table.engine is EngineName.SQLITE:
         yield "SQLite has no partitions"
+    default = table.default
+    if default is not None and default.is_foreign:
+        yield (
+            f"the default {default.table} is a foreign table: its rows cannot be kept still while a partition is made,"
+            " and those that belong into it would not be found any more; make partitions by hand"
+        )
     yield from _check_key(table)
 
 

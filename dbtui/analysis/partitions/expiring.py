@@ -21,6 +21,7 @@ from dbtui.model.tables import TableName
 from dbtui.model.text import format_duration
 
 DANGEROUS = 3
+LEFT_ALONE = "a foreign table, whose rows are on another server: detach and drop it by hand"
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ def expire(table: PartitionedTable, policy: PartitionPolicy, layout: Layout, nam
         due = ()
     for span in due:
         if span.partition.is_foreign:
-            found.warnings.append(f"{span.partition.table} is past retention and a foreign table: it is left alone")
+            found.warnings.append(f"{span.partition.table} is past retention and {LEFT_ALONE}")
         else:
             found.steps.extend(_expire_partition(table, policy, span.partition, namer))
     for partition in table.partitions:
@@ -99,7 +100,9 @@ def _expire_pending(
     """A detach that was begun is ended; what is due then goes the way of all."""
     yield _step(StepKind.REPAIR_DETACH, table, _table_of(partition), "its detach was begun and did not end")
     span = span_of(partition, layout.axis)
-    if span is not None and layout.is_due(span) and not partition.is_foreign:
+    if partition.is_foreign:
+        found.warnings.append(f"{partition.table} is a foreign table: once its detach has ended it is left alone")
+    elif span is not None and layout.is_due(span):
         yield from _end(table, policy, _table_of(partition), is_over=not policy.grace_seconds)
     else:
         found.warnings.append(f"{partition.table} is not past retention: once its detach has ended, attach it again")
@@ -108,6 +111,12 @@ def _expire_pending(
 def _expire_detached(
     table: PartitionedTable, policy: PartitionPolicy, layout: Layout, detached: DetachedPartition, found: Expiry
 ) -> Iterator[PartitionStep]:
+    if detached.is_copy:
+        found.warnings.append(
+            f"{detached.table} has the mark of a partition that was detached, and is another table, perhaps restored"
+            " from a backup: it is left alone"
+        )
+        return
     ends = ends_of(detached.bound, layout.axis) if isinstance(detached.bound, RangeBound) else None
     if ends is None:
         found.warnings.append(f"{detached.table} was a partition, of what is not understood: it is never dropped here")

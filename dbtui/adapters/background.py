@@ -1,4 +1,4 @@
-"""Work that blocks inside SQLite runs in a thread of its own, so that a routine can go on telling and be cancelled."""
+"""Work that blocks in a driver runs in a thread of its own, so that a routine can go on telling and be cancelled."""
 
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _TICK_SECONDS = 0.1
 class Background(Generic[ResultT]):
     """`work` running in a thread. Leaving the block before its end calls `stop`, again and again, until it has ended.
 
-    SQLite forgets an interrupt that arrives between two statements: hence again and again.
+    SQLite, as PostgreSQL, forgets an interrupt that arrives between two statements: hence again and again.
     """
 
     def __init__(self, work: Callable[[], ResultT], stop: Callable[[], None], cancellation: Cancellation) -> None:
@@ -24,7 +24,7 @@ class Background(Generic[ResultT]):
         self._result: list[ResultT] = []
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sqlite work", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="background work", daemon=True)
 
     def _run(self) -> None:
         try:
