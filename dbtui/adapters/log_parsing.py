@@ -5,10 +5,10 @@ connection. What is not a whole record yet is kept until more comes.
 """
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from dbtui.model.queries import SourceReport, StatementEvent
+from dbtui.model.queries import LogFormat, SourceReport, StatementEvent
 
 #: A record longer than this is given up: no server writes one, but a file that is no log may seem to hold one.
 MOST_RECORD_BYTES = 1 << 28
@@ -64,8 +64,9 @@ class LogParser(abc.ABC):
 
     name: str  # of the format, as reports show it
 
-    def __init__(self) -> None:
-        self.counts = LogCounts()
+    def __init__(self, counts: LogCounts | None = None) -> None:
+        self.counts = counts or LogCounts()
+        self.title = self.name
         self._pieces: list[bytes] = []
         self._held_bytes = 0
         self._try_at = 0
@@ -93,18 +94,22 @@ class LogParser(abc.ABC):
         self._keep(b"")
         return self._count([*self._parse(self._begin(held)), *self._settle_statements()])
 
-    def finish(self) -> list[StatementEvent]:
-        """Return what is left when no more will come; a last line without an end is read as far as it goes."""
+    def end_file(self) -> list[StatementEvent]:
+        """Return what is left of a file that ends; another may follow. A last line without an end is read as it is."""
         held = b"".join(self._pieces)
         self._keep(b"")
-        events: list[StatementEvent] = []
-        if held:
-            text = self._begin(held)
-            events += self._parse(text) if held.endswith(b"\n") and self._is_whole(held) else self._parse_half(text)
-        return self._count([*events, *self._finish_statements()])
+        if not held:
+            return []
+        text = self._begin(held)
+        is_whole = held.endswith(b"\n") and self._is_whole(held)
+        return self._count(self._parse(text) if is_whole else self._parse_half(text))
+
+    def finish(self) -> list[StatementEvent]:
+        """Return what is left when no more will come."""
+        return [*self.end_file(), *self._count(list(self._finish_statements()))]
 
     def _begin(self, whole: bytes) -> bytes:
-        """Drop the mark that some editors put before UTF-8, and the line ends of Windows where the first line has one."""
+        """Drop the mark that some editors put before UTF-8, and the line ends of Windows if the first line has one."""
         if self._is_at_start:
             self._is_at_start = False
             whole = whole.removeprefix(b"\xef\xbb\xbf")
@@ -148,3 +153,13 @@ class LogParser(abc.ABC):
     def _finish_statements(self) -> Iterable[StatementEvent]:
         """Return all statements that waited."""
         return self._settle_statements()
+
+
+@dataclass(frozen=True, slots=True)
+class LogKind:
+    """A format that is told from its first lines. `make`: a parser, from those lines and a log_line_prefix if given."""
+
+    format: LogFormat
+    title: str
+    recognises: Callable[[list[str]], bool]
+    make: Callable[[list[str], str], LogParser]

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from dbtui.adapters.log_parsing import LogParser
-from dbtui.model.queries import StatementEvent
+from dbtui.adapters.log_parsing import LogKind, LogParser
+from dbtui.model.queries import LogFormat, StatementEvent
 
 _VXID = re.compile(r"-?\d+/\d+")
 
@@ -96,3 +96,12 @@ def _explain(error: msgspec.DecodeError) -> str:
     """Return "seq: expected int, got str" of what the decoder says."""
     said, _, place = str(error).replace("`", "").partition(" - at $.")
     return f"{place}: {said[:1].lower()}{said[1:]}" if place else said
+
+
+def _is_trace(lines: list[str]) -> bool:
+    return any(line.startswith("{") and '"sql"' in line and '"session"' in line for line in lines)
+
+
+LOG_KINDS = (
+    LogKind(LogFormat.TRACE, "statement trace (JSON lines)", _is_trace, lambda _lines, _prefix: TraceParser()),
+)

@@ -177,6 +177,11 @@ class PackedReader(io.RawIOBase):
         self._pending = self._pending[count:]
         return count
 
+    @property
+    def position(self) -> int:
+        """How much of the packed file was read."""
+        return self._file.tell()
+
     def _unpack(self) -> None:
         try:
             unpacked, taken = self._unpacker.unpack(self._packed)

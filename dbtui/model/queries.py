@@ -356,3 +356,15 @@ class CaptureResult:
     is_restored: bool
     left: tuple[str, ...] = ()
     ended_by: str = ""  # "time", "size", "cancelled", "server restarted"
+
+
+class LogFormat(StrEnum):
+    """What a file of statements is written in. The values are what an operator types."""
+
+    JSONLOG = "jsonlog"
+    CSVLOG = "csvlog"
+    STDERR = "stderr"
+    SYSLOG = "syslog"
+    SLOW = "slow"
+    GENERAL = "general"
+    TRACE = "trace"

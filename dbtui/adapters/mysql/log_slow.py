@@ -105,7 +105,7 @@ class SlowLogParser(LogParser):
         return events
 
     def _learn(self, who: str, more: str) -> tuple[str, str | None]:
-        """Return the session and database that an entry's first lines tell. Without a number the user is the session."""
+        """Return the session and database of an entry's first lines. Without a number the user is the session."""
         found, schema = _ID.search(who), _SCHEMA.search(who)
         database = schema[1] if schema else None
         if not found:
@@ -162,7 +162,7 @@ def _parse_number(text: str) -> float:
 
 
 def _parse_time(text: str) -> float | None:
-    """Return a `# Time` of MySQL 5.7 and later, which has a zone; older ones and MariaDB's have none and are not used."""
+    """Return a `# Time` of MySQL 5.7 and later. Older ones and MariaDB's have no zone and are not used."""
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -1,4 +1,4 @@
-"""What stands in the details of PostgreSQL's statements: parameters, what EXECUTE runs, and the plans of auto_explain."""
+"""What stands in the details of PostgreSQL's statements: parameters, what EXECUTE runs, plans of auto_explain."""
 
 import json
 import re

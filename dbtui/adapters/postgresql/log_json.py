@@ -60,7 +60,7 @@ class JsonlogParser(LogParser):
         )
 
     def _parse_damaged(self, whole: bytes) -> list[_Record]:
-        """Read line by line; text that is not UTF-8 (the server writes it as the database has it) is read with marks."""
+        """Read line by line. The server writes text as the database has it: what is not UTF-8 is read with marks."""
         records = []
         for number, line in enumerate(whole.split(b"\n"), self.counts.lines + 1):
             if not line.strip():

@@ -5,7 +5,7 @@ A record is a line and the lines after it that begin with a tab. Details are rec
 
 import re
 
-from dbtui.adapters.log_parsing import LogParser
+from dbtui.adapters.log_parsing import LogCounts, LogParser
 from dbtui.adapters.postgresql.log_prefixes import Prefix
 from dbtui.adapters.postgresql.log_statements import Columns, StatementJoiner
 from dbtui.adapters.postgresql.log_words import ENGLISH, Words
@@ -20,8 +20,8 @@ class StderrParser(LogParser):
 
     name = "postgresql stderr"
 
-    def __init__(self, prefix: Prefix, words: Words = ENGLISH) -> None:
-        super().__init__()
+    def __init__(self, prefix: Prefix, words: Words = ENGLISH, counts: LogCounts | None = None) -> None:
+        super().__init__(counts)
         names = prefix.names
         first = len(names)
         # After the prefix: level, milliseconds, kind, text, what is no record, and a group that is always empty.
@@ -39,7 +39,7 @@ class StderrParser(LogParser):
             time=place("m", "t", "n"), session=place("c", "p", "r"), transaction=place("v"), application=place("a"),
             database=place("d"), level=first, duration=first + 1, kind=first + 2, text=first + 3, detail=empty,
         )  # fmt: skip
-        self._joiner = StatementJoiner(columns, self.counts, words=words, escape=("\n\t", "\n"), has_detail_rows=True)
+        self.joiner = StatementJoiner(columns, self.counts, words=words, escape=("\n\t", "\n"), has_detail_rows=True)
         if not prefix.session:
             self.counts.warn(
                 f"log_line_prefix {prefix.text!r} has neither %p nor %c: all its sessions are taken for one"
@@ -53,15 +53,17 @@ class StderrParser(LogParser):
         return at + 1
 
     def _parse(self, whole: bytes) -> list[StatementEvent]:
-        text = whole.decode("utf-8", "replace")
+        return self.parse_text(whole.decode("utf-8", "replace"))
+
+    def parse_text(self, text: str) -> list[StatementEvent]:
+        """Return the statements in whole records."""
         rows = self._records.findall(text)
         stray = self._stray
-        strays = [row for row in rows if row[stray]]
-        if strays:
+        if any([row[stray] for row in rows]):  # noqa: C419 - a list is quicker
             self._count_strays(text)
             rows = [row for row in rows if not row[stray]]
         self.counts.lines += text.count("\n")
-        return self._joiner.take(rows)
+        return self.joiner.take(rows)
 
     def _count_strays(self, text: str) -> None:
         for found in self._records.finditer(text):
@@ -74,14 +76,14 @@ class StderrParser(LogParser):
         if half.endswith(b"\n"):
             return self._parse(half)
         self.counts.lines += 1
-        events = [*self._parse(half), *self._joiner.settle()]
+        events = [*self._parse(half), *self.joiner.settle()]
         if events:
             events[-1] = events[-1]._replace(is_truncated=True)
             self.counts.truncated += 1
         return events
 
     def _settle_statements(self) -> list[StatementEvent]:
-        return self._joiner.settle()
+        return self.joiner.settle()
 
     def _finish_statements(self) -> list[StatementEvent]:
-        return self._joiner.finish()
+        return self.joiner.finish()
