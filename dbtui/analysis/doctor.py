@@ -15,6 +15,7 @@ from dbtui.model.doctor import (
     TerminalFacts,
 )
 from dbtui.model.findings import FindingLevel
+from dbtui.model.policies import PartitionPolicy
 from dbtui.model.text import format_bytes, format_duration, format_untrusted
 
 OK, REMARK, TROUBLE = FindingLevel.OK, FindingLevel.REMARK, FindingLevel.TROUBLE
@@ -243,6 +244,25 @@ def _assess_clock(found: Capabilities) -> Iterator[Finding]:
     side = "ahead of" if found.clock_skew_seconds > 0 else "behind"
     said = f"the server's is {format_duration(skew)} {side} this machine's"
     yield _target(TROUBLE if skew >= _SKEW_TROUBLE_SECONDS else REMARK, "clock", said, "timedatectl set-ntp true")
+
+
+def assess_policy(policy: PartitionPolicy, *, missing: str = "", refusals: Sequence[str] = ()) -> Finding:
+    """Judge a policy of the profile. `missing`: why there is no such partitioned table; `refusals`: why no plan can be
+    made by it."""
+    subject = f"partitions of {policy.table}"
+    where = f" ({policy.origin})" if policy.origin else ""
+    if missing:
+        said = f"the policy{where} names no partitioned table: {missing}"
+        return _target(TROUBLE, subject, said, "correct the name in the configuration, or take the policy out")
+    if refusals:
+        more = f"; and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+        return _target(REMARK, subject, f"the policy{where} is refused: {refusals[0]}{more}")
+    return _target(OK, subject, f"the policy{where} fits what is there")
+
+
+def assess_policies_unseen(reason: str, remedy: str) -> Finding:
+    """Judge policies whose tables could not be looked at."""
+    return _target(REMARK, "partitions", f"the profile's policies could not be checked: {reason}", remedy)
 
 
 # --- grants ---------------------------------------------------------------------------------------------------------

@@ -1,15 +1,20 @@
 """The check-up: this machine and its files, then what a login may do on its server."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbtui.adapters.adapter import PartitionAdapter, Target
 from dbtui.adapters.machine import collect_directory, collect_programs, collect_terminal, program_names
 from dbtui.analysis import doctor as judge
-from dbtui.errors import DbtuiError
+from dbtui.analysis.partitions import check_policy
+from dbtui.errors import DbtuiError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.doctor import Capabilities, Finding, InstalledTool, TerminalFacts
 from dbtui.model.events import Routine
 from dbtui.model.findings import FindingLevel
+from dbtui.model.partitions import PartitionedTable
+from dbtui.model.policies import PartitionPolicy
 from dbtui.routines.context import RoutineContext
 
 _WANTED_TOOLS = ("pg_dump", "pg_restore", "mariadb-dump")
@@ -79,4 +84,38 @@ def check_target(c: RoutineContext, profile: ConnectionProfile) -> Routine[Targe
     yield from ()
     with c.open_target(profile) as target:
         found = c.adapter(profile.engine).collect_capabilities(target)
-    return TargetCheck(found, tuple(judge.assess_capabilities(found, profile)))
+        policies = _check_policies(c.adapter(profile.engine).partitions, target, profile)
+    return TargetCheck(found, (*judge.assess_capabilities(found, profile), *policies))
+
+
+def _check_policies(
+    partitions: PartitionAdapter | None, target: Target, profile: ConnectionProfile
+) -> tuple[Finding, ...]:
+    """Look whether the tables are there, and partitioned, that the profile has policies for; none of them is read."""
+    if not profile.partitions:
+        return ()
+    try:
+        tables = partitions.collect_partitioned_tables(target) if partitions is not None else ()
+        return tuple(_check_policy(partitions, target, tables, policy) for policy in profile.partitions)
+    except DbtuiError as error:
+        return (judge.assess_policies_unseen(error.message, error.hint),)
+
+
+def _check_policy(
+    partitions: PartitionAdapter | None,
+    target: Target,
+    tables: Sequence[PartitionedTable],
+    policy: PartitionPolicy,
+) -> Finding:
+    if partitions is None:
+        return judge.assess_policy(policy, missing="this engine has no partitioned tables")
+    wanted = policy.table
+    found = next((each for each in tables if each.table == wanted), None)
+    if found is None and not wanted.schema:
+        found = next((each for each in tables if each.table.name == wanted.name), None)
+    if found is None:
+        try:  # which of several reasons it is; and a partition that is itself partitioned is in no list
+            found = partitions.collect_partitioned_table(target, wanted)
+        except UsageError as error:
+            return judge.assess_policy(policy, missing=error.message)
+    return judge.assess_policy(policy, refusals=check_policy(found, policy))

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,67 @@ def test_somebody_elses_home(tmp_path: Path, postgresql_server: PostgreSQL) -> N
     ran = run("doctor", "--json", cwd=tmp_path, before=before, **(FLAWLESS | places | {"HOME": str(closed)}))
     assert ran.code == 7, ran.stdout + ran.stderr
     assert "cannot be made" in findings_of(ran)["history and locks"]["sentence"]
+
+
+def test_policies_that_name_no_partitioned_table(postgresql_database: str, tmp_path: Path) -> None:
+    with closing(psycopg2.connect(postgresql_database)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE logs (at timestamptz NOT NULL) PARTITION BY RANGE (at);"
+            "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00');"
+            'CREATE TABLE "Up" (at date NOT NULL) PARTITION BY RANGE (at);'
+            "CREATE TABLE plain (i int); CREATE VIEW v AS SELECT 1"
+        )
+    names = ("public.logs", "logs", 'public.\\"Up\\"', "plain", "public.v", "gone.logs", "public.up")
+    policies = "".join(f'[profiles.erp.partitions."{name}"]\ninterval = "1 month"\n' for name in names[1:])
+    policies += f'[profiles.erp.partitions."{names[0]}"]\ninterval = "1 day"\n'
+    config = tmp_path / "config.toml"
+    config.write_text(f'[profiles.erp]\nurl = "{postgresql_database}"\n{policies}')
+    config.chmod(0o600)
+    ran = doctor("erp", "--json", cwd=tmp_path, DBTUI_CONFIG=str(config))
+    assert ran.code == 7
+    found = {name.removeprefix("partitions of "): (each["level"], each["sentence"])
+             for name, each in findings_of(ran).items() if name.startswith("partitions")}  # fmt: skip
+    levels = {name: level for name, (level, _) in found.items()}
+    assert levels == {
+        "public.logs": "remark", "logs": "ok", "public.Up": "ok",
+        "plain": "trouble", "public.v": "trouble", "gone.logs": "trouble", "public.up": "trouble",
+    }  # fmt: skip
+    assert "config.toml, line" in found["plain"][1]
+    assert "a table that is not partitioned" in found["plain"][1]
+    assert "is a view" in found["public.v"][1]
+    assert "there is no table public.up" in found["public.up"][1]
+    assert "1 day" in found["public.logs"][1]
+
+
+def test_policies_of_mariadb_are_checked_too(mariadb_server: MariaDB, mariadb_database: str, tmp_path: Path) -> None:
+    database = mariadb_database.rpartition("/")[2]
+    mariadb_server.execute(
+        "CREATE TABLE logs (at DATETIME NOT NULL) PARTITION BY RANGE COLUMNS (at)"
+        " (PARTITION p202601 VALUES LESS THAN ('2026-02-01'), PARTITION rest VALUES LESS THAN (MAXVALUE))",
+        database=database,
+    )
+    mariadb_server.execute("CREATE TABLE plain (i int)", database=database)
+    config = tmp_path / "config.toml"
+    config.write_text(f'[profiles.shop]\nurl = "{mariadb_database}"\n' + "".join(
+        f'[profiles.shop.partitions."{name}"]\ninterval = "1 month"\n'
+        for name in (f"{database}.logs", f"{database}.plain", f"{database}.gone")
+    ))  # fmt: skip
+    config.chmod(0o600)
+    found = findings_of(doctor("shop", "--json", cwd=tmp_path, DBTUI_CONFIG=str(config)))
+    levels = {name: each["level"] for name, each in found.items() if name.startswith("partitions")}
+    assert levels == {
+        f"partitions of {database}.logs": "ok", f"partitions of {database}.plain": "trouble",
+        f"partitions of {database}.gone": "trouble",
+    }  # fmt: skip
+
+
+def test_policies_of_a_file_are_told_to_be_none(tmp_path: Path) -> None:
+    import sqlite3
+
+    sqlite3.connect(tmp_path / "a.db").close()
+    (tmp_path / "a.db").touch()
+    config = tmp_path / "config.toml"
+    config.write_text(f'[profiles.f]\nurl = "sqlite:///{tmp_path}/a.db"\n[profiles.f.partitions."t"]\npremake = 2\n')
+    ran = doctor("f", "--json", cwd=tmp_path, DBTUI_CONFIG=str(config))
+    assert ran.code == 7
+    assert "no partitioned tables" in findings_of(ran)["partitions of t"]["sentence"]

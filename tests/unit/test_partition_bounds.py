@@ -1,5 +1,6 @@
 """Bounds as servers write them, read and written again."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
@@ -119,8 +120,16 @@ def test_keys_of_mysql() -> None:
     assert mysql.parse_key("year(`at`)") == (mysql.KeyForm.OTHER, ("",))
 
 
-@given(TEXT, TEXT, TEXT, st.none() | st.datetimes(timezones=st.just(UTC)))
-def test_marks_are_read_as_written(schema: str, name: str, bound: str, moment: datetime | None) -> None:
+@given(TEXT, TEXT, TEXT, st.none() | st.datetimes(timezones=st.just(UTC)), TEXT, st.integers(0, 2**32 - 1))
+def test_marks_are_read_as_written(
+    schema: str, name: str, bound: str, moment: datetime | None, comment: str, identity: int
+) -> None:
+    """Below whatever comment their table has, even if that is a mark itself."""
     moment = moment and moment.replace(microsecond=0)
-    mark = PartitionMark(parent=TableName(schema, name), bound_text=bound, detached_at=moment, archive=name)
+    mark = PartitionMark(
+        parent=TableName(schema, name), bound_text=bound, detached_at=moment, archive=name, identity=identity,
+        comment=comment,
+    )  # fmt: skip
     assert parse_mark(format_mark(mark)) == mark
+    twice = replace(mark, comment=format_mark(mark))
+    assert parse_mark(format_mark(twice)) == twice
