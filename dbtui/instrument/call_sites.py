@@ -85,8 +85,7 @@ def find_caller(frame: FrameType | None) -> Caller:
                 loader = verdict
                 collection = frame.f_locals.get("self") if verdict == "dynamic" else None
         frame = frame.f_back
-    site = _locate(fallback.f_code, fallback) if fallback else NOWHERE
-    return Caller(site, loader, collection)
+    return Caller(_locate(fallback.f_code, fallback) if fallback else NOWHERE, loader, collection)
 
 
 def _awaiting_frame() -> FrameType | None:

@@ -15,8 +15,8 @@ def describe_cure(load: OrmLoad | None) -> tuple[str, ...]:
         return ("cure: one statement for all of them, .where(column.in_(values)), or a join",)
     if load.kind in ("lazy", "immediate") and load.path:
         return _describe_relationship(load)
-    if load.kind == "dynamic" and load.path:
-        return _describe_dynamic(load.path[0])
+    if load.kind == "dynamic" and load.relationships:
+        return _describe_dynamic(load.relationships[-1])
     if load.mapper is None:
         return ("cure: load it with the query",)
     owner = load.mapper.class_.__name__

@@ -16,16 +16,31 @@ from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty
 class OrmLoad(NamedTuple):
     """What a statement loads. `kind`: lazy, immediate, selectin, subquery, joined, column, refresh, ... .
 
-    `name`: "Post.comments", of a refresh the class. `path`: the relationships from what the application selected to
-    the one that is loaded, or to the object whose columns are. `session_id`: a number of the ORM's session, 0 when the
-    statement does not tell it. `mapper`: of the object.
+    `name`: "Post.comments", of a refresh the class. `state`: the object that it is for, where there is one.
     """
 
     kind: str
     name: str
-    path: tuple[RelationshipProperty[Any], ...] = ()
-    session_id: int = 0
-    mapper: Mapper[Any] | None = None
+    relationships: tuple[RelationshipProperty[Any], ...] = ()
+    state: InstanceState[Any] | None = None
+
+    @property
+    def session_id(self) -> int:
+        """A number of the ORM's session, 0 when the statement does not tell it."""
+        return (self.state.session_id or 0) if self.state is not None else 0
+
+    @property
+    def mapper(self) -> Mapper[Any] | None:
+        """The class of the object, None where there is no object."""
+        return self.state.mapper if self.state is not None else None
+
+    @property
+    def path(self) -> tuple[RelationshipProperty[Any], ...]:
+        """The relationships from what the application selected to the one that is loaded, or to the object."""
+        if len(self.relationships) > 1 or self.state is None:
+            return self.relationships
+        above = getattr(self.state, "load_path", None)
+        return (*(_relationships_of(above) if above is not None else ()), *self.relationships)
 
 
 #: Kinds that run one statement for each object; the others are their cures.
@@ -56,17 +71,30 @@ def read_load(context: Any, loader: str, collection: Any) -> OrmLoad | None:
     return OrmLoad(loader, "") if loader == "selectin" else None
 
 
+#: Names by path: SQLAlchemy keeps the paths, and has few.
+_PATHS: dict[int, tuple[Any, str, tuple[RelationshipProperty[Any], ...]]] = {}
+_MOST_PATHS = 2_000
+
+
 def _read_relationship(context: Any, path: Any, loader: str) -> OrmLoad:
-    found = _relationships_of(path)
-    name = name_property(found[-1]) if found else ""
+    known = _PATHS.get(id(path)) or _name_path(path)
     options = context.execution_options.get("_sa_orm_load_options")
     owner: InstanceState[Any] | None = getattr(options, "_lazy_loaded_from", None)
     if owner is None:
-        return OrmLoad(loader if loader in ("selectin", "subquery") else "selectin", name, found)
-    kind = "immediate" if loader == "immediate" else "lazy"
-    if len(found) == 1:
-        found = (*_path_to(owner), *found)
-    return OrmLoad(kind, name, found, owner.session_id or 0, owner.mapper)
+        return OrmLoad(loader if loader in ("selectin", "subquery") else "selectin", known[1], known[2])
+    return OrmLoad("immediate" if loader == "immediate" else "lazy", known[1], known[2], owner)
+
+
+def _name_path(path: Any) -> tuple[Any, str, tuple[RelationshipProperty[Any], ...]]:
+    found = _relationships_of(path)
+    if len(_PATHS) >= _MOST_PATHS:
+        _PATHS.clear()
+    made = _PATHS[id(path)] = (path, name_property(found[-1]) if found else "", found)
+    return made
+
+
+def _relationships_of(path: Any) -> tuple[RelationshipProperty[Any], ...]:
+    return tuple(each for each in path.path if isinstance(each, RelationshipProperty))
 
 
 def _read_refresh(context: Any, options: Any, loader: str) -> OrmLoad:
@@ -74,23 +102,13 @@ def _read_refresh(context: Any, options: Any, loader: str) -> OrmLoad:
     state: InstanceState[Any] | None = getattr(load_options, "_refresh_state", None)
     if state is None:
         return OrmLoad("refresh", "")
-    mapper, session_id = state.mapper, state.session_id or 0
+    mapper = state.mapper
     names = sorted(getattr(options, "_only_load_props", None) or ())
     if names and loader == "column":
-        return OrmLoad("column", name_property(mapper.attrs[names[0]]), _path_to(state), session_id, mapper)
+        return OrmLoad("column", name_property(mapper.attrs[names[0]]), (), state)
     if names and loader == "expired" and not state.expired and _is_of_subclass(mapper, names[0]):
-        return OrmLoad("polymorphic", name_property(mapper.attrs[names[0]]), _path_to(state), session_id, mapper)
-    return OrmLoad("refresh", mapper.class_.__name__, (), session_id, mapper)
-
-
-def _relationships_of(path: Any) -> tuple[RelationshipProperty[Any], ...]:
-    return tuple(each for each in path.path if isinstance(each, RelationshipProperty))
-
-
-def _path_to(state: InstanceState[Any]) -> tuple[RelationshipProperty[Any], ...]:
-    """Return the relationships by which an object was first loaded, none when a query returned it."""
-    path = getattr(state, "load_path", None)
-    return () if path is None else _relationships_of(path)
+        return OrmLoad("polymorphic", name_property(mapper.attrs[names[0]]), (), state)
+    return OrmLoad("refresh", mapper.class_.__name__, (), state)
 
 
 def _is_of_subclass(mapper: Mapper[Any], name: str) -> bool:
@@ -111,7 +129,7 @@ def _read_collection(collection: Any) -> OrmLoad | None:
         return None
     state = inspect_orm(instance)
     found = state.mapper.relationships[attribute.key]
-    return OrmLoad("dynamic", name_property(found), (found,), state.session_id or 0, state.mapper)
+    return OrmLoad("dynamic", name_property(found), (found,), state)
 
 
 def name_property(found: Any) -> str:

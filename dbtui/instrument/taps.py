@@ -9,10 +9,9 @@ import logging
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -36,16 +35,18 @@ _INFO_KEY = "dbtui.statements"
 class _Line:
     """One connection to the server: its name, and how many statements and transactions it had."""
 
-    __slots__ = ("began", "name", "number", "process", "statements", "transaction", "transactions")
+    __slots__ = ("began", "count", "database", "is_sqlite", "name", "number", "process", "transaction", "transactions")
 
-    def __init__(self, process: str) -> None:
+    def __init__(self, process: str, connection: Connection) -> None:
         self.process = process
+        self.database = connection.engine.url.database or ""
+        self.is_sqlite = connection.dialect.name == "sqlite"
         self.number = next(_NUMBERS)
         self.name = f"{process}.{self.number}"
-        self.statements = itertools.count(1)
+        self.count = itertools.count(1).__next__
         self.transactions = 0
         self.transaction = f"{self.number}/0"
-        self.began = 0.0
+        self.began = perf_counter()
 
 
 class Tap:
@@ -76,7 +77,7 @@ class Tap:
         info = connection.info
         line: _Line | None = info.get(self._key)
         if line is None or line.process is not PROCESS.text:
-            line = info[self._key] = _Line(PROCESS.text)
+            line = info[self._key] = _Line(PROCESS.text, connection)
         return line
 
     def _begin(self, connection: Connection, _xid: object = None) -> None:
@@ -98,37 +99,31 @@ class Tap:
             return
         ended = perf_counter()
         try:
-            seen, load, site = self._read(connection, ended, cursor, sql, None if is_many else params, context)
+            line = self._line_of(connection)
+            site, loader, collection = find_caller(sys._getframe(1))
+            load = None if context is None else read_load(context, loader, collection)
+            duration = ended - line.began
+            seen = StatementEvent(
+                line.name,
+                line.count(),
+                sql,
+                time() - duration,
+                duration * 1000.0,
+                _count_rows(cursor, line),
+                None if is_many else params,
+                line.transaction,
+                SCOPE.get(),
+                "",
+                line.database,
+                site.text,
+                "" if load is None else load.name,
+                "" if load is None else load.kind,
+            )
         except Exception as error:  # whatever is wrong here, the application's statement ran and has its rows
             self._log(error)
             return
         for listener in listeners:
             listener(seen, load, site)
-
-    def _read(
-        self, connection: Connection, ended: float, cursor: Any, sql: str, params: Any, context: Any
-    ) -> tuple[StatementEvent, OrmLoad | None, CallSite]:
-        line = self._line_of(connection)
-        duration = ended - line.began if line.began else 0.0
-        caller = find_caller(sys._getframe(2))
-        load = read_load(context, caller.loader, caller.collection) if context is not None else None
-        seen = StatementEvent(
-            line.name,
-            next(line.statements),
-            sql,
-            time.time() - duration,
-            duration * 1000.0,
-            _count_rows(cursor, connection),
-            params,
-            line.transaction,
-            SCOPE.get(),
-            "",
-            connection.engine.url.database or "",
-            caller.site.text,
-            load.name if load is not None else "",
-            load.kind if load is not None else "",
-        )
-        return seen, load, caller.site
 
     def _log(self, error: Exception) -> None:
         if not self._was_logged:
@@ -136,11 +131,11 @@ class Tap:
             _LOG.error("statements are not recorded: %s", type(error).__name__, exc_info=error)
 
 
-def _count_rows(cursor: Any, connection: Connection) -> int | None:
+def _count_rows(cursor: Any, line: _Line) -> int | None:
     """Return how many rows a statement returned or changed, None when the driver does not know yet."""
     rows = cursor.rowcount
     if not rows:  # SQLite counts the rows of INSERT ... RETURNING while they are fetched
-        return None if rows is None or (connection.dialect.name == "sqlite" and cursor.description) else 0
+        return None if rows is None or (line.is_sqlite and cursor.description) else 0
     return int(rows) if rows > 0 else None
 
 
