@@ -243,7 +243,8 @@ class QuerySchema:
 class MappedRelation:
     """One relationship() of a mapped class, or a deferred column (`target` is "" then). Names as Python writes them.
 
-    `columns` of a deferred column is its own one.
+    `columns` of a deferred column is its own one. `is_loadable`: options of the loader apply to it, as they do not to
+    dynamic and write-only ones.
     """
 
     owner: str
@@ -255,6 +256,7 @@ class MappedRelation:
     is_collection: bool
     is_required: bool = False
     secondary: str = ""
+    is_loadable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,8 +327,7 @@ class CapturePlan:
 
     `sample_rate`: of transactions, 1.0 is all. `statements_per_second`: as the server counts now, None when unknown.
     `bytes_per_second`: of log to expect. `server`: what the server says it is, so that no other one is taken for it.
-    `format`: what the statements are read from ("jsonlog"). `started_at`: of the server, where a restart of it puts
-    everything back.
+    `format`: what the statements are read from ("jsonlog").
     """
 
     profile: str
@@ -343,7 +344,6 @@ class CapturePlan:
     refusal: str = ""
     server: str = ""
     format: str = ""
-    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

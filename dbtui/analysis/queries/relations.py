@@ -37,6 +37,7 @@ class Relation:
     is_guess: bool = True
     because: str = ""
     alternatives: tuple[str, ...] = ()
+    is_loadable: bool = True
 
     @property
     def path(self) -> str:
@@ -146,6 +147,7 @@ def _from_mapped(mapped: MappedRelation, others: tuple[str, ...], because: str) 
         is_guess=bool(others),
         because=because,
         alternatives=others,
+        is_loadable=mapped.is_loadable,
     )
 
 

@@ -52,6 +52,8 @@ def choose_remedy(
         return _reload(names, shape, parent, "") or _list_values(names, shape)
     if relation is None:
         return _list_values(names, shape)
+    if not relation.is_loadable:
+        return _list_values(names, shape, relation)
     if _ONE_IN_LIST.search(shape.text):
         keys = names.keys.primary_key(relation.owner_table)
         return _load(CureKind.PREFETCH, relation, "rows are prefetched for one owner at a time", keys)
@@ -165,7 +167,9 @@ def _list_values(names: Names, shape: Shape, relation: Relation | None = None) -
     table = lookups_of(shape)[0].table
     columns = _key_columns(names, shape)
     because = f"rows of {bare_name(table)} are looked up by {', '.join(columns)} one by one"
-    if relation is not None:
+    if relation is not None and not relation.is_loadable:
+        because += f"; {relation.path} is dynamic or write-only, which no option loads"
+    elif relation is not None:
         because += f"; if {relation.owner} has a relationship to them, selectinload() of it does the same"
     attributes = tuple(column_name(column) for column in columns)
     is_guess = not names.knows_class_of(table)
