@@ -5,6 +5,8 @@ Its pool is sized by DB_POOL_SIZE, DB_MAX_OVERFLOW and DB_POOL_TIMEOUT and publi
     /fast           one row
     /slow?ms=250    holds a connection for that long, working: the server sleeps
     /report?ms=250  holds a connection for that long, idle in a transaction: the application sleeps
+    /orders         twenty orders with what is in them, by a query for each order and each item, until it is cured
+    /cure           from now on /orders loads them eagerly; /relapse takes the cure back
     /health         whether it runs; needs no connection
 """
 
@@ -50,6 +52,8 @@ class Erp:
         self._parameters: Callable[[], Answer] = (lambda: {"id": random.randint(1, 5)}) if has_rows else dict
         self._totals = text(_TOTALS if has_orders else "SELECT 'none', 0")
         self._sleep = _SLEEPS.get(engine.dialect.name)
+        self._has_orders = has_orders and tables.has_table("inventory_items")
+        self._is_cured = False
 
     def answer(self, path: str, milliseconds: int) -> Answer | None:
         """Return what is at `path`, None when nothing is. Raises SQLAlchemyError."""
@@ -57,9 +61,21 @@ class Erp:
             return {"status": "ok"}
         if path == "/fast":
             return self._find_row()
+        if path in ("/cure", "/relapse"):
+            self._is_cured = path == "/cure"
+            return {"cured": self._is_cured}
+        if path == "/orders":
+            return self._list_orders()
         if path == "/slow":
             return self._work(milliseconds / 1000)
         return self._report(milliseconds / 1000) if path == "/report" else None
+
+    def _list_orders(self) -> Answer:
+        if not self._has_orders:
+            return {"orders": []}
+        from dbtui.demo.orm import list_orders
+
+        return {"orders": list_orders(self.engine, random.randint(1, 5), is_cured=self._is_cured)}
 
     def _find_row(self) -> Answer:
         with self.engine.connect() as connection:

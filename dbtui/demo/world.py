@@ -12,10 +12,13 @@ from pathlib import Path
 from dbtui.demo import erp, shop
 from dbtui.demo.app import fill_app
 from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL, ServerDirectory, WebApplication, start_together
+from dbtui.demo.visitors import Visitors
 from dbtui.errors import ToolError
 
 # Nothing of the person's own configuration and databases is seen from within the world.
 STRANGERS = ("PG", "MYSQL", "MARIADB", "DBTUI_", "XDG_")
+# So that statements can be captured: what is logged is switched on when that is asked for.
+LOGGING = ("logging_collector = on", "log_directory = 'log'", "log_rotation_size = 64MB")
 
 
 @dataclass
@@ -73,6 +76,7 @@ def open_world(say: Callable[[str], None], scale: float = 1.0) -> Iterator[World
             say(f"filled {name}: {count:,} rows".replace(",", " "))
         if world.web:
             say(f"a web application over erp, for load tests: {world.web.url()}")
+            say(f"its page {world.web.url('/orders')} asks too often; {world.web.url('/cure')} ends that")
         _write_configuration(world)
         yield world
 
@@ -90,11 +94,11 @@ def enter_environment(world: World) -> None:
 
 def _create_servers(world: World) -> None:
     try:
-        world.postgresql = PostgreSQL(world.directory)
+        world.postgresql = PostgreSQL(world.directory, config=LOGGING)
     except ToolError as error:
         world.absent.append(str(error))
     if MariaDB.is_installed():
-        world.mariadb = MariaDB(world.directory)
+        world.mariadb = MariaDB(world.directory, options=("--performance-schema=ON",))
     else:
         world.absent.append("MariaDB is not installed; the package is mariadb-server")
     if not PgBouncer.is_installed():
@@ -121,6 +125,7 @@ def _fill(world: World, scale: float, stack: ExitStack) -> None:
     world.rows["app"] = fill_app(world.sqlite, world.now, scale)
     if world.web:
         world.web.wait_until_ready()
+        stack.enter_context(Visitors(world.web.url()))
 
 
 def _write_configuration(world: World) -> None:

@@ -98,3 +98,50 @@ def test_what_keeps_it_from_starting_is_one_sentence(server_directory: ServerDir
     said = web.log.read_text()
     assert said.startswith("the web application did not start: DB_POOL_SIZE is 'many'")
     assert said.count("\n") == 1
+
+
+ORDERS = """\
+CREATE TABLE organisations (id int PRIMARY KEY, name text);
+CREATE TABLE users (id int PRIMARY KEY, full_name text NOT NULL);
+CREATE TABLE inventory_items (id int PRIMARY KEY, name text NOT NULL);
+CREATE TABLE orders (id int PRIMARY KEY, organisation_id int, user_id int REFERENCES users, ordered_at timestamptz);
+CREATE TABLE order_lines (order_id int REFERENCES orders, line_number int, item_id int REFERENCES inventory_items,
+                          quantity int, unit_price numeric, PRIMARY KEY (order_id, line_number));
+INSERT INTO organisations SELECT n, 'org ' || n FROM generate_series(1, 5) n;
+INSERT INTO users SELECT n, 'user ' || n FROM generate_series(1, 40) n;
+INSERT INTO inventory_items SELECT n, 'item ' || n FROM generate_series(1, 90) n;
+INSERT INTO orders SELECT n, n % 5 + 1, n % 40 + 1, '2026-01-01'::timestamptz + n * interval '1 h'
+  FROM generate_series(1, 200) n;
+INSERT INTO order_lines SELECT o, l, (o * 7 + l) % 90 + 1, l, 9.5
+  FROM generate_series(1, 200) o, generate_series(1, 3) l
+"""
+
+
+def test_a_page_that_asks_too_often_until_it_is_cured(
+    server_directory: ServerDirectory, postgresql_server: PostgreSQL
+) -> None:
+    """The same twenty orders with their sixty lines: dozens of statements, then one for each table."""
+    database = unique_name("orders")
+    postgresql_server.execute(f"CREATE DATABASE {database}")
+    postgresql_server.execute(ORDERS, database=database)
+    postgresql_server.execute("CREATE EXTENSION pg_stat_statements", database=database)
+
+    def count_statements() -> int:
+        postgresql_server.execute("SELECT pg_stat_statements_reset()", database=database)
+        status, answer = get(web, "/orders")
+        assert (status, len(answer["orders"])) == (200, 20)
+        assert all(len(each["items"]) == 3 and each["total"] == 57 and each["by"] for each in answer["orders"])
+        ((calls,),) = postgresql_server.execute(
+            "SELECT sum(calls) FROM pg_stat_statements WHERE query ILIKE 'select%%order%%'"
+            " OR query ILIKE 'select%%item%%' OR query ILIKE 'select%%users%%'",
+            database=database,
+        )
+        return int(calls)
+
+    url = postgresql_server.url(database)
+    with WebApplication(url, server_directory, name=unique_name("web")) as web:
+        assert count_statements() > 40
+        assert get(web, "/cure") == (200, {"cured": True})
+        assert count_statements() <= 4
+        assert get(web, "/relapse") == (200, {"cured": False})
+        assert count_statements() > 40
