@@ -126,7 +126,7 @@ def test_a_page_that_asks_too_often_until_it_is_cured(
     postgresql_server.execute(ORDERS, database=database)
     postgresql_server.execute("CREATE EXTENSION pg_stat_statements", database=database)
 
-    def count_statements() -> int:
+    def count_statements(web: WebApplication) -> int:
         postgresql_server.execute("SELECT pg_stat_statements_reset()", database=database)
         status, answer = get(web, "/orders")
         assert (status, len(answer["orders"])) == (200, 20)
@@ -140,8 +140,8 @@ def test_a_page_that_asks_too_often_until_it_is_cured(
 
     url = postgresql_server.url(database)
     with WebApplication(url, server_directory, name=unique_name("web")) as web:
-        assert count_statements() > 40
+        assert count_statements(web) > 40
         assert get(web, "/cure") == (200, {"cured": True})
-        assert count_statements() <= 4
+        assert count_statements(web) <= 4
         assert get(web, "/relapse") == (200, {"cured": False})
-        assert count_statements() > 40
+        assert count_statements(web) > 40
