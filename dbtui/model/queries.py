@@ -127,13 +127,19 @@ class Cure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """One repeated shape of a pattern. `samples`: three statements as they were seen."""
+    """One repeated shape of a pattern. `samples`: three statements as they were seen.
+
+    `repeats`: in the unit of work with the most, `seconds`: in all of them. `executions`: in all units, 0 when not
+    told; `batches`: how many statements would do instead.
+    """
 
     shape: Shape
     repeats: int
     seconds: float | None
     samples: tuple[str, ...] = ()
     distinct_values: int | None = None  # None: the values are hidden
+    executions: int = 0
+    batches: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """A mapped application on SQLite with every kind of relationship, its statements as they ran, and their shapes."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,8 @@ from sqlalchemy import orm as sqlalchemy_orm
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
 
-from dbtui.model.queries import Child, Lookup, PatternKind, PatternLevel, QuerySchema, Repetition, Shape, ShapeKind
+from dbtui.analysis.queries.normalising import Normaliser
+from dbtui.model.queries import Child, PatternKind, PatternLevel, QuerySchema, Repetition, Shape
 from dbtui.model.queries import ForeignKey as Key
 
 ROWS = 6
@@ -126,19 +126,8 @@ def watching(engine: Engine) -> Iterator[list[str]]:
 
 
 def shape_of(sql: str) -> Shape:
-    """The shape of a statement of this application, whose values are hidden."""
-    text = re.sub(r"\s+", " ", sql).strip()
-    head, _, condition = text.partition(" WHERE ")
-    clause = head.partition(" FROM ")[2]
-    names = re.findall(r"(?:^|, |JOIN )\"?(\w+)", clause.partition(" ORDER ")[0].partition(" LIMIT ")[0])
-    lookups = [Lookup(found[0], found[1], is_value_first=True) for found in re.findall(r"\? = (\w+)\.(\w+)", condition)]
-    lookups += [Lookup(found[0], found[1]) for found in re.findall(r"(\w+)\.(\w+) = \?", condition)]
-    lookups += [Lookup(found[0], found[1]) for found in re.findall(r"(\w+)\.(\w+) IN \(\?\)", condition)]
-    lookups += [Lookup("", found) for found in re.findall(r"(?<![.\w])(\w+) = \?", condition)]
-    kind = ShapeKind.LOOKUP if lookups else ShapeKind.SET
-    if lookups and re.match(r"SELECT (?:count|max|min|sum|avg)\(", head):
-        kind = ShapeKind.AGGREGATE
-    return Shape(text, kind, tuple(names), tuple(lookups), is_hidden=True)
+    """The shape of a statement of this application."""
+    return Normaliser().shape(sql)
 
 
 def repetition_of(statements: list[str], **more: Any) -> Repetition:

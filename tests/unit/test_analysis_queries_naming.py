@@ -22,7 +22,7 @@ from dbtui.analysis.queries.python_names import (
     singular,
     stem_of,
 )
-from dbtui.analysis.queries.savings import count_spared, estimate_saving, format_seconds, spare_seconds
+from dbtui.analysis.queries.savings import estimate_saving, format_seconds
 from dbtui.analysis.queries.select_lists import parse_select_list
 from dbtui.model.connections import EngineName
 from dbtui.model.queries import (
@@ -272,18 +272,21 @@ SPARED = [(0, 0), (1, 0), (2, 1), (48, 47), (500, 499), (501, 499), (1200, 1197)
 
 
 @pytest.mark.parametrize(("repeats", "spared"), SPARED)
-def test_what_is_spared(repeats: int, spared: int) -> None:
-    assert count_spared(repeats) == spared
-    assert spare_seconds(repeats, 0.001, 0.002) == pytest.approx(spared * 0.003)
-    assert spare_seconds(repeats, None, None) == 0
+def test_one_statement_does_the_work_of_500(repeats: int, spared: int) -> None:
+    repetition = repeated(look_up("comment", "post_id"), None, repeats=repeats)
+    saving = estimate_saving(repetition, 0.002)
+    mean = 0.012 / repeats if repeats else 0
+    assert saving.statements == spared
+    assert saving.seconds == pytest.approx(spared * (mean + 0.002))
 
 
 def test_the_arithmetic_is_visible() -> None:
     repetition = repeated(look_up("comment", "post_id"), None, repeats=48)
     saving = estimate_saving(repetition, 0.0006)
     assert saving.text == "(48 − 1) × (0.25 ms + 0.60 ms round trip) = 40.0 ms"
-    assert saving.seconds == pytest.approx(47 * 0.00085)
     assert estimate_saving(repetition, None).text == "(48 − 1) × 0.25 ms = 11.8 ms"
+    several = replace(repetition, children=(replace(repetition.children[0], executions=96, batches=2),))
+    assert estimate_saving(several, 0.001).text == "(96 − 2) × (0.12 ms + 1.00 ms round trip) = 105.8 ms"
     silent = replace(repetition, children=(replace(repetition.children[0], seconds=None),))
     assert estimate_saving(silent, None).text == "47 statements fewer; nobody measured their time"
     assert estimate_saving(silent, 0.001).text == "(48 − 1) × 1.00 ms round trip = 47.0 ms"

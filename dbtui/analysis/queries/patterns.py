@@ -121,6 +121,8 @@ class Pattern:
                 seconds=sums.milliseconds * sums.total / sums.timed / 1000 if sums.timed else None,
                 samples=sums.samples,
                 distinct_values=sums.distinct,
+                executions=sums.total,
+                batches=sums.batches,
             )
             for child in example.children
             if (sums := self.children.get(child.shape.text)) is not None

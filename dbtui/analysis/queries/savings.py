@@ -11,35 +11,26 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """Statements and seconds that one unit of work is spared. `text`: how they were reckoned."""
+    """Statements and seconds that are spared. `text`: how they were reckoned."""
 
     statements: int
     seconds: float
     text: str
 
 
-def count_spared(repeats: int) -> int:
-    """Return how many of `repeats` statements are spared when one statement does the work of 500."""
-    return repeats - ceil(repeats / BATCH) if repeats > 0 else 0
-
-
-def spare_seconds(repeats: int, mean_seconds: float | None, round_trip_seconds: float | None) -> float:
-    """Return what is saved in seconds: (N - ceil(N/500)) x (mean duration + round trip). Unknown times count 0."""
-    return count_spared(repeats) * ((mean_seconds or 0.0) + (round_trip_seconds or 0.0))
-
-
 def estimate_saving(repetition: Repetition, round_trip_seconds: float | None) -> Saving:
-    """Return what the cure of a repetition saves in its largest unit of work, all children together."""
+    """Return what the cure of a repetition saves in all units of work it was met in, all children together."""
     parts, statements, seconds = [], 0, 0.0
     for child in repetition.children:
-        mean = child.seconds / child.repeats if child.seconds is not None and child.repeats else None
-        spared = spare_seconds(child.repeats, mean, round_trip_seconds)
-        statements, seconds = statements + count_spared(child.repeats), seconds + spared
-        each = " + ".join(filter(None, (_named(mean, ""), _named(round_trip_seconds, " round trip"))))
-        each = each or "unknown time"
-        batches = ceil(child.repeats / BATCH) if child.repeats else 0
-        parts.append(f"({child.repeats} − {batches}) × ({each})" if "+" in each
-                     else f"({child.repeats} − {batches}) × {each}")  # fmt: skip
+        ran = child.executions or child.repeats
+        batches = child.batches or ceil(ran / BATCH)
+        mean = child.seconds / ran if child.seconds is not None and ran else None
+        spared = max(ran - batches, 0)
+        statements += spared
+        seconds += spared * ((mean or 0.0) + (round_trip_seconds or 0.0))
+        times = [_named(mean, ""), _named(round_trip_seconds, " round trip")]
+        each = " + ".join(time for time in times if time) or "an unknown time"
+        parts.append(f"({ran} − {batches}) × " + (f"({each})" if all(times) else each))
     if all(child.seconds is None for child in repetition.children) and round_trip_seconds is None:
         return Saving(statements, 0.0, f"{statements} statements fewer; nobody measured their time")
     return Saving(statements, seconds, f"{' + '.join(parts)} = {format_seconds(seconds)}")
