@@ -27,7 +27,7 @@ class CaptureJournal:
     """What puts a server back as it was; written before anything is changed.
 
     `server`: what the server says it is, so that another one at the same address is left alone. `url` holds no secret.
-    `started_at`: of the server, where settings do not outlive it; then a server that started later has none of ours.
+    `seconds`: how long it was to last; `deadline_at`: when it is over, however late it began.
     """
 
     capture_id: str
@@ -38,18 +38,18 @@ class CaptureJournal:
     way: CaptureWay
     changes: tuple[SettingChange, ...]
     began_at: datetime
+    seconds: float
     deadline_at: datetime
     most_bytes: int
     process: int
-    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleCapture:
     """A capture that nobody looks after any more, and whose settings may still be on.
 
-    `left`: what its guard could not put back because somebody else had changed it; such a server needs no repair.
-    `problem`: why its journal cannot be read.
+    `is_restored`: its guard has put back what was ours; `left` is what somebody else had changed, and wants to be told.
+    `last_words`: what kept its guard from putting it back. `problem`: why its journal cannot be read.
     """
 
     path: str
