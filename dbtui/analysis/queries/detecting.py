@@ -189,7 +189,7 @@ class Detector:
     def _make_room(self) -> None:
         """Judge the units that are over, and when that is not enough those that have been quiet longest."""
         now = max((unit.events[-1].ts or 0.0 for unit in self._units.values() if unit.events), default=0.0)
-        for name in [name for name, unit in self._units.items() if unit.until < now and not unit.is_scoped]:
+        for name in [name for name, unit in self._units.items() if unit.until < now]:
             self._close(self._units.pop(name))
         if self._held > _MOST_HELD * 3 // 4:
             names = nsmallest(max(len(self._units) // 2, 1), self._units, key=lambda name: self._units[name].until)

@@ -1,75 +1,54 @@
 """A shape with what the detector asks of it in every statement, worked out once."""
 
-from enum import IntFlag
-
-from dbtui.analysis.queries.shapes import is_key_column
 from dbtui.model.queries import Shape, ShapeKind
 
-
-class Role(IntFlag):
-    """What part a statement can take in a pattern."""
-
-    NONE = 0
-    CHILD = 1  # may be run once for each row of another
-    PARENT = 2  # may return the rows that are gone through
-    DOUBTFUL_PARENT = 4  # the same, when its rows or names say so: by a key, with a join
-    WRITE = 8
-    BOUNDARY = 16  # of a transaction
-    END = 32
-    RESET = 64
-    READ = 128  # reads a table
-    COUNTED = 256  # worth a look when it is repeated
-
-
-_COUNTED = {ShapeKind.WRITE, ShapeKind.BATCH, ShapeKind.CURSOR, ShapeKind.LOCKING, ShapeKind.SET}
-_READS = {
-    ShapeKind.LOOKUP, ShapeKind.BATCH, ShapeKind.AGGREGATE, ShapeKind.SET, ShapeKind.RANGE, ShapeKind.LOCKING,
-    ShapeKind.UNREADABLE,
-}  # fmt: skip
+_COUNTED = frozenset({ShapeKind.WRITE, ShapeKind.BATCH, ShapeKind.CURSOR, ShapeKind.LOCKING, ShapeKind.SET})
+_READS = frozenset(
+    {ShapeKind.LOOKUP, ShapeKind.BATCH, ShapeKind.AGGREGATE, ShapeKind.SET, ShapeKind.RANGE, ShapeKind.LOCKING}
+    | {ShapeKind.UNREADABLE}
+)
 
 
 class Form:
-    """One shape. Compared by identity, which is what makes counting cheap."""
+    """One shape, and what part its statements can take in a pattern. Compared by identity: that makes counting cheap.
 
-    __slots__ = ("has_many_values", "role", "shape")
+    `is_child`: may be run once for each row of another. `is_parent`: may return the rows that are gone through;
+    `is_doubtful_parent`: the same, if its rows or its names say so. `is_boundary`: of a transaction, `is_end` its end.
+    `is_read`: reads a table. `is_counted`: worth a look when it is repeated. `has_many_values`: more than one value is
+    in the text, so that it must be seen which of them varies.
+    """
+
+    __slots__ = (
+        "has_many_values", "is_boundary", "is_child", "is_counted", "is_doubtful_parent", "is_end", "is_parent",
+        "is_read", "is_reset", "is_write", "shape",
+    )  # fmt: skip
 
     def __init__(self, shape: Shape, *, has_many_values: bool = False) -> None:
+        kind = shape.kind
         self.shape = shape
-        self.role = role_of(shape)
-        self.has_many_values = has_many_values  # more than one value in the text: which of them varies is to be seen
+        self.has_many_values = has_many_values
+        self.is_child = kind in (ShapeKind.LOOKUP, ShapeKind.AGGREGATE) or (
+            kind is ShapeKind.RANGE and bool(shape.lookups)
+        )
+        self.is_counted = self.is_child or kind in _COUNTED
+        self.is_read = kind in _READS
+        self.is_write = kind is ShapeKind.WRITE
+        self.is_boundary = kind in (ShapeKind.BEGIN, ShapeKind.END)
+        self.is_end = kind is ShapeKind.END
+        self.is_reset = kind is ShapeKind.RESET
+        self.is_parent, self.is_doubtful_parent = _parenthood(shape)
 
 
-def role_of(shape: Shape) -> Role:
-    """Return the parts that statements of a shape can take."""
-    kind = shape.kind
-    role = Role.READ if kind in _READS else Role.NONE
-    if kind in (ShapeKind.LOOKUP, ShapeKind.AGGREGATE) or (kind is ShapeKind.RANGE and shape.lookups):
-        role |= Role.CHILD | Role.COUNTED
-    if kind in _COUNTED:
-        role |= Role.COUNTED
-    if kind is ShapeKind.WRITE:
-        role |= Role.WRITE
-    elif kind is ShapeKind.BEGIN:
-        role |= Role.BOUNDARY
-    elif kind is ShapeKind.END:
-        role |= Role.BOUNDARY | Role.END
-    elif kind is ShapeKind.RESET:
-        role |= Role.RESET
-    return role | _parenthood(shape)
-
-
-def _parenthood(shape: Shape) -> Role:
-    """Whether rows of a shape can be gone through."""
+def _parenthood(shape: Shape) -> tuple[bool, bool]:
+    """Whether rows of a shape can be gone through: surely, or perhaps."""
     kind = shape.kind
     if shape.has_limit_one or kind is ShapeKind.AGGREGATE or not (shape.tables or kind is ShapeKind.UNREADABLE):
-        return Role.NONE
-    if kind in (ShapeKind.SET, ShapeKind.BATCH, ShapeKind.RANGE) or (kind is ShapeKind.CURSOR and shape.tables):
-        return Role.PARENT
+        return False, False
+    if kind in (ShapeKind.SET, ShapeKind.BATCH, ShapeKind.RANGE, ShapeKind.CURSOR):
+        return True, False
     if kind in (ShapeKind.LOOKUP, ShapeKind.LOCKING):
-        if not is_by_key(shape):
-            return Role.PARENT
-        return Role.DOUBTFUL_PARENT
-    return Role.DOUBTFUL_PARENT if kind is ShapeKind.UNREADABLE else Role.NONE
+        return not is_by_key(shape), is_by_key(shape)
+    return False, kind is ShapeKind.UNREADABLE
 
 
 def is_by_key(shape: Shape) -> bool:
@@ -82,8 +61,3 @@ def is_by_key(shape: Shape) -> bool:
         if lower in ("id", "pk", "uuid", "guid", "_id", "rowid") or lower in (f"{table}_id", f"{table.rstrip('s')}_id"):
             return True
     return False
-
-
-def looks_up_key(shape: Shape) -> bool:
-    """Whether one of the looked-up columns is named as keys are, or is written value first."""
-    return any(lookup.is_value_first or is_key_column(lookup.column) for lookup in shape.lookups)

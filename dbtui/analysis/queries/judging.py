@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dbtui.analysis.queries.forms import Form, Role
+from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.normalising import Normaliser
 from dbtui.analysis.queries.parents import Parenthood, find_parent
 from dbtui.analysis.queries.units import Unit, View
 from dbtui.analysis.queries.weighing import LEAST_SHOWN, Run, recorder_says_lazy, weigh
-from dbtui.model.queries import PatternKind, ShapeKind
+from dbtui.model.queries import Lookup, PatternKind, ShapeKind
 
 #: Writes between a run's look-ups, as a share of them, from which the look-ups belong to the writes.
 WRITE_SHARE = 0.3
@@ -56,9 +56,11 @@ class Match:
 
 def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits) -> list[Match]:
     """Return the patterns of a unit."""
-    counts = Counter(unit.forms)
     least = limits.hint_repeats
-    if not any(count >= least and form.role & Role.COUNTED for form, count in counts.items()):
+    if len(unit.forms) < least:
+        return []
+    counts = Counter(unit.forms)
+    if not any(count >= least and form.is_counted for form, count in counts.items()):
         return []
     matches: list[Match] = []
     for view, begin in _views(unit, counts):
@@ -71,12 +73,12 @@ def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits) -> list[Match
 
 def _views(unit: Unit, counts: Counter[Form]) -> Iterator[tuple[View, int]]:
     """Cut a unit where its connection was reset, which is where another user of the pool begins."""
-    if not any(form.role & Role.RESET for form in counts):
+    if not any(form.is_reset for form in counts):
         yield View(unit.events, unit.forms, is_scoped=unit.is_scoped), 0
         return
     begin = 0
     for at, form in enumerate(unit.forms):
-        if form.role & Role.RESET:
+        if form.is_reset:
             yield View(unit.events[begin:at], unit.forms[begin:at], is_scoped=unit.is_scoped), begin
             begin = at + 1
     yield View(unit.events[begin:], unit.forms[begin:], is_scoped=unit.is_scoped), begin
@@ -97,9 +99,9 @@ class _Judge:
         """Return the patterns of the view."""
         least = self._limits.hint_repeats
         for form, at in sorted(self._view.where.items(), key=lambda item: item[1][0]):
-            if len(at) < least or not form.role & Role.COUNTED:
+            if len(at) < least or not form.is_counted:
                 continue
-            if form.role & Role.CHILD:
+            if form.is_child:
                 self._judge_lookups(form)
             else:
                 self._judge_other(form, at)
@@ -108,14 +110,14 @@ class _Judge:
 
     def _judge_lookups(self, form: Form) -> None:
         view, least = self._view, self._limits.hint_repeats
-        parenthood = find_parent(view, form, self._found, least)
-        if parenthood is not None:
-            if not parenthood.is_nested:
-                parenthood.runs = [run for run in parenthood.runs if len(run) >= 2] or parenthood.runs
-            at = parenthood.positions
-        else:
-            at = view.where[form]
-        run = Run(form, at, self._count_values(form, at), parenthood)
+        distinct, lookups = self._read_values(form, view.where[form])
+        parenthood = find_parent(view, form, lookups, self._found, least)
+        if parenthood is not None and not parenthood.is_nested:
+            parenthood.runs = [run for run in parenthood.runs if len(run) >= 2] or parenthood.runs
+        at = parenthood.positions if parenthood else view.where[form]
+        if distinct is not None and len(at) < len(view.where[form]):
+            distinct, lookups = self._read_values(form, at)
+        run = Run(form, at, distinct, lookups, parenthood)
         kind = self._class_of(run)
         if kind is not PatternKind.N_PLUS_ONE:
             if kind is not None:
@@ -144,30 +146,42 @@ class _Judge:
             parenthood and view.transactions[parenthood.at] == view.transactions[run.at[0]]
         ):
             return PatternKind.POOLED_REQUESTS
-        is_value_first = any(lookup.is_value_first for lookup in run.form.shape.lookups)
-        if parenthood is None and not (is_value_first or is_lazy):
+        if parenthood is None and not (is_lazy or any(lookup.is_value_first for lookup in run.lookups)):
+            return PatternKind.LOOKUP_LOOP
+        if run.distinct is None and run.form.shape.kind is ShapeKind.RANGE:
             return PatternKind.LOOKUP_LOOP
         return PatternKind.N_PLUS_ONE
 
-    def _count_values(self, form: Form, at: Sequence[int]) -> int | None:
-        """Count the different values that a shape's statements look up; None when they are hidden."""
+    def _read_values(self, form: Form, at: Sequence[int]) -> tuple[int | None, tuple[Lookup, ...]]:
+        """Return how many different values a shape's statements look up, and by which columns they vary.
+
+        None when they are hidden. A sample is read where more than one value is in the text.
+        """
         events = [self._view.events[each] for each in at]
+        lookups = form.shape.lookups
         if form.shape.is_hidden and not any(event.params for event in events):
-            texts = {event.sql for event in events}
-            return len(texts) if len(texts) > 1 and not form.has_many_values else None
-        different = {(event.sql, event.params) for event in events} if form.shape.is_hidden else {
-            event.sql for event in events
-        }  # fmt: skip
-        if len(different) == 1 or not form.has_many_values:
-            return len(different)
+            return None, lookups
+        if form.shape.is_hidden:
+            different = len({(event.sql, str(event.params)) for event in events})
+        else:
+            different = len({event.sql for event in events})
+        if different == 1 or not (form.has_many_values or form.shape.is_hidden):
+            return different, lookups
         step = max(len(events) // _MOST_VALUES_READ, 1)
-        sample = events[::step]
-        values = {self._normaliser.values(event.sql, event.params) for event in sample}
-        return len(values) if len(values) == 1 else min(len(values) * step, len(different))
+        sample = [self._normaliser.values(event.sql, event.params) for event in events[::step]]
+        count = len({tuple(value for _, value in each) for each in sample})
+        if count == 1:
+            return 1, lookups
+        columns: dict[Lookup, set[str]] = {}
+        for each in sample:
+            for lookup, value in each:
+                columns.setdefault(lookup, set()).add(value)
+        varying = tuple(lookup for lookup, values in columns.items() if len(values) > 1)
+        return min(count * step, different), varying or lookups
 
     def _judge_other(self, form: Form, at: list[int]) -> None:
         kind = form.shape.kind
-        run = Run(form, at, None)
+        run = Run(form, at)
         if kind is ShapeKind.BATCH:
             self._others.append((PatternKind.BATCH, run))
         elif kind is ShapeKind.CURSOR and form.shape.text == "FETCH":

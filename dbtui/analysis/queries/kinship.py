@@ -9,13 +9,41 @@ from dbtui.model.queries import Lookup, Shape
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
+_STAR = re.compile(r"(?:\bSELECT |, |\.)\*")
+#: Columns that many tables have, and that say nothing when two statements both name them.
+_COMMON = frozenset(
+    {
+        "id",
+        "uuid",
+        "pk",
+        "name",
+        "title",
+        "type",
+        "kind",
+        "status",
+        "state",
+        "value",
+        "key",
+        "label",
+        "text",
+        "position",
+    }
+    | {"description", "created_at", "updated_at", "deleted_at", "deleted", "active", "locale", "language", "body"}
+)
+
+
 @lru_cache(maxsize=4096)
-def explain_kinship(child: Shape, parent: Shape) -> str:
+def explain_kinship(child: Shape, lookups: tuple[Lookup, ...], parent: Shape) -> str:
     """Return a clause that says why a look-up belongs to a parent's rows; "" when the names say nothing."""
-    for lookup in child.lookups:
+    for lookup in lookups:
         if clause := _explain(child, lookup, parent):
             return clause
     return ""
+
+
+def returns_all(parent: Shape) -> bool:
+    """Whether a statement returns columns that it does not name."""
+    return _STAR.search(parent.text) is not None
 
 
 def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
@@ -29,7 +57,7 @@ def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
         return f"it reads rows of {table} again, one by one"
     columns = dict.fromkeys(_WORD.findall(parent.text))
     if lookup.column.lower() not in ("id", "uuid", "pk") and not points_to(lookup.column, table):
-        if lookup.column in columns and stem_of(lookup.column):
+        if lookup.column.lower() in columns and lookup.column.lower() not in _COMMON:
             return f"the statement before it returns {lookup.column}"
         return ""
     for column in columns:

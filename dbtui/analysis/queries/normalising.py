@@ -11,12 +11,11 @@ And a key whose quoted names hold a number of their own is never used: there the
 import re
 
 from dbtui.analysis.queries.forms import Form
-from dbtui.analysis.queries.lexing import TokenKind, read_tokens
 from dbtui.analysis.queries.shapes import classify, find_values
 from dbtui.analysis.queries.statements import Item, ItemKind, Statement, read_statement
 from dbtui.analysis.queries.tags import NO_TAGS, Tags, parse_tags
 from dbtui.model.connections import EngineName
-from dbtui.model.queries import Shape, ShapeKind
+from dbtui.model.queries import Lookup, Shape, ShapeKind
 
 #: A number that does not go on a name, unless it is a lone 1: `LIMIT 1` says something that `LIMIT 12` does not.
 _NUMBER = re.compile(r"[0-9](?<![\w$][0-9])(?:(?<!1)|(?=[0-9]))[0-9]*")
@@ -128,18 +127,18 @@ class Normaliser:
             self.texts[sql] = form
         return form
 
-    def values(self, sql: str, params: tuple[object, ...] | None = None) -> tuple[object, ...]:
+    def values(self, sql: str, params: tuple[object, ...] | None = None) -> list[tuple[Lookup, str]]:
         """Return what a statement looks rows up by; bind markers stand for themselves where nobody knows more."""
         statement = read_statement(cut_comments(sql)[0] if "*/" in sql else sql, self._engine)
         wanted = find_values(statement)
-        if not params or not any(item.is_hidden for item in wanted):
-            return tuple(item.raw for item in wanted)
+        if not params:
+            return [(lookup, item.raw) for lookup, item in wanted]
         markers = [item for item in statement.items if item.kind is ItemKind.VALUE and item.is_hidden]
-        return tuple(_bound(item, markers, params) for item in wanted)
+        return [(lookup, str(_bound(item, markers, params))) for lookup, item in wanted]
 
     def value_spans(self, sql: str) -> tuple[tuple[int, int], ...]:
         """Return where in a statement's text the values stand that it looks rows up by."""
-        return tuple((item.start, item.end) for item in find_values(read_statement(sql, self._engine)))
+        return tuple((item.start, item.end) for _, item in find_values(read_statement(sql, self._engine)))
 
     def _recall(self, key: str, text: str) -> Form:
         form = self._keys.get(key)
@@ -154,10 +153,11 @@ class Normaliser:
 
     def _form_of_key(self, key: str) -> Form:
         """Read a key, and say when it must not be used."""
-        names = (token.text for token in read_tokens(key, self._engine).items if token.kind is TokenKind.NAME)
-        if any(_ZERO_IN_NAME.search(name) for name in names):
-            return _NOT_OF_KEY
-        return self._form(read_statement(key, self._engine))
+        statement = read_statement(key, self._engine)
+        for item in statement.items:
+            if item.kind is ItemKind.NAME and _ZERO_IN_NAME.search(item.raw):
+                return _NOT_OF_KEY
+        return self._form(statement)
 
     def _read_plainly(self, sql: str, text: str, said: str) -> Form:
         """Read a text that has no key."""

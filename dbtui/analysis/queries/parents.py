@@ -4,22 +4,25 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbtui.analysis.queries.forms import Form, Role
+from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.kinship import explain_kinship
 from dbtui.analysis.queries.units import View
-from dbtui.model.queries import ShapeKind
+from dbtui.model.queries import Lookup, ShapeKind
 
 _MOST_CANDIDATES = 6
 _MOST_TRIMMED = 4
 _FARTHEST = 60
+_FARTHEST_BACK = 2_000
 _MOST_TRANSACTIONS_AWAY = 2
+_MOST_WRITTEN = 2
 
 
 @dataclass(slots=True)
 class Parenthood:
     """A parent and the part of a run that belongs to it.
 
-    `at`: where the parent is first; `runs`: the look-ups after each of its occurrences. `kinship`: what the names say.
+    `at`: where the parent is first; `runs`: the look-ups after each of its occurrences. `distance`,
+    `written`: how many others read or wrote between the two. `kinship`: what the names say.
     `is_nested`: the parent is itself run once a row of another.
     """
 
@@ -27,6 +30,7 @@ class Parenthood:
     at: int
     runs: list[list[int]]
     distance: int
+    written: int
     kinship: str = ""
     is_nested: bool = False
 
@@ -36,10 +40,13 @@ class Parenthood:
         return [at for run in self.runs for at in run]
 
 
-def find_parent(view: View, form: Form, found: Mapping[Form, Parenthood], least: int) -> Parenthood | None:
+def find_parent(
+    view: View, form: Form, lookups: tuple[Lookup, ...], found: Mapping[Form, Parenthood], least: int
+) -> Parenthood | None:
     """Return the parent of a repeated look-up, the likeliest of those before it; None when there is none.
 
-    `found`: the look-ups that have a parent already, one of which may be this one's. `least`: repeats worth a hint. The
+    `lookups`: by what values that vary it looks rows up. `found`: the look-ups that have a parent already, one of which
+    may be this one's. `least`: repeats worth a hint. The
     first look-ups of a run may be somebody else's, such as that of the user who is logged in: then what stands between
     them and the rest is asked too.
     """
@@ -48,7 +55,7 @@ def find_parent(view: View, form: Form, found: Mapping[Form, Parenthood], least:
     for anchor in range(min(max(len(positions) - least + 1, 1), _MOST_TRIMMED)):
         low = positions[anchor - 1] if anchor else -1
         for order, at in enumerate(_candidates(view, form, low, positions[anchor])):
-            parenthood = _try(view, form, at, positions[anchor:], found, least)
+            parenthood = _try(view, form, lookups, at, positions[anchor:], found, least)
             if parenthood is None or (anchor and not parenthood.kinship and best is None and low >= 0 and order):
                 continue
             rank = (bool(parenthood.kinship), -anchor, -order)
@@ -62,9 +69,13 @@ def find_parent(view: View, form: Form, found: Mapping[Form, Parenthood], least:
 def _candidates(view: View, form: Form, low: int, high: int) -> Iterator[int]:
     """Give the nearest statements before `high` that may return rows, one of each shape."""
     seen: set[Form] = {form}
-    for at in range(high - 1, max(low, high - 400), -1):
+    lists = view.lists
+    for order in range(bisect_left(lists, high) - 1, -1, -1):
+        at = lists[order]
+        if at <= low or at < high - _FARTHEST_BACK:
+            return
         candidate = view.forms[at]
-        if not candidate.role & (Role.PARENT | Role.DOUBTFUL_PARENT) or candidate in seen:
+        if candidate in seen:
             continue
         seen.add(candidate)
         if _may_return_rows(view, form, at):
@@ -78,22 +89,28 @@ def _may_return_rows(view: View, form: Form, at: int) -> bool:
     rows, shape = view.events[at].rows, view.forms[at].shape
     if rows is not None and shape.kind is not ShapeKind.CURSOR:
         return rows >= 2
-    if view.forms[at].role & Role.PARENT:
+    if view.forms[at].is_parent:
         return True
-    return len(shape.tables) > 1 and bool(explain_kinship(form.shape, shape))
+    return len(shape.tables) > 1 and bool(explain_kinship(form.shape, form.shape.lookups, shape))
 
 
 def _try(
-    view: View, form: Form, at: int, positions: Sequence[int], found: Mapping[Form, Parenthood], least: int
+    view: View,
+    form: Form,
+    lookups: tuple[Lookup, ...],
+    at: int,
+    positions: Sequence[int],
+    found: Mapping[Form, Parenthood],
+    least: int,
 ) -> Parenthood | None:
     """Return what a run is under one parent; None when the parent goes along with it rather than before it."""
     parent = view.forms[at]
     again = [other for other in view.where[parent] if at <= other < positions[-1]]
     runs = _split(positions, again)
     longest = max(len(run) for run in runs)
-    is_nested = parent in found and parent.role & Role.CHILD != 0
+    is_nested = parent in found and parent.is_child
     if len(again) == 1:
-        if is_nested and len(view.where[parent]) >= least:
+        if parent.is_child and len(view.where[parent]) >= least:
             return None  # the last of a loop that ended before this one began
     elif is_nested:
         if longest < least and len(positions) < 1.5 * len(again):
@@ -105,8 +122,11 @@ def _try(
         return None
     if not view.is_scoped and view.transactions[positions[0]] - view.transactions[at] > _MOST_TRANSACTIONS_AWAY:
         return None
-    kinship = explain_kinship(form.shape, parent.shape)
-    return Parenthood(parent, at, [run for run in runs if run], distance, kinship, is_nested)
+    written = view.count_writes(at, positions[0])
+    if written > _MOST_WRITTEN:
+        return None
+    kinship = explain_kinship(form.shape, lookups, parent.shape)
+    return Parenthood(parent, at, [run for run in runs if run], distance, written, kinship, is_nested)
 
 
 def _split(positions: Sequence[int], again: Sequence[int]) -> list[list[int]]:

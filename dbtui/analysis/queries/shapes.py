@@ -20,6 +20,7 @@ _LEAVES_FROM = frozenset(
     {"WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "WINDOW", "FOR", "UNION", "EXCEPT", "INTERSECT"}
 )
 _JOINS = frozenset({"FROM", "JOIN", "STRAIGHT_JOIN", ","})
+_KEY_ENDINGS = ("_id", "_uuid", "_guid", "_pk", "_fk", "_ptr", "_ref", "_no", "_nr")
 #: A column of this name says what kind of row it is, not which.
 _KIND_COLUMNS = ("type", "kind", "status", "state", "deleted", "content_type_id", "locale", "language", "scope")
 
@@ -60,16 +61,17 @@ def classify(statement: Statement) -> Shape:
         text=text,
         kind=kind,
         tables=_tables_of(found),
-        lookups=tuple(_name_lookups(found)),
+        lookups=tuple(dict.fromkeys(_name_lookups(found))),
         is_hidden=any(hidden for *_, hidden in found.lookups) if found.lookups else found.has_bind,
         has_limit_one=found.has_limit_one,
         is_truncated=statement.is_cut,
     )
 
 
-def find_values(statement: Statement) -> list[Item]:
-    """Return the values that a statement looks rows up by, in order."""
-    return _walk(statement.items).values
+def find_values(statement: Statement) -> list[tuple[Lookup, Item]]:
+    """Return what a statement looks rows up by, in order: the column and its value."""
+    found = _walk(statement.items)
+    return list(zip(_name_lookups(found), found.values, strict=True))
 
 
 def _short(kind: ShapeKind, verb: str, text: str) -> str:
@@ -121,9 +123,9 @@ def _kind_of_select(verb: str, found: _Clauses, *, is_cut: bool) -> ShapeKind:
 def is_key_column(column: str) -> bool:
     """Whether a column's name is that of a key: `id`, `post_id`, `uuid`."""
     lower = column.lower()
-    return lower in ("id", "pk", "uuid", "guid", "oid", "rowid", "_id") or lower.endswith(
-        ("_id", "_uuid", "_guid", "_pk", "_fk", "_ptr")
-    ) or column.endswith(("Id", "ID", "Uuid"))  # fmt: skip
+    if lower in ("id", "pk", "uuid", "guid", "oid", "rowid", "_id") or lower.startswith("id_"):
+        return True
+    return column.endswith(("Id", "ID", "Uuid")) or lower.endswith(_KEY_ENDINGS)
 
 
 def _is_batch(found: _Clauses) -> bool:
@@ -146,11 +148,10 @@ def _name_lookups(found: _Clauses) -> list[Lookup]:
     """Put tables in the place of aliases."""
     tables = _tables_of(found)
     only = tables[0] if len(tables) == 1 else ""
-    named = [
+    return [
         Lookup(found.aliases.get(alias.lower(), alias) if alias else only, column, value_first)
         for alias, column, value_first, _ in found.lookups
     ]
-    return list(dict.fromkeys(named))
 
 
 @dataclass(slots=True)

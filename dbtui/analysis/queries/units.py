@@ -5,10 +5,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 
-from dbtui.analysis.queries.forms import Form, Role
+from dbtui.analysis.queries.forms import Form
 from dbtui.model.queries import StatementEvent
 
 #: A server's transaction id where a request's is looked for: PostgreSQL's virtual transaction.
@@ -46,8 +46,8 @@ class Unit:
         if last or transaction_of(event):
             return last == transaction_of(event)
         for form in reversed(self.forms[-50:]):
-            if form.role & Role.BOUNDARY:
-                return not form.role & Role.END
+            if form.is_boundary:
+                return not form.is_end
         return False
 
 
@@ -65,28 +65,37 @@ class View:
         self.forms = forms
         self.is_scoped = is_scoped
         self.where: dict[Form, list[int]] = {}
-        self.writes: list[int] = []
-        self.reads: list[int] = []
+        where, get = self.where, self.where.get
         for at, form in enumerate(forms):
-            self.where.setdefault(form, []).append(at)
-            if form.role & Role.WRITE:
-                self.writes.append(at)
-            elif form.role & Role.READ:
-                self.reads.append(at)
+            known = get(form)
+            if known is None:
+                where[form] = [at]
+            else:
+                known.append(at)
+        self.writes = self._where_all(form for form in where if form.is_write)
+        self.reads = self._where_all(form for form in where if form.is_read and not form.is_write)
+        self.lists = self._where_all(form for form in where if form.is_parent or form.is_doubtful_parent)
         self.transactions = self._count_transactions()
+
+    def _where_all(self, forms: Iterable[Form]) -> list[int]:
+        """Return where any of some shapes occurs, in order."""
+        return sorted(chain.from_iterable(self.where[form] for form in forms))
 
     def _count_transactions(self) -> list[int]:
         """Number each statement's transaction; statements between two ends are one."""
-        numbers, number, is_used = [], 0, False
-        if any(form.role & Role.END for form in self.where):
+        numbers: list[int] = []
+        number, is_used = 0, False
+        if any(form.is_end for form in self.where):
             for form in self.forms:
-                if form.role & Role.BOUNDARY:
+                if form.is_boundary:
                     number += is_used
                     is_used = False
-                elif form.role & (Role.READ | Role.WRITE):
+                elif form.is_read or form.is_write:
                     is_used = True
                 numbers.append(number)
             return numbers
+        if not (self.events and (self.events[0].transaction or self.events[0].scope)):
+            return [0] * len(self.events)
         before = ""
         for event in self.events:
             name = transaction_of(event)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from dbtui.analysis.queries.forms import Form, looks_up_key
+from dbtui.analysis.queries.forms import Form
+from dbtui.analysis.queries.kinship import returns_all
 from dbtui.analysis.queries.parents import Parenthood
+from dbtui.analysis.queries.shapes import is_key_column
 from dbtui.analysis.queries.units import View
-from dbtui.model.queries import ShapeKind
+from dbtui.model.queries import Lookup, ShapeKind
 
 BASE = 0.40
 LEAST_SHOWN = 0.50
@@ -30,11 +32,15 @@ class Weight:
 
 @dataclass(slots=True)
 class Run:
-    """The look-ups of one shape in a unit. `at`: where; `distinct`: different values, None when they are hidden."""
+    """The look-ups of one shape in a unit.
+
+    `at`: where. `distinct`: different values, None when they are hidden. `lookups`: those whose values vary.
+    """
 
     form: Form
     at: list[int]
-    distinct: int | None
+    distinct: int | None = None
+    lookups: tuple[Lookup, ...] = ()
     parenthood: Parenthood | None = None
     confidence: float = 0.0
     reasons: tuple[str, ...] = ()
@@ -98,18 +104,29 @@ def _weigh_parent(view: View, run: Run, weight: Weight) -> None:
             weight.add(0.10, f"{longest} look-ups match its {rows} rows")
         elif longest > 1.3 * rows + 1:
             weight.add(-0.20, f"{longest} look-ups are more than its {rows} rows")
+    if parenthood.written:
+        weight.add(-0.10, "something was written between the two")
     if parenthood.distance > 10:
         weight.add(-0.10, f"{parenthood.distance} other statements ran between the two")
 
 
 def _weigh_text(run: Run, weight: Weight) -> None:
     shape = run.form.shape
-    if any(lookup.is_value_first for lookup in shape.lookups):
+    if any(lookup.is_value_first for lookup in run.lookups):
         weight.add(0.20, "it is written value first, as lazy loads of SQLAlchemy are")
-    elif not (looks_up_key(shape) or (run.parenthood and run.parenthood.kinship)):
-        weight.add(-0.10, "what it looks up is not named as a key")
+    elif not any(is_key_column(lookup.column) for lookup in run.lookups):
+        _weigh_unkeyed(run, weight)
     if shape.kind is ShapeKind.RANGE:
         weight.add(-0.10, "it also has a range or a pattern")
+
+
+def _weigh_unkeyed(run: Run, weight: Weight) -> None:
+    """A name or a slug that is looked up comes from a file or the program as often as from the rows before."""
+    parenthood = run.parenthood
+    if parenthood is None or parenthood.kinship:
+        return
+    is_unsaid = returns_all(parenthood.form.shape)
+    weight.add(-0.25 if is_unsaid else -0.50, "what it looks up is no key, and not what the rows before it returned")
 
 
 def _noise(view: View, run: Run) -> int:
