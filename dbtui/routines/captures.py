@@ -17,14 +17,15 @@ from dbtui.adapters.deadlines import DEADLINES
 from dbtui.adapters.guarding import GuardLogin, GuardProcess, GuardSaid
 from dbtui.analysis.queries import Detector
 from dbtui.errors import Cancelled, ConnectError, DbtuiError, RefusedError, ServerError, ToolError, UsageError
-from dbtui.model.captures import CaptureJournal, CaptureRepair, CaptureWish, StaleCapture
+from dbtui.model.captures import CaptureJournal, CaptureWish
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.queries import CapturePlan, CaptureResult, QueryFindings, SourceReport, StatementEvent
-from dbtui.model.text import format_duration, format_untrusted
+from dbtui.model.text import format_untrusted
 from dbtui.model.urls import redact_url
 from dbtui.routines.capture_guard import APPLY, END, GRACE_SECONDS, TOLD
 from dbtui.routines.capture_journal import JournalFile, list_stale_captures, locked_server
+from dbtui.routines.capture_repairs import repair_captures, revert_capture
 from dbtui.routines.context import RoutineContext
 
 __all__ = ["capture_queries", "list_stale_captures", "plan_capture", "repair_captures"]
@@ -335,7 +336,7 @@ class _Capture:
             self.is_ours = False
             return (), True
         try:
-            left = _revert(self.c, self.profile, self._journal)
+            left = revert_capture(self.c, self.profile, self._journal)
         except DbtuiError as error:
             hint = f"dbtui queries repair {self.profile.name} does so"
             return (f"its guard has ended, and the settings are not put back: {error}; {hint}",), False
@@ -399,65 +400,3 @@ def _error_of(said: GuardSaid) -> DbtuiError:
     if isinstance(kind, type) and issubclass(kind, DbtuiError):
         return kind(said.message, said.hint)
     return ToolError(said.message, said.hint)
-
-
-# ---------------------------------------------------------------- repairing
-
-
-def repair_captures(
-    c: RoutineContext, profile: ConnectionProfile, directory: Path
-) -> Routine[tuple[CaptureRepair, ...]]:
-    """Put back what earlier captures of a profile have left on. `directory`: of the journals.
-
-    A server that cannot be reached, or is another one now, keeps its journal: then `is_restored` is false.
-    Raises StorageError, Cancelled.
-    """
-    done = []
-    for stale in list_stale_captures(directory):
-        if stale.journal is not None and _is_of(stale.journal, profile):
-            yield StepStarted("repair", stale.journal.capture_id)
-            began = time.monotonic()
-            done.append(_repair(c, profile, directory, stale, stale.journal))
-            for left in done[-1].left:
-                yield Warned(left)
-            yield StepFinished("repair", time.monotonic() - began, done[-1].detail)
-    return tuple(done)
-
-
-def _is_of(journal: CaptureJournal, profile: ConnectionProfile) -> bool:
-    same_url = journal.url == redact_url(profile.url)
-    return journal.engine is profile.engine and (journal.profile == profile.name or same_url)
-
-
-def _repair(
-    c: RoutineContext, profile: ConnectionProfile, directory: Path, stale: StaleCapture, journal: CaptureJournal
-) -> CaptureRepair:
-    file = JournalFile(Path(stale.path))
-    try:
-        with locked_server(directory, journal.server):
-            left = stale.left if stale.is_restored else _revert(c, profile, journal)
-            file.remove()
-    except Cancelled:
-        raise
-    except DbtuiError as error:
-        return CaptureRepair(
-            capture_id=journal.capture_id, profile=profile.name, is_restored=False, detail=f"not put back: {error}"
-        )
-    ago = format_duration((c.now() - journal.began_at).total_seconds())
-    detail = f"the settings changed {ago} ago are as they were" if not left else "nothing of the capture is on any more"
-    return CaptureRepair(
-        capture_id=journal.capture_id, profile=profile.name, is_restored=True, left=left, detail=detail
-    )
-
-
-def _revert(c: RoutineContext, profile: ConnectionProfile, journal: CaptureJournal) -> tuple[str, ...]:
-    """Put back what a journal says, from here. A requested stop does not keep us from it."""
-    cancellation = Cancellation()
-    shielded = replace(c, cancellation=cancellation)
-    queries = _queries_of(c, profile)
-    with (
-        DEADLINES.limiting(2 * _READY_SECONDS, cancellation),
-        shielded.open_target(profile) as target,
-        queries.open_switch(target, journal) as switch,
-    ):
-        return switch.revert()
