@@ -89,10 +89,11 @@ class LogParser(abc.ABC):
     def settle(self) -> list[StatementEvent]:
         """Return what is whole if nothing more comes for now: for one who follows a log, when it is silent."""
         held = b"".join(self._pieces)
-        if not held.endswith(b"\n") or not self._is_whole(held):
+        if held and not (held.endswith(b"\n") and self._is_whole(held)):
             return []
         self._keep(b"")
-        return self._count([*self._parse(self._begin(held)), *self._settle_statements()])
+        events = self._parse(self._begin(held)) if held else []
+        return self._count([*events, *self._settle_statements()])
 
     def end_file(self) -> list[StatementEvent]:
         """Return what is left of a file that ends; another may follow. A last line without an end is read as it is."""

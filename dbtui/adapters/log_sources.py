@@ -4,10 +4,11 @@ import abc
 import os
 import re
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from dbtui.adapters.streams import storage_errors
 from dbtui.adapters.unpacking import PackedReader
 from dbtui.errors import DamagedBackupError, StorageError
 from dbtui.model.formats import CompressionKind
@@ -16,6 +17,20 @@ CHUNK_BYTES = 1 << 20
 _MAGIC = {b"\x1f\x8b": CompressionKind.GZIP, b"\x28\xb5\x2f\xfd": CompressionKind.ZSTD}
 #: What log_filename and other programs change in a name from one file to the next.
 _CHANGING = re.compile(r"\d+|Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec")
+
+
+@contextmanager
+def reading_errors(path: str | Path) -> Iterator[None]:
+    """Turn an OSError in the block into a StorageError that says what about reading `path` is wrong."""
+    try:
+        yield
+    except PermissionError as error:
+        hint = (
+            "server logs belong to the server's account: read it as that (sudo -u postgres ...), or let a group read it"
+        )
+        raise StorageError(f"{path} may not be read: {error.strerror}", hint) from error
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
 class LogSource(abc.ABC):
@@ -48,7 +63,7 @@ class FileSource(LogSource):
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
-        with storage_errors(path):
+        with reading_errors(path):
             if path.is_dir():
                 raise StorageError(f"{path} is a directory", "name one of the files in it")
             self._file: BinaryIO = path.open("rb", buffering=0)
@@ -64,7 +79,7 @@ class FileSource(LogSource):
 
     def read(self) -> bytes:
         """Return what comes next. What is cut or damaged in a packed file ends it, with a warning."""
-        with storage_errors(self.name):
+        with reading_errors(self.name):
             if self._packed is not None:
                 return self._read_packed(self._packed)
             data = self._begin + self._file.read(CHUNK_BYTES)
@@ -101,7 +116,7 @@ class PipeSource(LogSource):
 
     def read(self) -> bytes:
         """Return what comes next, as soon as anything does."""
-        with storage_errors(self.name):
+        with reading_errors(self.name):
             read = getattr(self._stream, "read1", self._stream.read)
             data: bytes = read(CHUNK_BYTES) or b""
         self.read_bytes += len(data)
@@ -139,7 +154,7 @@ class FollowedFile(LogSource):
     def read(self) -> bytes:
         """Return what comes next, or nothing; then `has_switched` says whether a new file has begun."""
         self.has_switched = False
-        with storage_errors(self._path):
+        with reading_errors(self._path):
             data = self._read_on()
             if data:
                 return data
@@ -187,7 +202,7 @@ class FollowedFile(LogSource):
 
     @staticmethod
     def _open(path: Path) -> int:
-        with storage_errors(path):
+        with reading_errors(path):
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 _BEGIN_SECONDS = 1_795_359_600.0
 _POSTS = "SELECT post.id, post.title, post.body, post.author_id, post.created_at \nFROM post ORDER BY post.created_at DESC \n LIMIT {}"
-_COMMENTS = "SELECT comment.id, comment.post_id, comment.body, comment.created_at \nFROM comment \nWHERE {} = comment.post_id"
+_COMMENTS = (
+    "SELECT comment.id, comment.post_id, comment.body, comment.created_at \nFROM comment \nWHERE {} = comment.post_id"
+)
 _AUTHOR = "SELECT author.id, author.name, author.email, author.bio \nFROM author \nWHERE author.id = {}"
 _BATCH = "SELECT tag_1.post_id, tag.id, tag.name FROM tag AS tag_1 JOIN tag ON tag.id = tag_1.tag_id WHERE tag_1.post_id IN ({})"
 _UPDATE = "UPDATE post SET title='Title number {}, it''s new', views={} WHERE post.id = {}"

@@ -57,7 +57,7 @@ class GeneralLogParser(LogParser):
         if stray.strip():
             self.counts.add_unreadable(first_line, stray.lstrip(), "no record of a general log")
         ends = [head.start() for head in heads[1:]] + [len(text)]
-        for head, end in zip(heads, ends, strict=True):
+        for head, end in zip(heads, ends, strict=False):
             self._take(head, text[head.end() : end].removesuffix("\n"), events.append)
         return events
 
@@ -113,7 +113,11 @@ class GeneralLogParser(LogParser):
     def _parse_half(self, half: bytes) -> list[StatementEvent]:
         """The last record has no line end: its statement may be cut anywhere."""
         events = self._parse(half)
-        if events and not half.endswith(b"\n"):
+        if half.endswith(b"\n"):
+            return events
+        if not events and self._executing and b"execute" in half.lower():
+            self._emit(self._executing.popitem()[1], events.append)
+        if events:
             events[-1] = events[-1]._replace(is_truncated=True)
             self.counts.truncated += 1
         return events

@@ -52,7 +52,8 @@ class SlowLogParser(LogParser):
         super().__init__()
         self._seq = 0
         self._database = ""  # the last `use`
-        self._stamp, self._seconds = "", 0.0
+        self._stamp = ""
+        self._seconds: float | None = None
         self._sessions: dict[str, tuple[str, str | None]] = {}  # an entry's first lines: session, database
 
     def _find_cut(self, held: bytes) -> int:
@@ -124,7 +125,7 @@ class SlowLogParser(LogParser):
             self.counts.add_unreadable(first_line, before.lstrip(), "no entry of a slow log")
         entries: list[tuple[str, ...]] = []
         ends = [start.start() for start in starts[1:]] + [len(text)]
-        for start, end in zip(starts, ends, strict=True):
+        for start, end in zip(starts, ends, strict=False):
             found = _ENTRY.fullmatch(text, start.end(), end)
             if found:
                 entries.append((start[1] or "", *found.groups(""), ""))
@@ -134,9 +135,15 @@ class SlowLogParser(LogParser):
         return entries
 
     def _parse_half(self, half: bytes) -> list[StatementEvent]:
-        """The last entry has no `;` and line end: its statement may be cut anywhere."""
+        """The last entry has no line end: its statement may be cut anywhere, or not be there at all."""
         events = self._parse(half)
-        if events and not half.rstrip().endswith(b";"):
+        if not events:
+            return events
+        has_begun = b"\nSET " in half[half.rfind(b"# User@Host: ") :]
+        if not has_begun or not events[-1].sql or events[-1].sql.startswith(("#", "SET ")):
+            events.pop()
+            self.counts.skipped += 1
+        elif not half.rstrip().endswith(b";"):
             events[-1] = events[-1]._replace(is_truncated=True)
             self.counts.truncated += 1
         return events
@@ -153,12 +160,12 @@ def _strip_end(sql: str) -> str:
     return sql.removesuffix("\n").removesuffix(";")
 
 
-def _parse_number(text: str) -> float:
-    """Return a number, 0 where a damaged line has none."""
+def _parse_number(text: str) -> float | None:
+    """Return a number; None where there is none."""
     try:
         return float(text)
     except ValueError:
-        return 0.0
+        return None
 
 
 def _parse_time(text: str) -> float | None:

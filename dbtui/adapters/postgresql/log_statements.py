@@ -49,7 +49,7 @@ class StatementJoiner:
         escape: tuple[str, str] | None = None,
         has_detail_rows: bool = False,
     ) -> None:
-        self._columns = columns
+        self.columns = columns
         self._counts = counts
         self._words = words
         self._escape = escape or ("\0", "")  # NUL is in no statement
@@ -63,7 +63,7 @@ class StatementJoiner:
     def take(self, rows: Sequence[Sequence[str]]) -> list[StatementEvent]:
         """Return the statements that `rows` complete."""
         events: list[StatementEvent] = []
-        time, session, transaction, application, database, level, duration, kind, text, detail = self._columns
+        time, session, transaction, application, database, level, duration, kind, text, detail = self.columns
         new, read_time, waiting, statement = tuple.__new__, self._read_time, self._waiting, self._words.statement
         escaped, plain = self._escape
         detail_level = self._words.detail if self._has_detail_rows else ""
@@ -79,6 +79,7 @@ class StatementJoiner:
                     and self._open is None
                     and key not in waiting
                     and not row[detail]
+                    and escaped not in row[application]
                 ):
                     if escaped in sql:
                         sql = sql.replace(escaped, plain)
@@ -101,6 +102,12 @@ class StatementJoiner:
         self._close(events.append)
         return events
 
+    def mark_cut(self, session: str) -> None:
+        """Say of the statement that waits in a session that its text is cut."""
+        if session in self._waiting:
+            self._waiting[session] = self._waiting[session]._replace(is_truncated=True)
+            self._counts.truncated += 1
+
     def finish(self) -> list[StatementEvent]:
         """Return what waited for a duration that did not come."""
         events = self.settle()
@@ -109,7 +116,7 @@ class StatementJoiner:
         return events
 
     def _take_row(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
-        at = self._columns
+        at = self.columns
         if self._has_detail_rows and row[at.level] == self._words.detail:
             self._take_detail(row[at.session], self._unescape(row[at.text]), emit)
             return
@@ -145,7 +152,7 @@ class StatementJoiner:
 
     def _take_duration(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
         """A duration by itself belongs to what its session said last. Those of parse and bind belong to nothing."""
-        at = self._columns
+        at = self.columns
         event = self._waiting.get(row[at.session])
         if row[at.duration] and not row[at.text] and event is not None:
             self._forget(event.session)
@@ -155,7 +162,7 @@ class StatementJoiner:
 
     def _take_plan(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
         """A plan comes before the record of its statement, if that is logged at all."""
-        at = self._columns
+        at = self.columns
         sql, rows = parse_plan(self._unescape(row[at.text]))
         if not sql:
             self._counts.skipped += 1
@@ -187,7 +194,7 @@ class StatementJoiner:
         return event
 
     def _make(self, row: Sequence[str], sql: str) -> StatementEvent:
-        at = self._columns
+        at = self.columns
         return StatementEvent(
             session=row[at.session],
             seq=0,
@@ -195,8 +202,8 @@ class StatementJoiner:
             ts=self._read_time(row[at.time]),
             duration_ms=float(row[at.duration]) if row[at.duration] else None,
             transaction=row[at.transaction],
-            application=row[at.application],
-            database=row[at.database],
+            application=self._unescape(row[at.application]),
+            database=self._unescape(row[at.database]),
         )
 
     def _unescape(self, text: str) -> str:

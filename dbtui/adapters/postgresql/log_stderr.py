@@ -77,6 +77,9 @@ class StderrParser(LogParser):
             return self._parse(half)
         self.counts.lines += 1
         events = [*self._parse(half), *self.joiner.settle()]
+        found = self._records.search(half.decode("utf-8", "replace"))
+        if not events and found:
+            self.joiner.mark_cut(found[self.joiner.columns.session + 1])
         if events:
             events[-1] = events[-1]._replace(is_truncated=True)
             self.counts.truncated += 1

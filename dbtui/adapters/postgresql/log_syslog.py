@@ -71,6 +71,19 @@ class SyslogParser(LogParser):
             self._times[text] = f"{_seconds_of(text):.3f}"
         return self._times[text]
 
+    def _parse_half(self, half: bytes) -> list[StatementEvent]:
+        """The last line has no end: its statement may be cut anywhere."""
+        events = self._parse(half)
+        found = HEAD.match(half.decode("utf-8", "replace"))
+        ready: list[str] = []
+        if found:
+            self._close(found["pid"], ready)
+        last = [*self._hand_on(ready), *self._inner.joiner.settle()]
+        if last:
+            last[-1] = last[-1]._replace(is_truncated=True)
+            self.counts.truncated += 1
+        return [*events, *last]
+
     def _hand_on(self, ready: list[str]) -> list[StatementEvent]:
         lines = self.counts.lines  # counted here already
         events = self._inner.parse_text("".join(ready))

@@ -31,25 +31,23 @@ class TimeReader:
 
         None when it is none.
         """
-        if text[23:] == self._zone and (second := self._seconds.get(text[:_SECONDS_END])) is not None:
-            return second + float(text[19:23])
-        if text[4:5] != "-":
-            return _read_epoch(text)
-        has_fraction = text[19:20] == "."
-        second = self._read_second(text[:_SECONDS_END], text[23:] if has_fraction else text[19:])
-        if second is None or not has_fraction:
-            return second
-        return second + float(text[19:23])
+        try:
+            if text[23:] == self._zone and (second := self._seconds.get(text[:_SECONDS_END])) is not None:
+                return second + float(text[19:23])
+            if text[4:5] != "-":
+                return float(text)
+            if text[19:20] != ".":
+                return self._read_second(text[:_SECONDS_END], text[19:])
+            return self._read_second(text[:_SECONDS_END], text[23:]) + float(text[19:23])
+        except ValueError:
+            return None
 
-    def _read_second(self, text: str, zone: str) -> float | None:
+    def _read_second(self, text: str, zone: str) -> float:
         if zone != self._zone or len(self._seconds) > _MOST_KEPT:
             self._zone = zone
             self._seconds.clear()
         if text not in self._seconds:
-            try:
-                local = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-            except ValueError:
-                return None
+            local = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
             self._seconds[text] = local - self._offset(zone.strip())
         return self._seconds[text]
 
@@ -63,11 +61,3 @@ class TimeReader:
         if zone and zone not in ZONES:
             self._warn(f"the time zone {zone} is not known: its times are shown as if they were UTC")
         return ZONES.get(zone, 0)
-
-
-def _read_epoch(text: str) -> float | None:
-    """Return `%n`, or `%s` by itself, as seconds; None when it is no number."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
