@@ -140,9 +140,11 @@ def _find(table: TableName, rows: Sequence[Any]) -> Any:
             f"there is no table {table} here",
             "correct its name: upper and lower case count, and a schema stands before a dot",
         )
-    if rows[0].kind != "p":
-        raise UsageError(f"{table} is {_KINDS[rows[0].kind]}", "name one that was created with PARTITION BY")
-    return rows[0]
+    row = rows[0]
+    if row.kind != "p":
+        what = "a partition, and not itself partitioned" if row.is_partition else _KINDS[row.kind]
+        raise UsageError(f"{TableName(row.schema, row.name)} is {what}", "name one that was created with PARTITION BY")
+    return row
 
 
 def _collect_described(
