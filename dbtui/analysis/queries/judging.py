@@ -6,6 +6,7 @@ Rules, and the names of the classes, are those of model.queries.PatternKind. All
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.normalising import Normaliser
@@ -146,11 +147,29 @@ class _Judge:
             parenthood and view.transactions[parenthood.at] == view.transactions[run.at[0]]
         ):
             return PatternKind.POOLED_REQUESTS
+        if parenthood is not None and not view.is_scoped and self._is_requests(run, parenthood):
+            return PatternKind.POOLED_REQUESTS
         if parenthood is None and not (is_lazy or any(lookup.is_value_first for lookup in run.lookups)):
             return PatternKind.LOOKUP_LOOP
         if run.distinct is None and run.form.shape.kind is ShapeKind.RANGE:
             return PatternKind.LOOKUP_LOOP
         return PatternKind.N_PLUS_ONE
+
+    def _is_requests(self, run: Run, parenthood: Parenthood) -> bool:
+        """Whether each look-up has the same forerunners as its parent: the session and user of a request."""
+        view = self._view
+        first_list = view.where[parenthood.form][0]
+        earlier = {form for form in view.forms[max(first_list - 20, 0) : first_list] if form.is_child}
+        earlier &= set(view.forms[parenthood.at : run.at[0]])
+        earlier.discard(run.form)
+        if not earlier:
+            return False
+        gaps = [set(view.forms[one:other]) for one, other in pairwise(run.at)]
+        forerunners = [form for form in earlier if sum(form in gap for gap in gaps) >= 0.8 * len(gaps)]
+        if len(forerunners) == 1:
+            known = self._found.get(forerunners[0])
+            return known is None or not known.kinship
+        return len(forerunners) > 1
 
     def _read_values(self, form: Form, at: Sequence[int]) -> tuple[int | None, tuple[Lookup, ...]]:
         """Return how many different values a shape's statements look up, and by which columns they vary.
@@ -190,7 +209,7 @@ class _Judge:
             self._others.append((PatternKind.WRITE_LOOP, run))
         elif kind is ShapeKind.SET and not form.shape.is_hidden:
             run.distinct = len({self._view.events[each].sql for each in at})
-            if run.distinct == 1:
+            if run.distinct == 1 and self._view.pairs_apart(at) < APART_SHARE * (len(at) - 1):
                 self._others.append((PatternKind.DUPLICATE, run))
 
     def _drop_single_owners(self) -> None:

@@ -11,24 +11,10 @@ _WORD = re.compile(r"[^\W\d]\w*")
 
 _STAR = re.compile(r"(?:\bSELECT |, |\.)\*")
 #: Columns that many tables have, and that say nothing when two statements both name them.
-_COMMON = frozenset(
-    {
-        "id",
-        "uuid",
-        "pk",
-        "name",
-        "title",
-        "type",
-        "kind",
-        "status",
-        "state",
-        "value",
-        "key",
-        "label",
-        "text",
-        "position",
-    }
-    | {"description", "created_at", "updated_at", "deleted_at", "deleted", "active", "locale", "language", "body"}
+COMMON_COLUMNS = frozenset(
+    {"id", "uuid", "pk", "name", "title", "type", "kind", "status", "state", "value", "key", "label", "text", "slug"}
+    | {"code", "position", "description", "created_at", "updated_at", "deleted_at", "deleted", "active", "locale"}
+    | {"language", "body"}
 )
 
 
@@ -57,7 +43,7 @@ def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
         return f"it reads rows of {table} again, one by one"
     columns = dict.fromkeys(_WORD.findall(parent.text))
     if lookup.column.lower() not in ("id", "uuid", "pk") and not points_to(lookup.column, table):
-        if lookup.column.lower() in columns and lookup.column.lower() not in _COMMON:
+        if lookup.column.lower() in columns and lookup.column.lower() not in COMMON_COLUMNS:
             return f"the statement before it returns {lookup.column}"
         return ""
     for column in columns:

@@ -1,5 +1,6 @@
 """Which statement's rows a repeated look-up goes through."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.kinship import explain_kinship
 from dbtui.analysis.queries.units import View
-from dbtui.model.queries import Lookup, ShapeKind
+from dbtui.model.queries import Lookup, ShapeKind, StatementEvent
 
+_LIMIT_BOUND = re.compile(r"LIMIT (?:\$\d+|\?|%s)\s*$", re.IGNORECASE)
 _MOST_CANDIDATES = 6
 _MOST_TRIMMED = 4
 _FARTHEST = 60
@@ -86,12 +88,26 @@ def _candidates(view: View, form: Form, low: int, high: int) -> Iterator[int]:
 
 def _may_return_rows(view: View, form: Form, at: int) -> bool:
     """Whether a statement returned rows to go through, as far as anybody knows."""
-    rows, shape = view.events[at].rows, view.forms[at].shape
-    if rows is not None and shape.kind is not ShapeKind.CURSOR:
-        return rows >= 2
+    event, shape = view.events[at], view.forms[at].shape
+    if event.rows is not None and shape.kind is not ShapeKind.CURSOR:
+        return event.rows >= 2
+    if shape.kind is ShapeKind.LOOKUP and _asks_for_one(event):
+        return False
     if view.forms[at].is_parent:
         return True
-    return len(shape.tables) > 1 and bool(explain_kinship(form.shape, form.shape.lookups, shape))
+    return (len(shape.tables) > 1 or shape.is_truncated) and bool(
+        explain_kinship(form.shape, form.shape.lookups, shape)
+    )
+
+
+def _asks_for_one(event: StatementEvent) -> bool:
+    """Whether a statement ends in a limit that its library writes for one row: Django's 21, or a 1 among the values."""
+    if event.sql.endswith("LIMIT 21"):
+        return True
+    if not event.params or not _LIMIT_BOUND.search(event.sql):
+        return False
+    last = event.params[-1]
+    return str(last[-1] if isinstance(last, list | tuple) and last else last) == "1"
 
 
 def _try(

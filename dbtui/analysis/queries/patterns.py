@@ -123,6 +123,8 @@ class Pattern:
                 distinct_values=sums.distinct,
                 executions=sums.total,
                 batches=sums.batches,
+                relationship=child.relationship,
+                load=child.load,
             )
             for child in example.children
             if (sums := self.children.get(child.shape.text)) is not None
@@ -173,7 +175,16 @@ def _example_of(match: Match) -> Repetition:
         kind=match.kind,
         level=PatternLevel.INFO,
         confidence=match.confidence,
-        children=tuple(Child(shape=run.form.shape, repeats=len(run.at), seconds=None) for run in match.runs),
+        children=tuple(
+            Child(
+                shape=run.form.shape,
+                repeats=len(run.at),
+                seconds=None,
+                relationship=events[run.at[0]].relationship,
+                load=events[run.at[0]].load,
+            )
+            for run in match.runs
+        ),
         parent=match.view.forms[parent].shape if parent is not None else None,
         parent_sql=events[parent].sql if parent is not None else "",
         parent_rows=events[parent].rows if parent is not None else None,

@@ -53,6 +53,8 @@ def classify(statement: Statement) -> Shape:
     if kind is not None and kind is not ShapeKind.WRITE and verb != "DECLARE":
         return Shape(_short(kind, verb, text), kind, is_truncated=statement.is_cut)
     found = _walk(items)
+    if statement.is_cut and not found.tables:
+        found.tables = _first_qualifier(items)
     if kind is None:
         kind = _kind_of_select(verb, found, is_cut=statement.is_cut)
     if verb == "DECLARE":
@@ -66,6 +68,12 @@ def classify(statement: Statement) -> Shape:
         has_limit_one=found.has_limit_one,
         is_truncated=statement.is_cut,
     )
+
+
+def _first_qualifier(items: list[Item]) -> list[str]:
+    """Return the table whose columns come first in a text that was cut before its FROM."""
+    pairs = zip(items, items[1:], strict=False)
+    return next(([item.raw] for item, after in pairs if item.kind is ItemKind.NAME and after.text == "."), [])
 
 
 def find_values(statement: Statement) -> list[tuple[Lookup, Item]]:

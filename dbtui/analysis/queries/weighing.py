@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dbtui.analysis.queries.forms import Form
-from dbtui.analysis.queries.kinship import returns_all
+from dbtui.analysis.queries.kinship import COMMON_COLUMNS, returns_all
 from dbtui.analysis.queries.parents import Parenthood
 from dbtui.analysis.queries.shapes import is_key_column
 from dbtui.analysis.queries.units import View
@@ -125,8 +125,9 @@ def _weigh_unkeyed(run: Run, weight: Weight) -> None:
     parenthood = run.parenthood
     if parenthood is None or parenthood.kinship:
         return
-    is_unsaid = returns_all(parenthood.form.shape)
-    weight.add(-0.25 if is_unsaid else -0.50, "what it looks up is no key, and not what the rows before it returned")
+    is_common = all(lookup.column.lower() in COMMON_COLUMNS for lookup in run.lookups)
+    is_unsaid = returns_all(parenthood.form.shape) and not is_common
+    weight.add(-0.35 if is_unsaid else -0.50, "what it looks up is no key, and not what the rows before it returned")
 
 
 def _noise(view: View, run: Run) -> int:
