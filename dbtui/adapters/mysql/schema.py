@@ -1,7 +1,7 @@
 """What the catalogue says of keys and indexes, for naming the cure of a repeated look-up."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
@@ -10,7 +10,7 @@ from dbtui.model.queries import ForeignKey, QuerySchema
 
 
 def collect_query_schema(target: MysqlTarget) -> QuerySchema:
-    """Ask for foreign keys, primary keys and the first columns of indexes: two questions to the catalogue.
+    """Ask for foreign keys, primary keys and the first columns of indexes: three questions to the catalogue.
 
     Tables of the profile's database are named alone; where it names none, every table with its database.
     """
@@ -29,13 +29,19 @@ def collect_query_schema(target: MysqlTarget) -> QuerySchema:
             primary[table] = names
         if not int(columns[0]["non_unique"]):
             unique[table].append(frozenset(names))
-    keys = tuple(_foreign_keys(target, target.collect("foreign_keys_of_schemas", schema=target.database), unique))
+    rows = target.collect("required_columns_of_schemas", schema=target.database)
+    required = {(str(row["table_schema"]), str(row["table_name"]), str(row["column_name"])) for row in rows}
+    rows = target.collect("foreign_keys_of_schemas", schema=target.database)
+    keys = tuple(_foreign_keys(target, rows, required, unique))
     found = {table: frozenset(columns) for table, columns in indexed.items()}
     return QuerySchema(foreign_keys=keys, primary_keys=primary, indexed=found, engine=EngineName.MYSQL)
 
 
 def _foreign_keys(
-    target: MysqlTarget, rows: Iterable[Row], unique: defaultdict[str, list[frozenset[str]]]
+    target: MysqlTarget,
+    rows: Iterable[Row],
+    required: Collection[tuple[str, str, str]],
+    unique: Mapping[str, list[frozenset[str]]],
 ) -> Iterator[ForeignKey]:
     for (schema, name, _key), parts in groupby(rows, _key_of):
         columns = list(parts)
@@ -45,8 +51,8 @@ def _foreign_keys(
             columns=names,
             parent=_name(target, str(columns[0]["parent_schema"]), str(columns[0]["parent_name"])),
             parent_columns=tuple(str(row["parent_column"]) for row in columns),
-            is_required=all(str(row["is_nullable"]).upper() == "NO" for row in columns),
-            is_unique=any(each <= frozenset(names) for each in unique[table]),
+            is_required=all((schema, name, column) in required for column in names),
+            is_unique=any(each <= frozenset(names) for each in unique.get(table, ())),
         )
 
 
