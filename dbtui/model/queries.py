@@ -130,7 +130,7 @@ class Child:
     """One repeated shape of a pattern. `samples`: three statements as they were seen.
 
     `repeats`: in the unit of work with the most, `seconds`: in all of them. `executions`: in all units, 0 when not
-    told; `batches`: how many statements would do instead.
+    told; `batches`: how many statements would do instead. `relationship`, `load`: as the recorder named them.
     """
 
     shape: Shape
@@ -140,6 +140,8 @@ class Child:
     distinct_values: int | None = None  # None: the values are hidden
     executions: int = 0
     batches: int = 0
+    relationship: str = ""
+    load: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

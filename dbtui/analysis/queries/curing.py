@@ -70,7 +70,7 @@ def _index(repetition: Repetition, schema: QuerySchema | None) -> str:
 
 
 def _cure_write_loop(repetition: Repetition, names: Names) -> Cure | None:
-    found = [choose_remedy(names, repetition, child, (), "") for child in repetition.children]
+    found = [choose_remedy(names, repetition, child, ()) for child in repetition.children]
     lists = [remedy for remedy in found if remedy is not None and remedy.kind is CureKind.IN_LIST]
     if not lists:
         return None
@@ -83,16 +83,21 @@ def _cure_write_loop(repetition: Repetition, names: Names) -> Cure | None:
 
 
 def _choose(repetition: Repetition, names: Names) -> list[Remedy]:
-    """Return the remedies, the outermost first: that of a parent that was itself loaded late, then each child's."""
+    """Return the remedies, the outermost first: those of parents that were loaded late, too, then each child's."""
     recorded = _RECORDED.findall(repetition.relationship)
     owners = list(repetition.parent.tables) if repetition.parent else []
     if repetition.parent is not None and (read := read_table(repetition.parent)):
         owners.insert(0, read)
-    found = list(_choose_above(repetition, names, recorded))
+    found = _choose_above(repetition, names, recorded)
     named = recorded[-len(repetition.children) :]
     for at, child in enumerate(repetition.children):
-        word = named[at] if at < len(named) else repetition.relationship if not recorded and at == 0 else ""
-        remedy = choose_remedy(names, repetition, child, owners, word)
+        if not child.relationship and not child.load:  # who recorded told the repetition alone
+            alone = repetition.relationship if not recorded and at == 0 else ""
+            told = named[at] if at < len(named) else alone
+            child = replace(child, relationship=told, load=repetition.load)
+        # More look-ups than the parent has rows are of what was loaded in between.
+        is_below = child.repeats > repetition.children[0].repeats
+        remedy = choose_remedy(names, repetition, child, owners[::-1] if is_below else owners)
         if remedy is not None:
             found.append(remedy)
         if child.shape.tables:
@@ -101,17 +106,25 @@ def _choose(repetition: Repetition, names: Names) -> list[Remedy]:
     return list(by_meaning.values())
 
 
-def _choose_above(repetition: Repetition, names: Names, recorded: Sequence[str]) -> Sequence[Remedy]:
-    """The relationships that lead to the parent's rows: a lazy load had read them, or the recorder tells a path."""
+def _choose_above(repetition: Repetition, names: Names, recorded: Sequence[str]) -> list[Remedy]:
+    """The relationships that lead to the parent's rows: lazy loads had read them, or the recorder tells a path."""
     parent = repetition.parent
     path = recorded[: -len(repetition.children)] if len(recorded) > len(repetition.children) else []
-    if path and parent is not None:
+    if parent is None:
+        return []
+    if path:
         told = [name_recorded(names, parent, each, ()) for each in path]
         return [_load(each) for each in told if each is not None]
-    if parent is None or not is_value_first(parent) or parent.kind not in (ShapeKind.LOOKUP, ShapeKind.SET):
-        return []
-    relation = find_relation(names, parent, _owners_of(parent), None)
-    return [] if relation is None else [_load(relation)]
+    loads: list[Remedy] = []
+    for shape, above in zip((parent, *repetition.above), (*repetition.above, None), strict=True):
+        if shape.kind is not ShapeKind.LOOKUP or (above is None and not is_value_first(shape)):
+            break
+        tables = [read_table(above), *above.tables] if above is not None else _owners_of(shape)
+        relation = find_relation(names, shape, tables, above)
+        if relation is None:
+            break
+        loads.insert(0, _load(relation))
+    return loads
 
 
 def _owners_of(shape: Shape) -> list[str]:

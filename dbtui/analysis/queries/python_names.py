@@ -149,6 +149,11 @@ def points_to(column: str, table: str) -> bool:
     return stem in (name, "_".join(words_of(table))) or stem.endswith("_" + name) or name.endswith("_" + stem)
 
 
+def is_named_after(column: str, table: str) -> bool:
+    """Whether a key's column says the table and no more: `author_id` of authors."""
+    return stem_of(column) in (_singular_of(table), "_".join(words_of(table)))
+
+
 def _singular_of(table: str) -> str:
     words = words_of(table)
     words[-1] = singular(words[-1])

@@ -7,6 +7,7 @@ from dbtui.analysis.queries.python_names import (
     bare_name,
     class_name,
     collection_name,
+    is_named_after,
     is_same_table,
     scalar_name,
 )
@@ -95,7 +96,6 @@ def name_recorded(names: Names, child: Shape, recorded: str, owners: Sequence[st
     target_table = read_table(child)
     of_owner = [table for table in owners if names.class_of(table) == owner]
     found = _by_keys(names, child, of_owner, None) if of_owner else _by_keys(names, child, owners, None)
-    is_sure = found is not None and found.owner == owner and (found.name == name or not found.alternatives)
     return Relation(
         owner=owner,
         name=name,
@@ -103,10 +103,17 @@ def name_recorded(names: Names, child: Shape, recorded: str, owners: Sequence[st
         owner_table=next(iter((*of_owner, *owners)), ""),
         target_table=target_table,
         is_collection=found.is_collection if found is not None else is_value_first(child),
-        is_required=found is not None and is_sure and found.is_required,
+        is_required=found is not None and found.owner == owner and _is_required(names, found, name),
         is_guess=False,
         because="the application named it",
     )
+
+
+def _is_required(names: Names, found: Relation, name: str) -> bool:
+    """Whether a relationship called so is required: by the key that is named as it is, else if all of them are."""
+    keys = names.keys.keys_to(found.target_table, names.keys.primary_key(found.target_table), [found.owner_table])
+    named = [key.is_required for key in keys if scalar_name(key.columns, found.target_table) == name]
+    return not found.is_collection and (named[0] if named else found.is_required)
 
 
 # ---------------------------------------------------------------- models
@@ -156,12 +163,20 @@ def _from_mapped(mapped: MappedRelation, others: tuple[str, ...], because: str) 
 
 def _by_keys(names: Names, child: Shape, owners: Sequence[str], parent: Shape | None) -> Relation | None:
     target, found = read_table(child), lookups_of(child)
+    if not found:
+        return None
     looked_in = found[0].table
     columns = [lookup.column for lookup in found if is_same_table(lookup.table, looked_in)]
+    if names.keys.is_by_primary_key(looked_in, columns):
+        # A subclass with a table of its own is joined to its base's by the key that both have.
+        joined = [table for table in child.tables if not is_same_table(table, looked_in)]
+        for table in (looked_in, *(each for each in joined if names.keys.is_by_primary_key(each, columns))):
+            if (relation := _to_one(names, table, columns, owners, parent)) is not None:
+                return relation
+        if not is_value_first(child):
+            return None
     if not is_same_table(looked_in, target):
         return _through_secondary(names, target, looked_in, columns, owners)
-    if not is_value_first(child) and names.keys.is_by_primary_key(target, columns):
-        return _to_one(names, target, columns, owners, parent)
     return _to_rows(names, child, target, columns, owners)
 
 
@@ -220,6 +235,18 @@ def _to_one(
     held = found or (infer_keys_to(names.keys, target, parent) if parent is not None else ())
     if not held:
         return None
+    # Of an author and an editor, who are both authors, the author is the likelier one.
+    first = held[0].table
+    held = tuple(
+        sorted(
+            held,
+            key=lambda each: (
+                not is_same_table(each.table, first),
+                not is_named_after(each.columns[0], target),
+                not each.is_required,
+            ),
+        )
+    )
     key = held[0]
     others = tuple(f"{names.class_of(each.table)}.{scalar_name(each.columns, target)}" for each in held[1:])
     return Relation(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbtui.analysis.queries.python_names import bare_name, column_name, is_same_table
 from dbtui.analysis.queries.relations import Names, Relation, find_relation, is_value_first, name_recorded
@@ -10,11 +10,12 @@ from dbtui.analysis.queries.select_lists import parse_select_list, unquote
 from dbtui.analysis.queries.table_keys import lookups_of, read_table
 from dbtui.model.queries import Child, CureKind, Repetition, Shape, ShapeKind
 
-_ONE_IN_LIST = re.compile(r"(?i)\bIN\s*\(\s*(?:\?|\$\d+|%s|:\w+)\s*\)")
+_ONE_IN_LIST = re.compile(r"""([\w$]+)["`]? IN \(\?\)""")
 _FUNCTION = re.compile(r"(?is)^(count|max|min|sum|avg)\s*\(\s*(distinct\s+)?(.*?)\s*\)$")
 #: One owner is shared by so many rows: loading owners by themselves is less than repeating them in a join.
 _SHARED_BY = 4
-_COLUMN_LOAD = "column"
+#: How the recorder says what is loaded for one object, other than a relationship, and what no option loads.
+_ROW_LOADS, _NOT_LOADABLE = ("column", "refresh", "polymorphic"), ("dynamic", "write_only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +32,36 @@ class Remedy:
     is_guess: bool = True
 
 
-def choose_remedy(
-    names: Names, repetition: Repetition, child: Child, owners: Sequence[str], recorded: str
-) -> Remedy | None:
+def choose_remedy(names: Names, repetition: Repetition, child: Child, owners: Sequence[str]) -> Remedy | None:
     """Return what cures one child of a repetition; None when its text does not tell enough.
 
-    `owners`: tables whose rows may have been gone through, `recorded`: the relationship as the application named it.
+    `owners`: tables whose rows may have been gone through.
     """
-    shape, parent = child.shape, repetition.parent
+    shape, parent, recorded = child.shape, repetition.parent, child.relationship
     if not shape.tables:
         return None
-    if repetition.load == _COLUMN_LOAD:
-        return _reload(names, shape, parent, recorded) or _list_values(names, shape)
+    if child.load in _ROW_LOADS:
+        return _reload_recorded(names, child, parent) or _list_values(names, shape)
     relation = name_recorded(names, shape, recorded, owners) if "." in recorded else None
-    if relation is None and _asks_for_entities(shape, parent, names):
-        relation = find_relation(names, shape, owners, parent)
     if shape.kind is ShapeKind.AGGREGATE:
         return _group(names, shape)
-    if relation is None and parent is not None and is_same_table(read_table(shape), read_table(parent)):
-        return _reload(names, shape, parent, "") or _list_values(names, shape)
     if relation is None:
-        return _list_values(names, shape)
+        if (below := _load_subclass(names, shape, parent)) is not None:
+            return below
+        if _asks_for_entities(shape, parent, names):
+            relation = find_relation(names, shape, owners, parent)
+    if relation is None and parent is not None and is_same_table(read_table(shape), read_table(parent)):
+        return _reload(names, shape, parent) or _list_values(names, shape)
+    if relation is None or child.load in _NOT_LOADABLE:
+        return _list_values(names, shape, replace(relation, is_loadable=False) if relation else None)
+    return _choose_load(names, repetition, child, relation)
+
+
+def _choose_load(names: Names, repetition: Repetition, child: Child, relation: Relation) -> Remedy | None:
+    shape = child.shape
     if not relation.is_loadable:
         return _list_values(names, shape, relation)
-    if _ONE_IN_LIST.search(shape.text):
+    if set(_key_columns(names, shape)) <= set(_ONE_IN_LIST.findall(shape.text)):
         keys = names.keys.primary_key(relation.owner_table)
         return _load(CureKind.PREFETCH, relation, "rows are prefetched for one owner at a time", keys)
     if relation.is_guess and not is_value_first(shape) and _is_by_foreign_key(names, shape):
@@ -105,24 +112,66 @@ def _is_by_foreign_key(names: Names, shape: Shape) -> bool:
 # ---------------------------------------------------------------- columns that are loaded late
 
 
-def _reload(names: Names, shape: Shape, parent: Shape | None, recorded: str) -> Remedy | None:
+def _reload_recorded(names: Names, child: Child, parent: Shape | None) -> Remedy | None:
+    """What the application's recorder says is no relationship."""
+    shape, table = child.shape, read_table(child.shape)
+    owner, _, attribute = child.relationship.partition(".")
+    if not owner:
+        return _reload(names, shape, parent)
+    if child.load == "refresh" or not attribute:
+        return _keep(owner, table, is_guess=False)
+    if child.load == "polymorphic" and parent is not None:
+        base = read_table(parent)
+        return _read_subclass(names.class_of(base), base, owner, table, is_guess=not names.knows_class_of(base))
+    primary = {column.casefold() for column in names.keys.primary_key(table)}
+    asked = [item.column for item in parse_select_list(shape.text) if item.column not in ("", "*")]
+    fresh = [column for column in asked if column.casefold() not in primary]
+    return _undefer(names, owner, table, fresh or [attribute], is_known=True)
+
+
+def _load_subclass(names: Names, shape: Shape, parent: Shape | None) -> Remedy | None:
+    """Columns that a row of the parent has in another table, which has the same key: those of a subclass."""
+    table, columns = read_table(shape), [lookup.column for lookup in lookups_of(shape)]
+    if parent is None or len(shape.tables) != 1 or not is_value_first(shape):
+        return None
+    base = read_table(parent)
+    primary = {column.casefold() for column in names.keys.primary_key(table)}
+    asked = {item.column.casefold() for item in parse_select_list(shape.text)}
+    if primary != {column.casefold() for column in columns} or primary & asked or is_same_table(base, table):
+        return None
+    if names.keys.find_table(table) is not None and names.keys.key_of_columns(table, columns, [base]) is None:
+        return None
+    is_guess = not (names.knows_class_of(base) and names.knows_class_of(table))
+    return _read_subclass(names.class_of(base), base, names.class_of(table), table, is_guess=is_guess)
+
+
+def _read_subclass(base: str, base_table: str, subclass: str, table: str, *, is_guess: bool) -> Remedy:
+    because = f"columns of {bare_name(table)} belong to rows of {bare_name(base_table)}, whose subclass it is"
+    return Remedy(CureKind.SELECTIN, base, base_table, columns=(subclass,), because=because, is_guess=is_guess)
+
+
+def _reload(names: Names, shape: Shape, parent: Shape | None) -> Remedy | None:
     """A row that is there already is looked up again: a deferred column, or an object that a commit expired."""
     table = read_table(shape)
     columns = [lookup.column for lookup in lookups_of(shape)]
-    asked = [item.column for item in parse_select_list(shape.text) if item.column]
     if is_value_first(shape) or not names.keys.is_by_primary_key(table, columns):
         return None
+    asked = [item.column for item in parse_select_list(shape.text) if item.column]
     primary = {column.casefold() for column in names.keys.primary_key(table)}
     had = _columns_of(parent, table)
     fresh = [column for column in asked if column.casefold() not in had | primary and column != "*"]
-    owner = recorded.partition(".")[0] or names.class_of(table)
-    is_known = bool(recorded) or names.knows_class_of(table)
-    if fresh and had and not (primary <= {column.casefold() for column in asked}):
-        return _undefer(names, owner, table, fresh, is_known=is_known)
-    if (not fresh and had) or ((recorded or not had) and primary <= {column.casefold() for column in asked}):
-        because = f"rows of {bare_name(table)} are read again by their key: a commit expires what was loaded"
-        return Remedy(CureKind.KEEP_LOADED, owner, table, because=because, is_guess=not is_known)
-    return _undefer(names, owner, table, fresh, is_known=is_known) if fresh and not had else None
+    is_whole = primary <= {column.casefold() for column in asked}
+    is_known = names.knows_class_of(table)
+    if fresh and not is_whole:
+        return _undefer(names, names.class_of(table), table, fresh, is_known=is_known)
+    if fresh:  # the parent returned keys, and this is the first time that the rows are read
+        return None
+    return _keep(names.class_of(table), table, is_guess=not is_known)
+
+
+def _keep(owner: str, table: str, *, is_guess: bool) -> Remedy:
+    because = f"rows of {bare_name(table)} are read again by their key: a commit expires what was loaded"
+    return Remedy(CureKind.KEEP_LOADED, owner, table, because=because, is_guess=is_guess)
 
 
 def _undefer(names: Names, owner: str, table: str, fresh: Sequence[str], *, is_known: bool) -> Remedy:
@@ -139,10 +188,11 @@ def _undefer(names: Names, owner: str, table: str, fresh: Sequence[str], *, is_k
 def _columns_of(parent: Shape | None, table: str) -> set[str]:
     if parent is None:
         return set()
+    is_alone = len(parent.tables) == 1  # then an alias is the table's
     return {
         item.column.casefold()
         for item in parse_select_list(parent.text)
-        if item.column and (not item.table or is_same_table(item.table, table))
+        if item.column and (is_alone or not item.table or is_same_table(item.table, table))
     }
 
 

@@ -101,6 +101,8 @@ def _walk(nodes: Iterable[_Node]) -> Iterable[_Node]:
 
 def _write_option(node: _Node) -> str:
     remedy, relation = node.remedy, node.remedy.relation
+    if relation is None and remedy.kind is CureKind.SELECTIN:
+        return f"selectin_polymorphic({remedy.entity}, [{', '.join(remedy.columns)}])"
     if relation is None:
         return ", ".join(f"undefer({remedy.entity}.{column})" for column in remedy.columns)
     if remedy.kind is CureKind.JOINED:
