@@ -88,8 +88,9 @@ class TraceParser(LogParser):
         return records
 
     def _parse_half(self, half: bytes) -> list[StatementEvent]:
+        events = self._parse(half)
         self.counts.lines += 1
-        return self._parse(half)
+        return events
 
 
 def _explain(error: msgspec.DecodeError) -> str:

@@ -11,12 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 _BEGIN_SECONDS = 1_795_359_600.0
-_POSTS = "SELECT post.id, post.title, post.body, post.author_id, post.created_at \nFROM post ORDER BY post.created_at DESC \n LIMIT {}"
+_POSTS = (
+    "SELECT post.id, post.title, post.body, post.author_id, post.created_at \n"
+    "FROM post ORDER BY post.created_at DESC \n LIMIT {}"
+)
 _COMMENTS = (
     "SELECT comment.id, comment.post_id, comment.body, comment.created_at \nFROM comment \nWHERE {} = comment.post_id"
 )
 _AUTHOR = "SELECT author.id, author.name, author.email, author.bio \nFROM author \nWHERE author.id = {}"
-_BATCH = "SELECT tag_1.post_id, tag.id, tag.name FROM tag AS tag_1 JOIN tag ON tag.id = tag_1.tag_id WHERE tag_1.post_id IN ({})"
+_BATCH = (
+    "SELECT tag_1.post_id, tag.id, tag.name "
+    "FROM tag AS tag_1 JOIN tag ON tag.id = tag_1.tag_id WHERE tag_1.post_id IN ({})"
+)
 _UPDATE = "UPDATE post SET title='Title number {}, it''s new', views={} WHERE post.id = {}"
 
 
@@ -108,7 +114,8 @@ def _jsonlog(clock: _Clock, one: Statement) -> str:
     return (
         f'{{"timestamp":"{clock.show(one.seconds)}","user":"erp","dbname":"shop","pid":{8000 + one.session},'
         f'"remote_host":"10.0.0.7","remote_port":5123{one.session},"session_id":"6b030ad7.1f4{one.session}",'
-        f'"line_num":{one.line},"ps":"{one.command}","session_start":"2026-11-22 10:00:00 UTC","vxid":"{one.transaction}",'
+        f'"line_num":{one.line},"ps":"{one.command}","session_start":"2026-11-22 10:00:00 UTC",'
+        f'"vxid":"{one.transaction}",'
         f'"txid":0,"error_severity":"LOG","message":"duration: {one.duration_ms:.3f} ms  statement: {text}",'
         '"application_name":"erp-api","backend_type":"client backend","query_id":0}\n'
     )
@@ -117,7 +124,8 @@ def _jsonlog(clock: _Clock, one: Statement) -> str:
 def _slow(_clock: _Clock, one: Statement) -> str:
     return (
         f"# User@Host: erp[erp] @ app1 [10.0.0.7]\n# Thread_id: {40 + one.session}  Schema: shop  QC_hit: No\n"
-        f"# Query_time: {one.duration_ms / 1000:.6f}  Lock_time: 0.000010  Rows_sent: {one.rows}  Rows_examined: {one.rows}\n"
+        f"# Query_time: {one.duration_ms / 1000:.6f}  Lock_time: 0.000010  "
+        f"Rows_sent: {one.rows}  Rows_examined: {one.rows}\n"
         f"# Rows_affected: 0  Bytes_sent: 120\nSET timestamp={int(one.seconds)};\n{one.sql};\n"
     )
 

@@ -98,5 +98,6 @@ class CsvlogParser(LogParser):
         return rows
 
     def _parse_half(self, half: bytes) -> list[StatementEvent]:
+        events = self._parse(half)
         self.counts.lines += not half.endswith(b"\n")
-        return self._parse(half)
+        return events

@@ -73,5 +73,6 @@ class JsonlogParser(LogParser):
         return records
 
     def _parse_half(self, half: bytes) -> list[StatementEvent]:
+        events = self._parse(half)
         self.counts.lines += 1
-        return self._parse(half)
+        return events

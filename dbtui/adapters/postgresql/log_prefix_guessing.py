@@ -40,14 +40,17 @@ _TOKENS = re.compile(
     r"|(?P<r>(?:\[local\]|(?<![\w.])[\w.:%-]+\(\d+\)))"
     r"|(?P<h>(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f]*::[\da-f:]*)(?![\w.]))"
     r"|(?P<key>[A-Za-z_]+)="
-    r"|(?P<at>[^\s@,;|=\[\]()]*@[^\s@,;|=()]*)"
+    r"|(?P<at>(?:\[unknown\]|[^\s@,;|=\[\]():]*)@(?:\[unknown\]|[^\s@,;|=\[\]():]*))"
+    r"|(?P<line>\[\d+-1\])"
+    r"|(?P<b>(?:client|background|parallel|autovacuum|logical replication|wal|WAL) (?:backend|writer|worker|launcher)"
+    r"|walsender|walreceiver|checkpointer|startup|postmaster|archiver|logger|standalone backend|not initialized)(?!\w)"
     r"|(?P<e>(?<![\w.])00000(?![\w.]))"
-    r"|(?P<number>(?<![\w.])\d+(?![\w.]))"
+    r"|(?P<number>(?<![\w.])\d+(?![\w.])|(?<=\s)-\d{6,})"
     r"|(?P<word>(?:\[unknown\]|[^\W\d_][^\s,;|=\[\]():]*)(?: (?:\[unknown\]|[^\W\d_][^\s,;|=\[\]():]*))*)"
     r"|(?P<rest>.)"
 )
 _MOST_FORMS = 8
-_MOST_LINES = 2000
+_MOST_LINES = 1000
 _LARGEST_PROCESS = 1 << 22  # pid_max of Linux
 _NUMBER = "\0"  # stands for a number whose meaning is not known yet
 
@@ -73,9 +76,10 @@ def guess_prefix(lines: Iterable[str], words: Words) -> str | None:
         return None
     forms = Counter(_form_of(prefix) for prefix in known)
     candidates = [_name_numbers(form, known) for form, _ in forms.most_common(_MOST_FORMS)]
-    candidates += [_end_early(candidate, others) for candidate in candidates]
-    best = max(candidates, key=lambda candidate: (_count(candidate, known), _count(candidate, others), -len(candidate)))
-    return best if 2 * _count(best, known) >= len(known) else None
+    best = max(candidates, key=lambda candidate: (_count(candidate, known), -len(candidate)))
+    if 2 * _count(best, known) < len(known):
+        return None
+    return best if _count(best, others) == len(others) else _end_early(best, others)
 
 
 def _count(prefix: str, lines: Sequence[str]) -> int:
@@ -100,13 +104,15 @@ def _form_of(prefix: str) -> str:
                 form += f"%{named}"
         elif kind == "at":
             form += "%u@%d" if "%u" not in form and "%d" not in form else "%a"
+        elif kind == "line":
+            form += "[%l-1]"
         elif kind == "word":
             form += _name_words(found[0], form)
         elif kind in ("m", "t"):
             form += f"%{kind}" if f"%{kind}" not in form else "%s"
         else:
             form += _NUMBER if kind == "number" else found[0].replace("%", "%%") if kind == "rest" else f"%{kind}"
-    return form.replace(f"[{_NUMBER}-{_NUMBER}]", "[%l-1]")
+    return form
 
 
 def _end_of_value(prefix: str, start: int) -> int:
@@ -129,7 +135,7 @@ def _name_numbers(form: str, prefixes: Sequence[str]) -> str:
     count = form.count(_NUMBER)
     if not count:
         return form
-    pattern = re.compile(parse_prefix(form.replace(_NUMBER, "%Q"), wanted="").pattern.replace(r"(?:-?\d+)", r"(\d+)"))
+    pattern = re.compile(parse_prefix(form.replace(_NUMBER, "%Q"), wanted="").pattern.replace(r"(?:-?\d+)", r"(-?\d+)"))
     rows = [tuple(int(each) for each in found.groups()) for line in prefixes if (found := pattern.fullmatch(line))]
     columns = [[row[number] for row in rows] for number in range(count)]
     scores = [_process_score(form.split(_NUMBER)[number], column) for number, column in enumerate(columns)]
@@ -145,7 +151,7 @@ def _process_score(before: str, values: Sequence[int]) -> float:
     pairs = list(pairwise(values))
     same, grown = sum(1 for a, b in pairs if a == b), sum(1 for a, b in pairs if b == a + 1)
     score = (same - grown) / max(1, len(pairs)) + 0.5 * before.endswith("[")
-    return score - 4 if 0 in values or max(values, default=0) > _LARGEST_PROCESS else score
+    return score if all(0 < value <= _LARGEST_PROCESS for value in values) else score - 4
 
 
 def _grows(values: Sequence[int]) -> bool:
@@ -154,6 +160,6 @@ def _grows(values: Sequence[int]) -> bool:
 
 def _end_early(form: str, others: Sequence[str]) -> str:
     """Put `%q` where the lines of background processes end, if they end before the whole form does."""
-    places = [found.start() for found in re.finditer(r"(?<!%)%[a-zA-Z]|[A-Za-z_]+=", form)][1:]
+    places = [found.start() for found in re.finditer(r"(?<!%)%[a-zA-Z]|[A-Za-z_]+=| ", form)][1:]
     options = [f"{form[:place]}%q{form[place:]}" for place in places]
-    return max(options, key=lambda option: _count(option, others), default=form) if others else form
+    return max([form, *options], key=lambda option: _count(option, others))

@@ -75,8 +75,8 @@ class StderrParser(LogParser):
         """The last line has no end: its statement may be cut anywhere."""
         if half.endswith(b"\n"):
             return self._parse(half)
-        self.counts.lines += 1
         events = [*self._parse(half), *self.joiner.settle()]
+        self.counts.lines += 1
         found = self._records.search(half.decode("utf-8", "replace"))
         if not events and found:
             self.joiner.mark_cut(found[self.joiner.columns.session + 1])
