@@ -1,7 +1,7 @@
 """What a repetition is, where it was met, what it costs and what cures it, in words: the same at both doors."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from dbtui.analysis.load_report import format_latency
 from dbtui.model.jobs import JobState
@@ -18,8 +18,9 @@ TITLES = {
     PatternKind.CURSOR: "cursor",
     PatternKind.POOLED_REQUESTS: "pooled requests",
 }
-_LIST = re.compile(r"^(\s*select(?:\s+distinct)?)\s+(?!\*).{14,}?\s+from\b", re.IGNORECASE | re.DOTALL)
+_LIST = re.compile(r"^(\s*select(?:\s+distinct)?)\s+(?!\*).{16,}?\s+(from)\b", re.IGNORECASE | re.DOTALL)
 _SPACE = re.compile(r"\s+")
+_LEAST_KEY = 8
 
 
 def show_seconds(seconds: float) -> str:
@@ -29,7 +30,22 @@ def show_seconds(seconds: float) -> str:
 
 def shorten_sql(sql: str) -> str:
     """Return a statement on one line, without its list of columns: `SELECT … FROM orders WHERE id = ?`."""
-    return _SPACE.sub(" ", _LIST.sub(r"\1 … FROM", sql)).strip()
+    return _SPACE.sub(" ", _LIST.sub(r"\1 … \2", sql)).strip()
+
+
+def shorten_keys(keys: Collection[str]) -> dict[str, str]:
+    """Return for each key as much of its beginning as tells it from the others, eight characters at least."""
+    ordered = sorted(set(keys))
+    shown = {}
+    for place, key in enumerate(ordered):
+        neighbours = [ordered[other] for other in (place - 1, place + 1) if 0 <= other < len(ordered)]
+        shared = max((_count_shared(key, other) for other in neighbours), default=0)
+        shown[key] = key[: max(_LEAST_KEY, shared + 1)]
+    return shown
+
+
+def _count_shared(one: str, other: str) -> int:
+    return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
 def describe_children(repetition: Repetition) -> Iterator[str]:

@@ -13,7 +13,7 @@ Examples:
   dbtui queries inspect trace.jsonl --fail-on finding           a recorded test run, for CI: exit code 7
   zstdcat slow.log.zst | dbtui queries inspect - --target shop  names relations by that server's foreign keys
   dbtui queries top erp --seconds 10                            what takes the time now, and what is suspected
-  dbtui queries explain erp 5471629983204                       the plan of one of them
+  dbtui queries explain erp 54716299                            the plan of one of them
   dbtui queries capture erp --seconds 30 --yes erp              log statements for half a minute, and judge them
   dbtui queries repair erp                                      put back what an interrupted capture left
 
@@ -69,7 +69,9 @@ def top(**typed: Any) -> int:
     return queries_reading.show_top(**typed)
 
 
-@queries.command(epilog="Example: dbtui queries explain erp 5471629983204")
+@queries.command(
+    epilog="Example: dbtui queries explain erp 54716299", context_settings={"ignore_unknown_options": True}
+)
 @named_target
 @click.argument("key", metavar="KEY")
 @json_option

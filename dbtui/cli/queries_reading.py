@@ -104,7 +104,7 @@ def show_top(
     for gap in (*taken[-1].gaps, *window.warnings):
         invocation.printer.warn(gap)
     if rates:
-        write_data("\n".join(format_top(rates[:limit], terminal_width())))
+        write_data("\n".join(format_top(rates[:limit], {each.query.key for each in window.rates}, terminal_width())))
     if suspects:
         write_data("\n".join(["", *format_suspects(suspects, terminal_width() or _WIDTH)]))
     if len(rates) > limit:
@@ -113,8 +113,8 @@ def show_top(
 
 
 def _look(invocation: Invocation, profile: ConnectionProfile, seconds: float) -> tuple[TopQueriesSnapshot, ...]:
-    """Enough looks for suspicions, when there is time for them."""
-    looks = 1 if not seconds else LEAST_WINDOWS + 1 if seconds >= LEAST_WINDOWS else 2
+    """Enough looks for suspicions, when there is time for them: more than are needed, for in some nothing runs."""
+    looks = 1 if not seconds else 2 if seconds < LEAST_WINDOWS else 1 + max(LEAST_WINDOWS, min(12, int(seconds // 2)))
     request: JobRequest[tuple[TopQueriesSnapshot, ...]] = JobRequest(
         routine="top queries",
         target=profile.name,

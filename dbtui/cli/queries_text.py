@@ -1,11 +1,11 @@
 """Queries that take the time, suspects and plans as lines of text."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dbtui.analysis.load_report import format_latency
 from dbtui.analysis.queries.curing import format_suggestion
-from dbtui.analysis.query_words import shorten_sql, show_seconds
+from dbtui.analysis.query_words import shorten_keys, shorten_sql, show_seconds
 from dbtui.cli.tables import Column, format_table
 from dbtui.model.text import format_bytes, format_count, format_untrusted
 from dbtui.model.top_queries import QuerySuspect, TopQueryRate
@@ -27,15 +27,16 @@ _TOP = (
 _INDENT = " " * 10
 
 
-def format_top(rates: Sequence[TopQueryRate], width: int | None) -> list[str]:
-    """Return a line for each query."""
-    return format_table(_TOP, [_row(rate) for rate in rates], width)
+def format_top(rates: Sequence[TopQueryRate], keys: Collection[str], width: int | None) -> list[str]:
+    """Return a line for each query, with as much of its key as tells it from the others of `keys`."""
+    shown = shorten_keys(keys)
+    return format_table(_TOP, [_row(rate, shown[rate.query.key]) for rate in rates], width)
 
 
-def _row(rate: TopQueryRate) -> tuple[str, ...]:
+def _row(rate: TopQueryRate, key: str) -> tuple[str, ...]:
     query = rate.query
     return (
-        query.key,
+        key,
         show_seconds(rate.total_seconds),
         f"{rate.share:.0%}",
         ("≥" if rate.is_least else "") + format_count(rate.calls),
