@@ -228,6 +228,12 @@ def test_objects_that_a_commit_expired_are_kept(engine: Engine) -> None:
     assert found is not None
     assert (found.kind, found.snippet) == (CureKind.KEEP_LOADED, "sessionmaker(engine, expire_on_commit=False)")
     assert len(go(run_snippet(found.snippet, engine=engine))) == 1
+    every = cure(
+        replace(repetition, relationship="", load="", parent_rows=ROWS), SCHEMA
+    )  # its key to itself deceives not
+    assert every is not None
+    assert every.kind is CureKind.KEEP_LOADED
+    assert "the rows that parent_id points to" in every.why
     without_own_key = replace(SCHEMA, foreign_keys=tuple(k for k in SCHEMA.foreign_keys if k.columns != ("parent_id",)))
     silent = cure(replace(repetition, relationship="", load=""), without_own_key)
     assert silent is not None

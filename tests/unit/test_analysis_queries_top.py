@@ -273,3 +273,27 @@ def test_without_a_catalogue_only_lazy_loads_are_suspect() -> None:
     assert [each.child.sql for each in found] == [COMMENTS]
     assert found[0].foreign_key is None
     assert "by its name; the catalogue does not know it" in found[0].reasons[2]
+
+
+LOADS = st.lists(st.integers(0, 20), min_size=6, max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(posts=LOADS, rows=st.integers(0, 30), comments=LOADS, authors=LOADS, factor=st.integers(1, 15))
+def test_a_suspicion_keeps_all_rules(
+    posts: list[int], rows: int, comments: list[int], authors: list[int], factor: int
+) -> None:
+    follows = [each * factor for each in posts]
+    windows = windows_of(
+        (POSTS, posts, times(posts, rows)), (COMMENTS, comments, comments), (AUTHORS, follows, follows),
+        (OTHERS, authors, times(authors, 5)),
+    )  # fmt: skip
+    for suspect in find_suspects(windows, Normaliser().shape, SCHEMA):
+        assert suspect.parent.sql == POSTS
+        assert suspect.repeats >= 3
+        assert suspect.parent_rows >= 3
+        assert 0.5 <= suspect.repeats / suspect.parent_rows <= 1.15
+        assert sum(1 for each in posts if each) >= 5
+        assert suspect.foreign_key in SCHEMA.foreign_keys
+        assert suspect.is_value_first or max(posts) - min(posts) >= 0.2 * max(posts)
+        assert suspect.reasons[-1] == CONFIRM

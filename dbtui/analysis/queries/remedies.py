@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dbtui.analysis.queries.python_names import bare_name, column_name, is_same_table
+from dbtui.analysis.queries.python_names import bare_name, column_name, is_same_table, stem_of
 from dbtui.analysis.queries.relations import Names, Relation, find_relation, is_value_first, name_recorded
 from dbtui.analysis.queries.select_lists import parse_select_list, unquote
 from dbtui.analysis.queries.table_keys import lookups_of, read_table
@@ -50,8 +50,12 @@ def choose_remedy(names: Names, repetition: Repetition, child: Child, owners: Se
             return below
         if _asks_for_entities(shape, parent, names):
             relation = find_relation(names, shape, owners, parent)
-    if relation is None and parent is not None and is_same_table(read_table(shape), read_table(parent)):
-        return _reload(names, shape, parent) or _list_values(names, shape)
+    if parent is not None and is_same_table(read_table(shape), read_table(parent)):
+        # Not every row of a tree has another parent, none of them among the rows: they were expired instead.
+        is_every_row = child.repeats == repetition.parent_rows and not recorded and not is_value_first(shape)
+        again = _reload(names, shape, parent) if relation is None or is_every_row else None
+        if again is not None or relation is None:
+            return again or _list_values(names, shape)
     if relation is None or child.load in _NOT_LOADABLE:
         return _list_values(names, shape, replace(relation, is_loadable=False) if relation else None)
     return _choose_load(names, repetition, child, relation)
@@ -166,7 +170,10 @@ def _reload(names: Names, shape: Shape, parent: Shape | None) -> Remedy | None:
         return _undefer(names, names.class_of(table), table, fresh, is_known=is_known)
     if fresh:  # the parent returned keys, and this is the first time that the rows are read
         return None
-    return _keep(names.class_of(table), table, is_guess=not is_known)
+    kept = _keep(names.class_of(table), table, is_guess=not is_known)
+    parents = [column for column in sorted(had) if stem_of(column) == "parent"]
+    more = f"; or they are the rows that {parents[0]} points to, which joinedload() loads" if parents else ""
+    return replace(kept, because=kept.because + more)
 
 
 def _keep(owner: str, table: str, *, is_guess: bool) -> Remedy:

@@ -99,12 +99,14 @@ def infer_key_of_columns(
 
 
 def infer_keys_to(keys: TableKeys, table: str, parent: Shape) -> tuple[ForeignKey, ...]:
-    """Return the foreign keys to `table` that the names of the columns that a parent returned promise."""
+    """Return the foreign keys to `table` that the names of the columns that a parent returned promise.
+
+    None within one table: rows that are read again by their key are rather what a commit expired.
+    """
     owner = read_table(parent)
     columns = [item.column for item in parse_select_list(parent.text) if item.column not in ("", "*")]
-    may_be_own = is_same_table(owner, table) and keys.find_table(table) is None
     return tuple(
         ForeignKey(owner, (column,), table, keys.primary_key(table)[:1])
         for column in columns
-        if points_to(column, table) or (may_be_own and stem_of(column) == "parent")
+        if points_to(column, table)
     )
