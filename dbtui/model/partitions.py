@@ -141,11 +141,24 @@ class DetachedPartition:
 
 @dataclass(frozen=True, slots=True)
 class PartitionGrant:
-    """What a role may do with a partition; no grantee is everybody."""
+    """What a role may do with a partition, or one column of it; no grantee is everybody."""
 
     grantee: str
     privilege: str
     is_grantable: bool = False
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPolicy:
+    """A policy of row security. `roles`: none is everybody; `using`, `check`: expressions of SQL, empty: none."""
+
+    name: str
+    command: str  # "ALL", "SELECT", "INSERT", "UPDATE", "DELETE"
+    is_permissive: bool = True
+    roles: tuple[str, ...] = ()
+    using: str = ""
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +166,18 @@ class PartitionTemplate:
     """What a new partition takes over from its newest sibling, or the parent, beyond what LIKE copies (PostgreSQL).
 
     `options` are storage parameters as the catalogue has them: "fillfactor=70", "toast.autovacuum_enabled=false".
-    `columns` are those that rows are moved with: generated ones are not among them.
+    `columns` are those that rows are moved with: generated ones are not among them. Where `replica_identity` is
+    "INDEX", `replica_index` is the parent's index whose part on a partition tells its rows apart.
     """
 
     owner: str = ""
     grants: tuple[PartitionGrant, ...] = ()
     options: tuple[str, ...] = ()
     tablespace: str = ""
-    replica_identity: str = ""  # "FULL", "NOTHING"; empty: the usual one
+    replica_identity: str = ""  # "FULL", "NOTHING", "INDEX"; empty: the usual one
+    replica_index: str = ""
+    row_security: str = ""  # "ENABLE", "FORCE"; empty: whoever may read it reads every row
+    policies: tuple[RowPolicy, ...] = ()
     is_unlogged: bool = False
     columns: tuple[str, ...] = ()
 

@@ -1,8 +1,7 @@
-"""Rows of the catalogue to partitions, their indexes and their template."""
+"""Rows of the catalogue to partitions and their indexes."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -17,10 +16,8 @@ from dbtui.model.partitions import (
     KeyKind,
     Limit,
     Partition,
-    PartitionGrant,
     PartitionIndex,
     PartitionStrategy,
-    PartitionTemplate,
     RangeBound,
 )
 
@@ -143,16 +140,3 @@ def detached_partitions(
                 )
             )
     return tuple(found)
-
-
-def template_of(row: Any) -> PartitionTemplate:
-    """Return what a new partition takes over."""
-    return PartitionTemplate(
-        owner=row.owner,
-        grants=tuple(PartitionGrant(*json.loads(each)) for each in row.grants),
-        options=tuple(row.options),
-        tablespace=row.tablespace,
-        replica_identity=row.replica_identity,
-        is_unlogged=row.is_unlogged,
-        columns=tuple(row.columns),
-    )

@@ -21,7 +21,12 @@ from dbtui.model.partitions import PartitionedTable
 
 _PIN = "pin_partition_text"
 #: A transaction of ours whose client has vanished ends by itself.
-_SETTINGS = {"idle_in_transaction_session_timeout": "5s", "statement_timeout": "0", "client_min_messages": "warning"}
+_SETTINGS = {
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "0",
+    "client_min_messages": "warning",
+    "default_tablespace": "",  # a new partition goes where its siblings are, whatever the login's own tables do
+}
 #: Settings of 14 and later. The first is not there on every system, and does without then.
 _NEWER_SETTINGS = {"client_connection_check_interval": "1s", "idle_session_timeout": "0"}
 _NEWER = 140000
@@ -141,6 +146,7 @@ def open_session(target: PostgresqlTarget, table: PartitionedTable) -> Iterator[
     with target.working(database, autocommit=True) as guard, target.working(database, autocommit=True) as work:
         for made in (guard, work):
             _prepare(target, made)
+        _stay(target)
         refuse(target, table, work)
         if not target.collect_one("try_partition_lock", guard, identity=table.identity).is_ours:
             raise LockedError(
@@ -171,6 +177,12 @@ def _prepare(target: PostgresqlTarget, made: Connection) -> None:
             except ServerError as error:
                 if error.code not in _NO_SUCH_SETTING:
                     raise
+
+
+def _stay(target: PostgresqlTarget) -> None:
+    """The session that asks who holds what has nothing to do while a partition is archived: it stays all the same."""
+    if target.info.version_number >= _NEWER:
+        target.rows("SET idle_session_timeout = '0'")
 
 
 def refuse(target: PostgresqlTarget, table: PartitionedTable, on: Connection) -> None:

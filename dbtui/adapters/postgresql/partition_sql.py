@@ -45,6 +45,12 @@ _INDEX = re.compile(
     re.DOTALL,
 )
 
+_REPLICA_INDEX = """BEGIN EXECUTE (
+  SELECT pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', x.indrelid::pg_catalog.regclass, c.relname)
+  FROM pg_catalog.pg_index x JOIN pg_catalog.pg_inherits i ON i.inhrelid = x.indexrelid
+  JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+  WHERE x.indrelid = :child::pg_catalog.regclass AND i.inhparent = :parent::pg_catalog.regclass); END"""
+
 
 def describe_step(table: PartitionedTable, step: PartitionStep) -> PartitionStep:
     """Return the step with its SQL and locks. Raises UsageError: PostgreSQL has no such step, or a name is too long."""
@@ -105,7 +111,8 @@ def _ends(keys: list[str], values: tuple[BoundValue, ...], sign: str) -> Iterato
 
 
 def _describe_create(table: PartitionedTable, step: PartitionStep) -> PartitionStep:
-    statements = [*_creation(table, step), *_locks_before_attach(table), _attach(table, step)]
+    made = [*_creation(table, step), *_row_security(table, step)]
+    statements = [*made, *_locks_before_attach(table), _attach(table, step), *_replica_index(table, step)]
     if needs_check(table, step):
         statements = [*check_statements(table, step), *statements, _drop_check(table, step)]
     return replace(step, sql=tuple(statements), locks=_attach_locks(table), in_transaction=True)
@@ -119,7 +126,8 @@ def _describe_drain(table: PartitionedTable, step: PartitionStep) -> PartitionSt
         f"WITH moved AS (DELETE FROM ONLY {default} WHERE {format_predicate(table, _bound(step))} RETURNING {columns})"  # noqa: S608
         f" INSERT INTO {quote_table(step.partition)} ({columns}) SELECT {columns} FROM moved"
     )
-    statements = [*_creation(table, step), *_locks_before_attach(table), moved, _attach(table, step)]
+    locked = [*_locks_before_attach(table), moved, *_row_security(table, step), _attach(table, step)]
+    statements = [*_creation(table, step), *locked, *_replica_index(table, step)]
     return replace(step, sql=tuple(statements), locks=_attach_locks(table), in_transaction=True)
 
 
@@ -135,15 +143,41 @@ def _creation(table: PartitionedTable, step: PartitionStep) -> Iterator[str]:
     space = f" TABLESPACE {quote_name(template.tablespace)}" if template.tablespace else ""
     yield f"{kind} {child} (LIKE {quote_table(table.table)} INCLUDING ALL EXCLUDING IDENTITY){options}{space}"
     yield from _ownership(child, template)
-    if template.replica_identity:
+    if template.replica_identity in ("FULL", "NOTHING"):
         yield f"ALTER TABLE {child} REPLICA IDENTITY {template.replica_identity}"
+
+
+def _replica_index(table: PartitionedTable, step: PartitionStep) -> Iterator[str]:
+    """The index that the server has made for the partition, and named, is known once it hangs on the parent's."""
+    if table.template.replica_identity == "INDEX" and table.template.replica_index:
+        parent = quote_table(TableName(table.table.schema, table.template.replica_index))
+        names = {":child": quote_table(step.partition), ":parent": parent}
+        body = re.sub(":(?:child|parent)", lambda found: quote_text(names[found[0]]).strip(), _REPLICA_INDEX)
+        yield f"DO {quote_text(body).strip()}"
+
+
+def _row_security(table: PartitionedTable, step: PartitionStep) -> Iterator[str]:
+    """Who may read a partition by itself sees of the new one no more than of the others."""
+    child, template = quote_table(step.partition), table.template
+    if template.row_security:
+        yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
+    if template.row_security == "FORCE":
+        yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"
+    for policy in template.policies:
+        kind = "PERMISSIVE" if policy.is_permissive else "RESTRICTIVE"
+        roles = ", ".join(map(quote_name, policy.roles)) or "PUBLIC"
+        using = f" USING ({policy.using})" if policy.using else ""
+        check = f" WITH CHECK ({policy.check})" if policy.check else ""
+        whose = f"AS {kind} FOR {policy.command} TO {roles}"
+        yield f"CREATE POLICY {quote_name(policy.name)} ON {child} {whose}{using}{check}"
 
 
 def _ownership(child: str, template: PartitionTemplate) -> Iterator[str]:
     for grant in template.grants:
         grantee = quote_name(grant.grantee) if grant.grantee else "PUBLIC"
         option = " WITH GRANT OPTION" if grant.is_grantable else ""
-        yield f"GRANT {grant.privilege} ON TABLE {child} TO {grantee}{option}"
+        columns = f" ({quote_name(grant.column)})" if grant.column else ""
+        yield f"GRANT {grant.privilege}{columns} ON TABLE {child} TO {grantee}{option}"
     if template.owner:
         yield f"ALTER TABLE {child} OWNER TO {quote_name(template.owner)}"
 

@@ -28,9 +28,9 @@ from dbtui.adapters.postgresql.partition_rows import (
     detached_partitions,
     indexes_by_table,
     key_kinds,
-    template_of,
 )
 from dbtui.adapters.postgresql.partition_sql import describe_step
+from dbtui.adapters.postgresql.partition_template import collect_template
 from dbtui.errors import ServerError, UsageError
 from dbtui.model.backups import TableName
 from dbtui.model.connections import EngineName
@@ -40,7 +40,6 @@ from dbtui.model.partitions import (
     PartitionedTable,
     PartitionIndex,
     PartitionStep,
-    PartitionTemplate,
 )
 
 AnswerT = TypeVar("AnswerT")
@@ -192,6 +191,8 @@ def _complete(target: PostgresqlTarget, table: PartitionedTable) -> PartitionedT
     references = target.collect("collect_referencing_tables", identity=table.identity)
     stems = list({each.name[:8] for each in (table.table, *(each.table for each in table.partitions[-2:]))})
     names = target.collect("collect_names_taken", parent=table.identity, stems=stems)
+    template, lacking = collect_template(target, table.identity)
+    gaps += lacking
     return replace(
         table,
         partitions=tuple(_with_indexes(each, indexes or {}) for each in table.partitions),
@@ -200,7 +201,7 @@ def _complete(target: PostgresqlTarget, table: PartitionedTable) -> PartitionedT
         referenced_by=tuple(TableName(row.schema, row.name) for row in references),
         default_rows=_unless_refused(lambda: count_default(target, table), "rows of the default partition", gaps),
         newest_value=_unless_refused(lambda: collect_newest(target, table), "the newest value of the key", gaps),
-        template=_collect_template(target, table.identity),
+        template=template,
         names_taken=tuple(row.name for row in names),
         gaps=tuple(gaps),
     )
@@ -220,10 +221,6 @@ def _unless_refused(ask: Callable[[], AnswerT], what: str, gaps: list[str]) -> A
             raise
         gaps.append(f"{what}: not known: {error.message}")
         return None
-
-
-def _collect_template(target: PostgresqlTarget, identity: int) -> PartitionTemplate:
-    return template_of(target.collect_one("collect_partition_template", parent=identity))
 
 
 def _collect_indexes(target: PostgresqlTarget, identity: int) -> dict[int, list[PartitionIndex]]:

@@ -710,19 +710,44 @@ WHERE i.inhparent = :identity AND c.relkind IN ('r', 'p') AND d.description LIKE
 -- name: collect_partition_template
 -- What LIKE does not copy, of the newest partition, or of the parent while there is none. A role that is gone since
 -- is left out.
-SELECT pg_catalog.pg_get_userbyid(c.relowner)::text AS owner, c.relpersistence = 'u' AS is_unlogged,
-       CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE '' END AS replica_identity,
+SELECT c.oid::bigint AS identity, c.relname::text AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+       c.relpersistence = 'u' AS is_unlogged,
+       CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' WHEN 'i' THEN 'INDEX' ELSE '' END
+         AS replica_identity,
+       COALESCE((SELECT y.relname::text FROM pg_catalog.pg_index x
+                 LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = x.indexrelid
+                 JOIN pg_catalog.pg_class y
+                   ON y.oid = COALESCE(i.inhparent, CASE WHEN x.indrelid = :parent THEN x.indexrelid END)
+                 WHERE x.indrelid = c.oid AND x.indisreplident), '') AS replica_index,
+       CASE WHEN NOT c.relrowsecurity THEN '' WHEN c.relforcerowsecurity THEN 'FORCE' ELSE 'ENABLE' END AS row_security,
        COALESCE((SELECT spcname::text FROM pg_catalog.pg_tablespace WHERE oid = c.reltablespace), '') AS tablespace,
        COALESCE(c.reloptions, '{}') || ARRAY(SELECT 'toast.' || o FROM unnest(t.reloptions) o) AS options,
        ARRAY(SELECT json_build_array(COALESCE(r.rolname, ''), x.privilege_type, x.is_grantable)::text
              FROM aclexplode(c.relacl) x LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
-             WHERE (x.grantee = 0 OR r.oid IS NOT NULL) AND x.grantee <> c.relowner ORDER BY 1) AS grants,
+             WHERE (x.grantee = 0 OR r.oid IS NOT NULL) AND x.grantee <> c.relowner ORDER BY 1)
+         || ARRAY(SELECT json_build_array(COALESCE(r.rolname, ''), x.privilege_type, x.is_grantable, a.attname)::text
+                  FROM pg_catalog.pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
+                  LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
+                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                    AND (x.grantee = 0 OR r.oid IS NOT NULL) AND x.grantee <> c.relowner ORDER BY 1) AS grants,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = :parent AND a.attnum > 0
              AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) AS columns
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
 WHERE c.oid = COALESCE((SELECT max(i.inhrelid) FROM pg_catalog.pg_inherits i
                         JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid
                         WHERE i.inhparent = :parent AND p.relkind = 'r'), :parent);
+
+-- name: collect_row_policies
+-- Policies of a table with row security. Writing their conditions takes a lock on it, so only then are they asked for.
+SELECT p.polname::text AS name, p.polpermissive AS is_permissive,
+       CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
+            ELSE 'ALL' END AS command,
+       CASE WHEN 0 = ANY (p.polroles) THEN '{}'
+            ELSE ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE r.oid = ANY (p.polroles) ORDER BY 1) END
+         AS roles,
+       COALESCE(pg_catalog.pg_get_expr(p.polqual, p.polrelid), '') AS using_text,
+       COALESCE(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), '') AS check_text
+FROM pg_catalog.pg_policy p WHERE p.polrelid = :identity ORDER BY 1;
 
 -- name: collect_names_taken
 -- Relations that are none of a table's own partitions and are called as a new one could be.
@@ -851,7 +876,7 @@ WHERE conrelid = :identity AND contype = 'c' AND conname LIKE 'dbtui\_excludes\_
 -- reader's and no writer's. The age is that of the transaction; a prepared one has no session.
 SELECT COALESCE(l.pid, 0) AS process_id, a.usename::text AS login, a.application_name AS application, a.state,
        a.backend_type, left(a.query, 200) AS sql, array_agg(DISTINCT c.relname::text) AS tables,
-       COALESCE(extract(epoch FROM clock_timestamp() - a.xact_start)::float8, 0) AS seconds
+       COALESCE(extract(epoch FROM statement_timestamp() - a.xact_start)::float8, 0) AS seconds
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_class c ON c.oid = l.relation
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
