@@ -26,7 +26,7 @@ from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.routines.context import RoutineContext, Unfinished
 
 ResultT = TypeVar("ResultT")
-#: Progress in this unit is that of the whole run: it holds until a step tells its own.
+#: Progress in this unit is that of the whole run.
 WHOLE_UNIT = "steps"
 UNDOES = "What it has done so far is undone; nothing that existed is touched."
 _KEPT_EVENTS = 2000
@@ -73,6 +73,7 @@ class Job(Generic[ResultT]):
     step: str = ""
     step_began: float = 0.0
     progress: Progressed | None = None
+    whole: Progressed | None = None  # how many of the run's steps have been done
     events: list[Event] = field(default_factory=list)
     unfinished: list[Unfinished] = field(default_factory=list)
     outcome: JobOutcome[ResultT] | None = None
@@ -84,13 +85,13 @@ class Job(Generic[ResultT]):
 
     def note(self, event: Event) -> None:
         """Keep an event and hand it on. Progress replaces the last progress."""
-        if isinstance(event, Progressed):
+        if isinstance(event, Progressed) and event.unit == WHOLE_UNIT:
+            self.whole = event
+        elif isinstance(event, Progressed):
             self.progress = event
         else:
             if isinstance(event, StepStarted):
-                self.step, self.step_began = event.step, time.monotonic()
-                if self.progress is not None and self.progress.unit != WHOLE_UNIT:
-                    self.progress = None
+                self.step, self.step_began, self.progress = event.step, time.monotonic(), None
             if len(self.events) < _KEPT_EVENTS and not isinstance(event, LoadTicked):
                 self.events.append(event)
         self.updates.put(event)

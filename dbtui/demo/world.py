@@ -140,7 +140,8 @@ def _write_configuration(world: World) -> None:
             profile.append(f"pgbouncer_url = {_quote(console)}")
         if world.web:
             profile.append(f"app_pools = [{_quote(world.web.app_pools)}]")
-        lines += ["", "[profiles.erp]", *profile]
+        lines += ["", "[profiles.erp]", *profile, "", '[profiles.erp.partitions."public.audit_logs"]']
+        lines += ['interval = "1 month"', "premake = 3", 'retention = "12 months"']
     if world.pgbouncer:
         url = _without_password(world.pgbouncer.url(erp.DATABASE, erp.LOGIN, world.password), world.password)
         lines += ["", "[profiles.erp-pgbouncer]", f"url = {_quote(url)}", ask, 'environment = "staging"']

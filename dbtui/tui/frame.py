@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 AGE_SECONDS = 15.0
 #: The panes in the order of their digits, and what they are called.
-PANES = {"connections": "Connections", "backups": "Backups", "pools": "Pools", "jobs": "Jobs"}
+PANES = {"connections": "Connections", "backups": "Backups", "pools": "Pools", "partitions": "Partitions",
+         "jobs": "Jobs"}  # fmt: skip
 
 
 class Frame(FrugalApp, inherit_bindings=False):
@@ -149,6 +150,10 @@ class Frame(FrugalApp, inherit_bindings=False):
             from dbtui.tui.panes.pools import PoolsPane
 
             return PoolsPane(self.runner, self.link.base_seconds, self.settings.thresholds)
+        if name == "partitions":
+            from dbtui.tui.panes.partitions import PartitionsPane
+
+            return PartitionsPane(self.runner)
         from dbtui.tui.panes.jobs import JobsPane
 
         return JobsPane(self.runner)

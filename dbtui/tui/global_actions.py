@@ -30,11 +30,18 @@ class GlobalActions(Copying):
 
     async def act_pools(self) -> None:
         """Go to the pools of the open connection; with none open, to those of the one under the cursor."""
+        await self._show_of_target("pools")
+
+    async def act_partitions(self) -> None:
+        """Go to the partitioned tables of the open connection; with none open, of the one under the cursor."""
+        await self._show_of_target("partitions")
+
+    async def _show_of_target(self, pane: str) -> None:
         row = self.connections_pane.table.cursor_row if self.active == "connections" else None
         if self.opened is None and row is not None:
-            self.post_message(TargetOpened(row.profile, pane="pools"))
+            self.post_message(TargetOpened(row.profile, pane=pane))
         else:
-            await self.show_pane("pools")
+            await self.show_pane(pane)
 
     async def act_jobs(self) -> None:
         """Go to the jobs."""

@@ -28,6 +28,9 @@ PLACES: tuple[frozenset[str], ...] = tuple(
                 "replay",
                 "history backups",
                 "contents backups",
+                "partitioned live",
+                "partitions live",
+                "steps",
                 "jobs",
             )
             for widget in ("table", "text")

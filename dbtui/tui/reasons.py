@@ -193,3 +193,35 @@ def needs_leaf(situation: Situation) -> str | None:
 def needs_table(situation: Situation) -> str | None:
     """It is about the table under the cursor."""
     return None if situation.table else "no table under the cursor"
+
+
+def needs_partitioned(situation: Situation) -> str | None:
+    """It is about the partitioned table under the cursor."""
+    if situation.opened is None:
+        return FIRST_OPEN
+    return None if situation.partitioned else situation.no_plan or "no partitioned table under the cursor"
+
+
+def needs_plannable(situation: Situation) -> str | None:
+    """It plans for the partitioned table under the cursor."""
+    return FIRST_OPEN if situation.opened is None else situation.no_plan or None
+
+
+def needs_branches(situation: Situation) -> str | None:
+    """It opens and shuts partitions that are partitioned themselves."""
+    return None if situation.has_branches else "no partition of this table is partitioned itself"
+
+
+def has_branches(situation: Situation) -> bool:
+    """The footer has a use for it where there are branches."""
+    return situation.has_branches
+
+
+def needs_step(situation: Situation) -> str | None:
+    """It is about the row of a plan under the cursor."""
+    return situation.no_step or None
+
+
+def needs_applicable(situation: Situation) -> str | None:
+    """It applies the plan that is shown."""
+    return situation.no_apply or None

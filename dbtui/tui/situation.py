@@ -77,6 +77,11 @@ class Situation:
     no_load: str = ""  # why no load test can be started
     load_result: bool = False  # whether a load test has ended here
     paused_pooler: bool = False
+    partitioned: bool = False  # whether a partitioned table is under the cursor, or open
+    has_branches: bool = False  # whether partitions of it are partitioned themselves
+    no_plan: str = ""  # why nothing can be planned for it
+    no_apply: str = ""  # why the plan that is shown cannot be applied
+    no_step: str = ""  # why no step can be read
     replay: str = ""  # what the header says of a recording that is played
     foldable: bool = False  # whether a branch of the tree is under the cursor
     ticked: int = 0

@@ -16,6 +16,9 @@ from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
 from dbtui.tui.panes.pane import Pane
+from dbtui.tui.panes.partition_branches import TreeView
+from dbtui.tui.panes.partition_plans import PlanView
+from dbtui.tui.panes.partitions import PartitionsPane
 from dbtui.tui.panes.pool_clients import ClientsView
 from dbtui.tui.panes.pools import PoolsPane
 from dbtui.tui.panes.replay import ReplayPane
@@ -34,6 +37,11 @@ TOGETHER = (
     ("replay", "table", "pane", "global"),
     ("history", "backups", "table", "pane", "global"),
     ("contents", "backups", "table", "pane", "global"),
+    ("partitioned", "live", "table", "pane", "global"),
+    ("partitions", "live", "table", "pane", "global"),
+    ("partitions", "live", "text", "pane", "global"),
+    ("steps", "table", "pane", "global"),
+    ("steps", "text", "pane", "global"),
     ("jobs", "table", "global"),
     ("jobs", "text", "pane", "global"),
     ("backups", "text", "global"),
@@ -48,6 +56,9 @@ OWNERS = {
     "pools": PoolsPane,
     "clients": ClientsView,
     "replay": ReplayPane,
+    "partitioned": PartitionsPane,
+    "partitions": TreeView,
+    "steps": PlanView,
     "history": BackupsPane,
     "contents": BackupsPane,
     "backups": BackupsPane,
@@ -85,11 +96,11 @@ def test_every_action_is_done_by_somebody(action: Action) -> None:
 
 
 def test_dangerous_actions_are_not_on_a_bare_letter() -> None:
-    """Except the two that only open a dialog which asks for a name."""
+    """Except those that only open a dialog which asks for a name."""
     for action in ACTIONS:
         bare = [key for key in action.keys if len(key) == 1 and key.islower()]
         if action.danger >= Danger.SESSION and bare:
-            assert action.action_id in ("backups.restore", "backups.delete")
+            assert action.action_id in ("backups.restore", "backups.delete", "steps.apply")
 
 
 def test_reasons_are_sentences() -> None:

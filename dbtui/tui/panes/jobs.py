@@ -1,4 +1,4 @@
-"""Pane 3: what runs and what ran; the events, the exact commands and how it ended."""
+"""The last pane: what runs and what ran; the events, the exact commands and how it ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

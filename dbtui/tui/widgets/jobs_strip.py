@@ -71,7 +71,7 @@ def show_job(job: Job[Any], meter: Meter, width: int, more: int = 0) -> Line:
         work = line(Span("  cancelling, undoing what it did ", Tone.WARNING))
     else:
         step = job.step or "waiting for its turn"
-        work = (*line(dim(f"  {step}  ")), *_progress(job.progress, meter, narrow))
+        work = (*line(dim(f"  {step}  ")), *_progress(job.progress or job.whole, meter, narrow))
     room = max(_SHORTEST_TITLE, width - width_of(work) - width_of(right) - 1)
     return spread((Span("▌", Tone.ACCENT), *cut(line(strong(job_title(job))), room), *work), right, width)
 
@@ -80,7 +80,8 @@ def _progress(progress: Progressed | None, meter: Meter, narrow: bool) -> Line:
     if progress is None:
         return ()
     if progress.unit == "tries":  # of getting a lock: who holds it matters
-        return (Span(f"try {progress.done} of {progress.total}  "), Span(progress.detail, Tone.WARNING))
+        tried = Span("" if narrow else f"try {progress.done} of {progress.total}  ")
+        return (tried, Span(progress.detail, Tone.WARNING))
     rate = meter.per_second if progress.unit != WHOLE_UNIT else 0.0
     parts: list[Span] = []
     if progress.total:
