@@ -17,6 +17,9 @@ import sqlalchemy
 _MOST_FRAMES = 120
 #: How many code objects and places are remembered before all are forgotten: an application may make code as it runs.
 _MOST_REMEMBERED = 20_000
+#: Of how many statements, and of how long ones, it is remembered how they were reached.
+_MOST_STATEMENTS = 2_000
+_LONGEST_REMEMBERED = 20_000
 
 #: Loaders of SQLAlchemy by a part of the qualified name of one of their functions.
 _LOADERS = (
@@ -64,10 +67,39 @@ def name_packages(packages: Iterable[str]) -> None:
     _VERDICTS.clear()
 
 
-def find_caller(frame: FrameType | None) -> Caller:
-    """Return who called `frame`. The site is the innermost of the application, else of any library but SQLAlchemy."""
-    loader, collection, fallback, is_awaited = "", None, None, False
-    for _ in range(_MOST_FRAMES):
+class _Way(NamedTuple):
+    """How a statement was reached: `below`, so many frames above, is the outermost one that is not the caller's."""
+
+    depth: int
+    below: CodeType
+
+
+_WAYS: dict[str, _Way] = {}
+
+
+def find_caller(sql: str) -> Caller:
+    """Return who runs this statement: the innermost frame of the application, else of any library but SQLAlchemy.
+
+    A frame has to be made an object to be looked at, and a lazy load has fifteen: so it is tried first whether the
+    statement was reached in the way that it was before, for which two are enough.
+    """
+    way = _WAYS.get(sql)
+    if way is not None:
+        try:
+            frame = sys._getframe(way.depth)
+        except ValueError:  # there are not so many
+            return _search_caller(sys._getframe(), sql)
+        if frame.f_code is way.below and (caller := frame.f_back) is not None:
+            known = _VERDICTS.get(id(caller.f_code))
+            if known is not None and known[1] is _APPLICATION:
+                return Caller(_locate(caller.f_code, caller), "", None)
+    return _search_caller(sys._getframe(), sql)
+
+
+def _search_caller(frame: FrameType | None, sql: str) -> Caller:
+    """Look at one frame after the other, from that of `find_caller` on."""
+    loader, collection, fallback, below, is_awaited = "", None, None, None, False
+    for depth in range(_MOST_FRAMES):
         if frame is None:
             frame = None if is_awaited else _awaiting_frame()
             is_awaited = True
@@ -76,16 +108,23 @@ def find_caller(frame: FrameType | None) -> Caller:
         code = frame.f_code
         known = _VERDICTS.get(id(code))
         verdict = known[1] if known else _judge(code, frame)
-        if verdict:
-            if verdict is _APPLICATION:
-                return Caller(_locate(code, frame), loader, collection)
-            if verdict is _LIBRARY:
-                fallback = fallback or frame
-            elif not loader:
-                loader = verdict
-                collection = frame.f_locals.get("self") if verdict == "dynamic" else None
-        frame = frame.f_back
+        if verdict is _APPLICATION:
+            if below is not None and not loader and not is_awaited and len(sql) <= _LONGEST_REMEMBERED:
+                _remember_way(sql, _Way(depth - 1, below))
+            return Caller(_locate(code, frame), loader, collection)
+        if verdict is _LIBRARY:
+            fallback = fallback or frame
+        elif verdict and not loader:
+            loader = verdict
+            collection = frame.f_locals.get("self") if verdict == "dynamic" else None
+        below, frame = code, frame.f_back
     return Caller(_locate(fallback.f_code, fallback) if fallback else NOWHERE, loader, collection)
+
+
+def _remember_way(sql: str, way: _Way) -> None:
+    if len(_WAYS) >= _MOST_STATEMENTS:
+        _WAYS.clear()
+    _WAYS[sql] = way
 
 
 def _awaiting_frame() -> FrameType | None:

@@ -11,12 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import QueryableAttribute
 
 from dbtui.errors import DbtuiError
-from dbtui.instrument.call_sites import CallSite
 from dbtui.instrument.engine_choice import Source, engines_of
-from dbtui.instrument.orm_loads import OrmLoad
 from dbtui.instrument.patterns import THRESHOLD, Pattern, PatternCounter
-from dbtui.instrument.taps import Tap, open_tap
-from dbtui.model.queries import StatementEvent
+from dbtui.instrument.taps import Sighting, Tap, open_tap
 
 Allowed = str | QueryableAttribute[Any]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -145,8 +142,8 @@ class NPlusOneWatch:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _listen(self, seen: StatementEvent, load: OrmLoad | None, site: CallSite) -> None:
-        pattern = self._counter.count(seen, load, site)
+    def _listen(self, seen: Sighting) -> None:
+        pattern, site = self._counter.count(seen), seen.site
         if pattern is not None and self._is_new(pattern):
             path, line = site.path or "<unknown>", site.line or 1
             message = f"N+1: {pattern.describe()}"

@@ -49,26 +49,41 @@ REPEATING_KINDS = frozenset({"lazy", "immediate", "dynamic", "column", "refresh"
 _JOINED = OrmLoad("joined", "")
 
 
-def read_load(context: Any, loader: str, collection: Any) -> OrmLoad | None:
-    """Return what a statement loads, None for one that the application wrote and that loads nothing besides.
+class LoadTraces(NamedTuple):
+    """What a statement's context knows of a load, to be read later, perhaps by another thread."""
 
-    `context`: the ExecutionContext. `loader`, `collection`: what the frames tell, see call_sites.Caller.
+    options: Any
+    load_options: Any
+    compiled: Any
+    loader: str
+
+
+def collect_load(context: Any, loader: str, collection: Any) -> OrmLoad | LoadTraces | None:
+    """Return what `read_load` needs. `loader`, `collection`: what the frames tell, see call_sites.Caller.
+
+    What is only true while the statement runs is read at once: whether an object is expired.
     """
-    statement = context.invoked_statement
-    options = getattr(statement, "_compile_options", None)
+    options = getattr(context.invoked_statement, "_compile_options", None)
     if options is None:
         return None
+    load_options = context.execution_options.get("_sa_orm_load_options")
     if getattr(options, "_for_refresh_state", False):
-        return _read_refresh(context, options, loader)
-    path = getattr(options, "_current_path", None)
-    if path is not None and not path.is_root:
-        return _read_relationship(context, path, loader)
+        return _read_refresh(options, load_options, loader)
     if loader == "dynamic":
         return _read_collection(collection)
-    compiled = context.compiled
-    if compiled is not None and getattr(compiled.compile_state, "eager_joins", None):
+    return LoadTraces(options, load_options, context.compiled, loader)
+
+
+def read_load(traces: OrmLoad | LoadTraces | None) -> OrmLoad | None:
+    """Return what a statement loads, None for one that the application wrote and that loads nothing besides."""
+    if traces is None or isinstance(traces, OrmLoad):
+        return traces
+    path = getattr(traces.options, "_current_path", None)
+    if path is not None and not path.is_root:
+        return _read_relationship(path, traces.load_options, traces.loader)
+    if getattr(getattr(traces.compiled, "compile_state", None), "eager_joins", None):
         return _JOINED
-    return OrmLoad(loader, "") if loader == "selectin" else None
+    return OrmLoad(traces.loader, "") if traces.loader == "selectin" else None
 
 
 #: Names by path: SQLAlchemy keeps the paths, and has few.
@@ -76,10 +91,9 @@ _PATHS: dict[int, tuple[Any, str, tuple[RelationshipProperty[Any], ...]]] = {}
 _MOST_PATHS = 2_000
 
 
-def _read_relationship(context: Any, path: Any, loader: str) -> OrmLoad:
+def _read_relationship(path: Any, load_options: Any, loader: str) -> OrmLoad:
     known = _PATHS.get(id(path)) or _name_path(path)
-    options = context.execution_options.get("_sa_orm_load_options")
-    owner: InstanceState[Any] | None = getattr(options, "_lazy_loaded_from", None)
+    owner: InstanceState[Any] | None = getattr(load_options, "_lazy_loaded_from", None)
     if owner is None:
         return OrmLoad(loader if loader in ("selectin", "subquery") else "selectin", known[1], known[2])
     return OrmLoad("immediate" if loader == "immediate" else "lazy", known[1], known[2], owner)
@@ -97,8 +111,7 @@ def _relationships_of(path: Any) -> tuple[RelationshipProperty[Any], ...]:
     return tuple(each for each in path.path if isinstance(each, RelationshipProperty))
 
 
-def _read_refresh(context: Any, options: Any, loader: str) -> OrmLoad:
-    load_options = context.execution_options.get("_sa_orm_load_options")
+def _read_refresh(options: Any, load_options: Any, loader: str) -> OrmLoad:
     state: InstanceState[Any] | None = getattr(load_options, "_refresh_state", None)
     if state is None:
         return OrmLoad("refresh", "")

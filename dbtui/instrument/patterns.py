@@ -14,8 +14,8 @@ from dbtui.errors import UsageError
 from dbtui.instrument.call_sites import CallSite
 from dbtui.instrument.cures import describe_cure
 from dbtui.instrument.orm_loads import REPEATING_KINDS, OrmLoad
+from dbtui.instrument.taps import Sighting
 from dbtui.instrument.trace_lines import mask_sql
-from dbtui.model.queries import StatementEvent
 from dbtui.model.text import format_untrusted
 
 THRESHOLD = 3
@@ -90,17 +90,17 @@ class PatternCounter:
         self._writes: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.RLock()
 
-    def count(self, seen: StatementEvent, load: OrmLoad | None, site: CallSite) -> Pattern | None:
+    def count(self, seen: Sighting) -> Pattern | None:
         """Count a statement; returns its pattern when it has just become one that is repeated too often."""
         with self._lock:
-            pattern = self._find(seen, load, site)
+            pattern = self._find(seen)
             if pattern is None:
                 return None
             was = pattern.is_repeated(self._threshold)
             pattern.count += 1
             if pattern.load is None:
-                pattern.transactions.add((seen.session, seen.transaction))
-                pattern.writes = self._writes.get(seen.session, 0)
+                pattern.transactions.add((seen.line.name, seen.transaction))
+                pattern.writes = self._writes.get(seen.line.name, 0)
                 if len(pattern.values) < _MOST_VALUES:
                     pattern.values.add(hash(repr(seen.params)))
             is_new = not was and pattern.is_repeated(self._threshold)
@@ -112,22 +112,23 @@ class PatternCounter:
             found = [each for each in self._patterns.values() if each.is_repeated(self._threshold)]
         return sorted((each for each in found if not self._is_allowed(each)), key=lambda each: -each.count)
 
-    def _find(self, seen: StatementEvent, load: OrmLoad | None, site: CallSite) -> Pattern | None:
+    def _find(self, seen: Sighting) -> Pattern | None:
+        load = seen.load
         if load is not None and load.kind in REPEATING_KINDS:
-            return self._remember((seen.scope, load.session_id, load.kind, load.name, site.text), seen, load, site)
+            return self._remember((seen.scope, load.session_id, load.kind, load.name, seen.site.text), seen, load)
         if _WRITES.match(seen.sql):
-            self._count_write(seen.session)
+            self._count_write(seen.line.name)
             return None
         is_own = load is None or load.kind == "joined"
         if not is_own or not seen.params or not _READS.match(seen.sql) or _MEANT.search(seen.sql):
             return None
-        return self._remember((seen.scope, seen.sql, site.text), seen, None, site)
+        return self._remember((seen.scope, seen.sql, seen.site.text), seen, None)
 
-    def _remember(self, key: tuple[object, ...], seen: StatementEvent, load: OrmLoad | None, site: CallSite) -> Pattern:
+    def _remember(self, key: tuple[object, ...], seen: Sighting, load: OrmLoad | None) -> Pattern:
         pattern = self._patterns.get(key)
         if pattern is None:
-            before = self._writes.get(seen.session, 0)
-            pattern = self._patterns[key] = Pattern(seen.sql, site, load, writes_before=before, writes=before)
+            before = self._writes.get(seen.line.name, 0)
+            pattern = self._patterns[key] = Pattern(seen.sql, seen.site, load, writes_before=before, writes=before)
             if len(self._patterns) > _MOST_PATTERNS:
                 self._patterns.popitem(last=False)
         return pattern

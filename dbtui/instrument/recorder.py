@@ -9,9 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from dbtui.errors import UsageError
-from dbtui.instrument.call_sites import CallSite, name_packages
+from dbtui.instrument.call_sites import name_packages
 from dbtui.instrument.engine_choice import Source, engines_of
-from dbtui.instrument.orm_loads import OrmLoad
 from dbtui.instrument.taps import Tap, open_tap
 from dbtui.instrument.trace_files import TraceFile
 from dbtui.instrument.trace_lines import LineFormat, Params
@@ -80,7 +79,7 @@ class Recorder:
         self._is_stopped = False
         _RECORDERS.add(self)
         for tap in taps:
-            tap.add(self._listen)
+            tap.add(writer.put)
 
     @property
     def dropped(self) -> int:
@@ -96,7 +95,7 @@ class Recorder:
         if not self._is_stopped:
             self._is_stopped = True
             for tap in self._taps:
-                tap.remove(self._listen)
+                tap.remove(self._writer.put)
             self._writer.close(_CLOSING_SECONDS)
 
     def restart_in_child(self) -> None:
@@ -110,9 +109,6 @@ class Recorder:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _listen(self, seen: StatementEvent, _load: OrmLoad | None, _site: CallSite) -> None:
-        self._writer.put(seen)
 
 
 def _restart_in_child() -> None:

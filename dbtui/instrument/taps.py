@@ -7,24 +7,19 @@ while other threads run statements, so taking one away could fail a statement of
 import itertools
 import logging
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable
 from time import perf_counter, time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, event
 
 from dbtui.instrument.call_sites import CallSite, find_caller
-from dbtui.instrument.orm_loads import OrmLoad, read_load
+from dbtui.instrument.orm_loads import LoadTraces, OrmLoad, collect_load, read_load
 from dbtui.instrument.process_names import PROCESS
 from dbtui.instrument.scopes import SCOPE
 from dbtui.model.queries import StatementEvent
-
-#: Told of a statement after it ran, in the thread that ran it: the event with its parameters as they were given, what
-#: it loads, and where it comes from.
-Listener = Callable[[StatementEvent, OrmLoad | None, CallSite], object]
 
 _LOG = logging.getLogger("dbtui.instrument")
 _NUMBERS = itertools.count(1)
@@ -47,6 +42,51 @@ class _Line:
         self.transactions = 0
         self.transaction = f"{self.number}/0"
         self.began = perf_counter()
+
+
+class Sighting(NamedTuple):
+    """A statement that ran, as it was seen: `event` and `load` tell the rest, whenever there is time for it."""
+
+    line: _Line
+    number: int
+    sql: str
+    ts: float
+    seconds: float
+    rows: int | None
+    params: Any
+    transaction: str
+    scope: str
+    site: CallSite
+    traces: OrmLoad | LoadTraces | None
+
+    @property
+    def load(self) -> OrmLoad | None:
+        """What it loads for the ORM."""
+        return read_load(self.traces)
+
+    @property
+    def event(self) -> StatementEvent:
+        """What everybody else calls it; its parameters are as they were given."""
+        load = self.load
+        return StatementEvent(
+            session=self.line.name,
+            seq=self.number,
+            sql=self.sql,
+            ts=self.ts,
+            duration_ms=self.seconds * 1000.0,
+            rows=self.rows,
+            params=self.params,
+            transaction=self.transaction,
+            scope=self.scope,
+            database=self.line.database,
+            call_site=self.site.text,
+            relationship="" if load is None else load.name,
+            load="" if load is None else load.kind,
+        )
+
+
+#: Told of a statement after it ran, in the thread that ran it.
+Listener = Callable[[Sighting], object]
 
 
 class Tap:
@@ -100,30 +140,26 @@ class Tap:
         ended = perf_counter()
         try:
             line = self._line_of(connection)
-            site, loader, collection = find_caller(sys._getframe(1))
-            load = None if context is None else read_load(context, loader, collection)
-            duration = ended - line.began
-            seen = StatementEvent(
-                line.name,
+            site, loader, collection = find_caller(sql)
+            seconds = ended - line.began
+            seen = Sighting(
+                line,
                 line.count(),
                 sql,
-                time() - duration,
-                duration * 1000.0,
+                time() - seconds,
+                seconds,
                 _count_rows(cursor, line),
                 None if is_many else params,
                 line.transaction,
                 SCOPE.get(),
-                "",
-                line.database,
-                site.text,
-                "" if load is None else load.name,
-                "" if load is None else load.kind,
+                site,
+                None if context is None else collect_load(context, loader, collection),
             )
         except Exception as error:  # whatever is wrong here, the application's statement ran and has its rows
             self._log(error)
             return
         for listener in listeners:
-            listener(seen, load, site)
+            listener(seen)
 
     def _log(self, error: Exception) -> None:
         if not self._was_logged:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Protocol
 
 from dbtui.instrument.histogram import Tally
+from dbtui.instrument.taps import Sighting
 from dbtui.model.queries import StatementEvent
 
 _COLLECTING_SECONDS = 0.1
@@ -39,7 +40,7 @@ class _Mark:
 class TraceWriter:
     """A bounded queue and its thread. `put` may be called from any thread, finalizer or signal handler."""
 
-    _waiting: deque[StatementEvent | _Mark]
+    _waiting: deque[Sighting | _Mark]
     _thread: threading.Thread | None
 
     def __init__(self, target: Target, most_waiting: int) -> None:
@@ -61,7 +62,7 @@ class TraceWriter:
         """How many statements did not fit the queue, or could not be written."""
         return self._dropped.total + self._target.lost
 
-    def put(self, seen: StatementEvent) -> None:
+    def put(self, seen: Sighting) -> None:
         """Put a statement into the queue, or count it when that is full."""
         waiting = self._waiting
         count = len(waiting)
@@ -148,7 +149,7 @@ class TraceWriter:
                 if each.is_last:
                     return True
             else:
-                batch.append(each)
+                batch.append(each.event)
                 if len(batch) >= _MOST_AT_ONCE:
                     self._pass_on(batch)
                     batch = []
