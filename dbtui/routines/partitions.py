@@ -291,7 +291,7 @@ class _Run:
             if earlier.outcome is not StepOutcome.LOCKED and not (earlier.detail and _is_waiting(earlier)):
                 continue
             in_order = _is_needed_first(earlier.step, step, self.profile.engine)
-            if in_order or _leaves_pending(earlier.step, step) or _is_of_same(earlier.step, step):
+            if in_order or _keeps_waiting(earlier.step, step) or _is_of_same(earlier.step, step):
                 return f"{_WAITS} {earlier.step.kind.value} of {format_untrusted(str(earlier.step.partition))}"
         return ""
 
@@ -361,8 +361,13 @@ def _is_needed_first(earlier: PartitionStep, later: PartitionStep, engine: Engin
     return engine is EngineName.MYSQL and later.kind in (StepKind.CREATE, StepKind.DRAIN_DEFAULT)
 
 
-def _leaves_pending(earlier: PartitionStep, later: PartitionStep) -> bool:
-    """Whether a detach cannot begin: PostgreSQL has one pending at a time, which a concurrent one that waits leaves."""
+def _keeps_waiting(earlier: PartitionStep, later: PartitionStep) -> bool:
+    """Whether a detach that waits keeps others waiting: PostgreSQL has one pending at a time, which it may have left.
+
+    An index of the parent becomes valid when a part is attached and no partition lacks one; what leaves may lack it.
+    """
+    if later.kind is StepKind.ATTACH_INDEX:
+        return earlier.kind is StepKind.DETACH
     is_pending = earlier.kind is StepKind.REPAIR_DETACH or (earlier.kind is StepKind.DETACH and earlier.concurrently)
     return is_pending and later.kind is StepKind.DETACH
 

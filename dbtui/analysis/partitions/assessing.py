@@ -11,7 +11,13 @@ from dbtui.analysis.partitions.calendar import NANOSECONDS, Position, grid_throu
 from dbtui.analysis.partitions.checking import check_alignment, check_policy
 from dbtui.analysis.partitions.creating import missing_remainders, parse_value, rows_in_default
 from dbtui.analysis.partitions.expiring import LEFT_ALONE, due_spans
-from dbtui.analysis.partitions.indexing import indexed_partitions, invalid_indexes, missing_indexes
+from dbtui.analysis.partitions.indexing import (
+    indexed_partitions,
+    invalid_indexes,
+    missing_indexes,
+    stuck_indexes,
+    word_stuck,
+)
 from dbtui.analysis.partitions.inferring import complete_policy, infer_policy
 from dbtui.analysis.partitions.planning import locks_needed
 from dbtui.analysis.partitions.spans import Layout, Span, lay_out
@@ -139,8 +145,11 @@ def _find_default(table: PartitionedTable) -> Findings:
 
 def _find_indexes(table: PartitionedTable) -> Findings:
     partitions = indexed_partitions(table)
+    stuck = {each.name: word_stuck(table, each) for each in stuck_indexes(table)}
     for parent in table.indexes:
-        if not parent.is_valid:
+        if parent.name in stuck:
+            yield _say(PartitionTrouble.INVALID_INDEX, PartitionLevel.WARNING, stuck[parent.name])
+        elif not parent.is_valid:
             sentence = f"{parent.name} of {table.table} is not valid: partitions lack theirs, or one did not get built"
             yield _say(PartitionTrouble.INVALID_INDEX, PartitionLevel.WARNING, sentence)
     for count, (partition, index) in enumerate(missing_indexes(table)):

@@ -193,7 +193,7 @@ def check_alignment(
     live = layout.live
     if not live:
         return
-    if not layout.is_fitting:
+    if not layout.is_fitting and not _is_rest_of_cell(live, layout):
         yield _word_misfit(table, policy, live, layout.axis, interval)
     elif _is_at_other_midnight(live[-1], layout, interval):
         yield _word_zone(table, policy, live[-1])
@@ -212,6 +212,13 @@ def _word_misfit(
         f"the policy of {table.table} says {interval}, and no partition is that long: {last.partition.table} has"
         f" {span_words(last, axis)}; {advice}, or make one of {interval} by hand, which is then continued"
     )
+
+
+def _is_rest_of_cell(live: tuple[Span, ...], layout: Layout) -> bool:
+    """Whether all there is fills up a cell: the first of a plan's partitions, which was stopped after it."""
+    lower, upper = live[0].lower, live[0].upper
+    is_one = len(live) == 1 and lower > -inf and upper < inf
+    return is_one and not layout.grid.is_on(int(lower)) and layout.grid.following(int(lower)) == upper
 
 
 def _is_at_other_midnight(last: Span, layout: Layout, interval: Interval) -> bool:

@@ -37,10 +37,31 @@ def invalid_indexes(table: PartitionedTable) -> Iterator[tuple[Partition, Partit
                 yield partition, index
 
 
+def stuck_indexes(table: PartitionedTable) -> Iterator[PartitionIndex]:
+    """Yield indexes of the parent that are not valid and never will be: nothing is left to be attached to them.
+
+    PostgreSQL looks whether all partitions have their part when one is attached, and at no other time.
+    """
+    partitions = indexed_partitions(table)
+    for parent in table.indexes:
+        if not parent.is_valid and len(partitions) == len(table.partitions) and partitions:
+            parts = [each for partition in partitions for each in partition.indexes if each.parent == parent.name]
+            if len(parts) == len(partitions) and all(each.is_valid for each in parts):
+                yield parent
+
+
+def word_stuck(table: PartitionedTable, index: PartitionIndex) -> str:
+    """Return what to do about an index that never becomes valid."""
+    return (
+        f"{index.name} of {table.table} is not valid although every partition has its part, and stays so: CREATE INDEX"
+        " ON ONLY the table with another name, let the next plan complete it, then drop this one"
+    )
+
+
 def plan_indexes(table: PartitionedTable, leaving: frozenset[str]) -> tuple[list[PartitionStep], list[str]]:
     """Return the steps that complete the parent's indexes, and warnings. `leaving`: names of partitions that go."""
     steps: list[PartitionStep] = []
-    warnings: list[str] = []
+    warnings = [word_stuck(table, each) for each in stuck_indexes(table)]
     for partition, parent in missing_indexes(table):
         if str(partition.table) not in leaving:
             if parent.is_constraint:

@@ -34,10 +34,11 @@ _ORDER = {
     StepKind.REPAIR_DETACH: 0,
     StepKind.CREATE: 1,
     StepKind.DRAIN_DEFAULT: 2,
-    StepKind.CREATE_INDEX: 3,
-    StepKind.ATTACH_INDEX: 3,  # right behind the build it belongs to
-    StepKind.DETACH: 4,
-    StepKind.EXCHANGE: 4,
+    StepKind.DETACH: 3,
+    StepKind.EXCHANGE: 3,
+    # The parent's index becomes valid when a part is attached and no partition lacks one then; at no other time.
+    StepKind.CREATE_INDEX: 4,
+    StepKind.ATTACH_INDEX: 4,  # right behind the build it belongs to
     StepKind.ARCHIVE: 5,
     StepKind.DROP: 6,
 }

@@ -1,0 +1,58 @@
+"""Plans of tables that an earlier plan was stopped in, and what never becomes whole by itself."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from dbtui.analysis.partitions import assess_partitions, plan_partitions
+from dbtui.model.connections import EngineName
+from dbtui.model.partitions import KeyKind, Limit, PartitionIndex, PartitionTrouble, StepKind
+from dbtui.model.policies import ArchiveMode, Interval, IntervalUnit
+from tests.unit.partition_scenes import DAY, NOW, Server, at, days, kinds, partition, policy, ranges, table
+
+WEEK = Interval(1, IntervalUnit.WEEK)
+INDEX = "CREATE INDEX i ON t USING btree (created_at)"
+
+
+def test_a_plan_stopped_after_the_rest_of_a_week_goes_on_with_whole_weeks() -> None:
+    ends = [datetime(2026, 11, day) for day in (9, 16, 26)]  # two weeks, and one that somebody made longer
+    made = [partition(f"p{end:%m%d}", Limit.LOWEST, end) for end in ends]
+    asked = policy(WEEK, premake=1, retention=Interval(1, IntervalUnit.HOUR), archive=ArchiveMode.NONE)
+    server = Server(table(made, KeyKind.TIMESTAMP, EngineName.MYSQL), asked)
+    plan = server.plan(NOW)
+    assert ranges(plan)[0] == (datetime(2026, 11, 26), datetime(2026, 11, 30))
+    server.apply(plan.steps[:1], NOW)
+    server.apply([step for step in plan.steps if step.kind is StepKind.DROP], NOW)
+    again = server.plan(NOW)
+    assert again.refusals == ()
+    assert ranges(again)[0] == (datetime(2026, 11, 30), datetime(2026, 12, 7))
+    server.apply(again.steps, NOW)
+    assert server.plan(NOW).is_converged
+
+
+def test_what_leaves_is_detached_before_the_last_part_of_an_index_is_attached() -> None:
+    """PostgreSQL looks whether an index is whole when a part is attached, and what leaves has none."""
+    parent = PartitionIndex(name="i", definition=INDEX, columns=("created_at",), is_valid=False)
+    kept = table(days(at(2026, 11, 1), 30), indexes=(parent,), are_indexes_read=True)
+    plan = plan_partitions(kept, policy(DAY, premake=4, retention=Interval(10, IntervalUnit.DAY)), NOW)
+    order = kinds(plan)
+    assert {StepKind.DETACH, StepKind.ATTACH_INDEX} <= set(order)
+    last_detach = max(number for number, kind in enumerate(order) if kind is StepKind.DETACH)
+    assert order.index(StepKind.ATTACH_INDEX) > last_detach
+
+
+def test_an_index_that_nothing_can_make_valid_is_told_with_what_to_do() -> None:
+    parent = PartitionIndex(name="i", definition=INDEX, columns=("created_at",), is_valid=False)
+    part = PartitionIndex(name="p", definition="", columns=("created_at",), parent="i")
+    made = [replace(each, indexes=(part,)) for each in days(at(2026, 11, 1), 30)]
+    stuck = table(made, indexes=(parent,), are_indexes_read=True)
+    plan = plan_partitions(stuck, policy(DAY, premake=4), NOW)
+    assert not plan.steps
+    assert [warning for warning in plan.warnings if "although every partition has its part" in warning]
+    findings = assess_partitions(stuck, policy(DAY, premake=4), NOW).findings
+    assert [
+        each
+        for each in findings
+        if each.kind is PartitionTrouble.INVALID_INDEX and "then drop this one" in each.sentence
+    ]
+    missing = replace(stuck, partitions=(replace(made[0], indexes=()), *made[1:]))
+    assert not [each for each in plan_partitions(missing, policy(DAY, premake=4), NOW).warnings if "although" in each]
