@@ -79,18 +79,18 @@ def test_stdin_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
             assert reader.report.source == "stdin"
             batches = reader.batches()
             first = next(batches)
-            assert len(first) == 6
+            assert len(first) == 7
             pipe.write(lines)
             second = next(batches)
             pipe.close()
-            assert len([*first, *second, *(event for batch in batches for event in batch)]) == 14
+            assert len([*first, *second, *(event for batch in batches for event in batch)]) == 16
 
 
 def test_every_format_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(SAMPLES["stderr"].text)
     with open_log(path, "stderr", "%m [%p] %q%u@%d ") as reader:
-        assert len(list(reader)) == 7
+        assert len(list(reader)) == 8
     assert "there is no format 'xml'" in refusal(path, "xml")
     assert all(name in refusal(path, "xml") for name in LogFormat)
     assert "has '%y', which PostgreSQL does not know" in refusal(path, "stderr", "%m %y ")
@@ -172,7 +172,7 @@ def test_a_half_last_line_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text(SAMPLES["stderr"].text + "2026-11-23 02:53:01.000 UTC [30850] app@shop LOG:  duration: 1.5 ms  sta")
     with open_log(path) as reader:
-        assert len(list(reader)) == 7
+        assert len(list(reader)) == 8
     path.write_text(SAMPLES["trace"].text + '{"session": "s1", "se')
     with open_log(path) as reader:
         assert len(list(reader)) == 3

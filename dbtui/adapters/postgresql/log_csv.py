@@ -101,3 +101,6 @@ class CsvlogParser(LogParser):
         events = self._parse(half)
         self.counts.lines += not half.endswith(b"\n")
         return events
+
+    def _finish_statements(self) -> list[StatementEvent]:
+        return self._joiner.finish()

@@ -76,3 +76,6 @@ class JsonlogParser(LogParser):
         events = self._parse(half)
         self.counts.lines += 1
         return events
+
+    def _finish_statements(self) -> list[StatementEvent]:
+        return self._joiner.finish()
