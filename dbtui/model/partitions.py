@@ -226,6 +226,7 @@ class PartitionedTable:
     management: tuple[str, ...] = ()  # what that program has set, a sentence each
     is_made_on_demand: bool = False  # partitions are made as rows come: a stretch without one is no gap
     referenced_by: tuple[TableName, ...] = ()  # tables with foreign keys to it
+    references: tuple[TableName, ...] = ()  # tables that its own foreign keys name
     unique_without_key: tuple[str, ...] = ()  # MySQL: unique keys that keep it from being partitioned as asked
     default_rows: int | None = None  # in the default partition, exactly, up to a limit
     detached: tuple[DetachedPartition, ...] = ()

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
@@ -144,6 +145,63 @@ def test_locks_are_those_that_were_told(url: str, kind: StepKind, has_default: b
         modes = held.get(relation, set())
         strongest = next((mode for mode in ("AccessExclusive", "ShareUpdateExclusive") if mode in modes), "")
         assert strongest.upper() == words.replace(" (new)", "").replace(" ", ""), relation
+
+
+@pytest.fixture
+def related(url: str) -> str:
+    """`logs` with a foreign key to `orgs`, and one from `notes`."""
+    run_sql(
+        url,
+        "CREATE TABLE orgs (id int PRIMARY KEY)",
+        "CREATE TABLE logs (id int, at timestamptz NOT NULL, org int REFERENCES orgs, PRIMARY KEY (id, at))"
+        " PARTITION BY RANGE (at)",
+        "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00')",
+        "CREATE TABLE logs_2 PARTITION OF logs FOR VALUES FROM ('2026-02-01 00:00+00') TO ('2026-03-01 00:00+00')",
+        "INSERT INTO orgs VALUES (1)",
+        "INSERT INTO logs VALUES (1, '2026-01-05', 1)",
+    )
+    return url
+
+
+def locked(url: str, sql: Sequence[str], relation: str) -> str:
+    """The strongest lock on a table when statements have run, in an open transaction."""
+    with closing(psycopg2.connect(url)) as made, made.cursor() as cursor:
+        for each in sql:
+            cursor.execute(each)
+        cursor.execute("SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = %s::regclass", [relation])
+        modes = {mode.removesuffix("Lock") for (mode,) in cursor.fetchall()}
+    return next((mode for mode in ("AccessExclusive", "ShareRowExclusive", "RowShare") if mode in modes), "")
+
+
+def test_locks_on_the_other_ends_of_foreign_keys_are_told(related: str) -> None:
+    with opened(related) as target:
+        table = see(target)
+        create = step_for(table, StepKind.CREATE, "logs_3", bound=month(3))
+        assert create.locks.others == "SHARE ROW EXCLUSIVE on public.orgs"
+        assert locked(related, create.sql, "orgs") == "ShareRowExclusive"
+        detach = step_for(replace(table, server_version_number=130000), StepKind.DETACH, "logs_1")
+        assert detach.locks.others == "SHARE ROW EXCLUSIVE on public.orgs"
+        assert locked(related, detach.sql, "orgs") == "ShareRowExclusive"
+        assert apply_step(target, StepKind.DETACH, "logs_1").outcome is StepOutcome.DONE
+        drop = step_for(see(target), StepKind.DROP, "logs_1")
+        assert drop.locks.others == "ACCESS EXCLUSIVE on public.orgs"
+        assert locked(related, drop.sql, "orgs") == "AccessExclusive"
+        run_sql(related, "CREATE TABLE notes (id int, at timestamptz, FOREIGN KEY (id, at) REFERENCES logs)")
+        create = step_for(see(target), StepKind.CREATE, "logs_3", bound=month(3))
+        assert create.locks.others.endswith("SHARE ROW EXCLUSIVE on public.notes")
+        assert locked(related, create.sql, "notes") == "ShareRowExclusive"
+
+
+def test_who_writes_into_a_table_that_a_foreign_key_names_is_named(related: str) -> None:
+    """Attaching a partition waits for them, too; nothing of the table itself is locked by anybody."""
+    with closing(psycopg2.connect(related, application_name="nightly import")) as made, opened(related) as target:
+        with made.cursor() as cursor:
+            cursor.execute("INSERT INTO orgs VALUES (2)")
+        result = apply_step(target, StepKind.CREATE, "logs_3", bound=month(3))
+        assert result.outcome is StepOutcome.LOCKED
+        assert f"session {made.info.backend_pid} (nightly import" in result.detail
+        made.rollback()
+        assert apply_step(target, StepKind.CREATE, "logs_3", bound=month(3)).outcome is StepOutcome.DONE
 
 
 def test_two_runs_do_not_meet(url: str) -> None:

@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from dbtui.adapters.lock_patience import Attempt, LockHolder, LockWait, try_patiently
+from dbtui.adapters.lock_patience import Attempt, LockWait, try_patiently
 from dbtui.adapters.partition_marks import PartitionMark, format_mark, parse_mark
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.partition_checks import check_step
 from dbtui.adapters.postgresql.partition_indexes import build_index
-from dbtui.adapters.postgresql.partition_session import PartitionSession, open_session
+from dbtui.adapters.postgresql.partition_session import PartitionSession, WantedLocks, open_session
 from dbtui.adapters.postgresql.partition_sql import CHECK_PREFIX, needs_check
 from dbtui.adapters.postgresql.sql import quote_name, quote_table, quote_text
 from dbtui.errors import RefusedError, ServerError, UsageError
@@ -122,26 +122,31 @@ class PostgresqlExecutor:
     def _patiently(
         self, step: PartitionStep, attempt: Callable[[float], Attempt | Routine[Attempt | None] | None]
     ) -> Routine[StepResult]:
-        exclusive, shared = self._wanted(step)
-        wait = LockWait(look=lambda: self._holders(exclusive, shared), attempt=attempt)
+        wanted = self._wanted(step)
+        wait = LockWait(look=lambda: self._session.holders(wanted), attempt=attempt)
         return (yield from try_patiently(step, wait, self._patience, self._session.target.cancellation))
 
-    def _holders(self, exclusive: list[int], shared: list[int]) -> list[LockHolder]:
-        return self._session.holders(exclusive, shared)
-
-    def _wanted(self, step: PartitionStep) -> tuple[list[int], list[int]]:
-        """The tables that a step locks against everybody, and those against other changes alone."""
+    def _wanted(self, step: PartitionStep) -> WantedLocks:
         default = [self._table.default.identity] if self._table.default else []
         parent, child = [self._table.identity], [step.identity]
         if step.kind in (StepKind.CREATE, StepKind.DRAIN_DEFAULT):
-            return default, parent
+            return WantedLocks(
+                default, self._related("collect_referenced_tables", "collect_referencing_tables"), parent
+            )
         if step.kind is StepKind.DETACH:
-            return [*parent, *child, *default], []
+            referencing = self._related("collect_referencing_tables")
+            tables = [*parent, *child, *default, *referencing]
+            return WantedLocks(tables, self._related("collect_referenced_tables"))
         if step.kind is StepKind.REPAIR_DETACH:
-            return [*parent, *child], []
+            return WantedLocks([*parent, *child], self._related("collect_referenced_tables"))
         if step.kind is StepKind.DROP:
-            return child, []
-        return [], child
+            return WantedLocks([*child, *self._related("collect_referenced_tables")])
+        return WantedLocks(shared=child)
+
+    def _related(self, *questions: str) -> list[int]:
+        """Tables on the other ends of the parent's foreign keys."""
+        identity = self._table.identity
+        return [row.identity for each in questions for row in self._session.collect(each, identity=identity)]
 
     # ---------------------------------------------------------------------------------------------- in transactions
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -34,6 +35,15 @@ _NO_SUCH_SETTING = ("22023", "0A000", "42704")
 _STOP_SECONDS = 5.0
 #: Even what nobody waits for ends some time.
 _LONGEST = "60s"
+
+
+@dataclass(frozen=True, slots=True)
+class WantedLocks:
+    """Tables that a step locks, by identity: against everybody, against writers, against other changes alone."""
+
+    exclusive: Sequence[int] = ()
+    unwritten: Sequence[int] = ()
+    shared: Sequence[int] = ()
 
 
 class PartitionSession:
@@ -113,11 +123,15 @@ class PartitionSession:
             for row in self.target.collect(question, made, identity=identity):
                 self.target.rows(undoing(row.name), on=made)
 
-    def holders(self, exclusive: Sequence[int], shared: Sequence[int]) -> list[LockHolder]:
+    def holders(self, wanted: WantedLocks) -> list[LockHolder]:
         """Return who holds locks in the way of ours."""
         own = [self._work.info.backend_pid, self._guard.info.backend_pid]
         rows = self.target.collect(
-            "collect_partition_blockers", exclusive=list(exclusive), shared=list(shared), own=own
+            "collect_partition_blockers",
+            exclusive=list(wanted.exclusive),
+            unwritten=list(wanted.unwritten),
+            shared=list(wanted.shared),
+            own=own,
         )
         return [holder_of(row, row.process_id) for row in rows]
 

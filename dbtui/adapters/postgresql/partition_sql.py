@@ -39,6 +39,8 @@ CHECK_ROWS = 1_000_000
 CHECK_PREFIX = 2
 
 _AE, _SUE, _SRE = "ACCESS EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE"
+#: From 15 on attaching also locks the tables whose foreign keys name the parent.
+_LOCKS_REFERENCING = 150000
 _INDEX = re.compile(
     r'CREATE (?P<unique>UNIQUE )?INDEX (?:"(?:[^"]|"")+"|[^\s"]+) ON (?:ONLY )?'
     r'(?:(?:"(?:[^"]|"")+"|[^\s".]+)\.)?(?:"(?:[^"]|"")+"|[^\s".]+) (?P<rest>USING .*)',
@@ -201,7 +203,9 @@ def _attach(table: PartitionedTable, step: PartitionStep) -> str:
 
 
 def _attach_locks(table: PartitionedTable) -> StepLocks:
-    return StepLocks(parent=_SUE, child=f"{_AE} (new)", default=_AE if table.default else "")
+    tables = [*table.references, *(table.referenced_by if table.server_version_number >= _LOCKS_REFERENCING else ())]
+    others = ", ".join(f"{_SRE} on {each}" for each in tables)
+    return StepLocks(parent=_SUE, child=f"{_AE} (new)", default=_AE if table.default else "", others=others)
 
 
 def _bound(step: PartitionStep) -> Bound:
@@ -261,7 +265,8 @@ def _drop_check(table: PartitionedTable, step: PartitionStep) -> str:
 
 
 def _describe_detach(table: PartitionedTable, step: PartitionStep) -> PartitionStep:
-    others = ", ".join(f"{_AE} on {each}" for each in table.referenced_by)
+    held = [(_AE, each) for each in table.referenced_by] + [(_SRE, each) for each in table.references]
+    others = ", ".join(f"{mode} on {each}" for mode, each in held)
     detach = f"ALTER TABLE {quote_table(table.table)} DETACH PARTITION {quote_table(step.partition)}"
     if detaches_concurrently(table):
         locks = StepLocks(parent=_SUE, child=_AE, others=others)
@@ -282,10 +287,10 @@ def _describe_repair(table: PartitionedTable, step: PartitionStep) -> PartitionS
     return replace(step, sql=(finalize,), locks=StepLocks(parent=_SUE, child=_AE), in_transaction=False)
 
 
-def _describe_drop(_table: PartitionedTable, step: PartitionStep) -> PartitionStep:
+def _describe_drop(table: PartitionedTable, step: PartitionStep) -> PartitionStep:
     name = quote_table(step.partition)
     statements = (f"LOCK TABLE {name} IN {_AE} MODE", f"DROP TABLE {name}")
-    others = f"{_AE} on tables that its foreign keys name, if any"
+    others = ", ".join(f"{_AE} on {each}" for each in table.references)
     return replace(step, sql=statements, locks=StepLocks(child=_AE, others=others), in_transaction=True)
 
 

@@ -188,7 +188,8 @@ def _complete(target: PostgresqlTarget, table: PartitionedTable) -> PartitionedT
     """Add what only a plan needs. Rows are read of single partitions, never of the parent."""
     gaps = list(table.gaps)
     indexes = _unless_refused(lambda: _collect_indexes(target, table.identity), "its indexes", gaps)
-    references = target.collect("collect_referencing_tables", identity=table.identity)
+    referencing = target.collect("collect_referencing_tables", identity=table.identity)
+    referenced = target.collect("collect_referenced_tables", identity=table.identity)
     stems = list({each.name[:8] for each in (table.table, *(each.table for each in table.partitions[-2:]))})
     names = target.collect("collect_names_taken", parent=table.identity, stems=stems)
     template, lacking = collect_template(target, table.identity)
@@ -198,7 +199,8 @@ def _complete(target: PostgresqlTarget, table: PartitionedTable) -> PartitionedT
         partitions=tuple(_with_indexes(each, indexes or {}) for each in table.partitions),
         indexes=tuple((indexes or {}).get(table.identity, ())),
         are_indexes_read=indexes is not None,
-        referenced_by=tuple(TableName(row.schema, row.name) for row in references),
+        referenced_by=tuple(TableName(row.schema, row.name) for row in referencing),
+        references=tuple(TableName(row.schema, row.name) for row in referenced),
         default_rows=_unless_refused(lambda: count_default(target, table), "rows of the default partition", gaps),
         newest_value=_unless_refused(lambda: collect_newest(target, table), "the newest value of the key", gaps),
         template=template,

@@ -677,11 +677,20 @@ ORDER BY 1, 2;
 
 -- name: collect_referencing_tables
 -- Whose foreign keys point at a table: not those that its partitions have inherited.
-SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name
+SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name, c.oid::bigint AS identity
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE k.contype = 'f' AND k.confrelid = :identity AND k.conparentid = 0
+ORDER BY 1, 2;
+
+-- name: collect_referenced_tables
+-- Which tables a table's foreign keys name: they are locked, too, when a partition comes or goes.
+SELECT DISTINCT n.nspname::text AS schema, c.relname::text AS name, c.oid::bigint AS identity
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.conrelid = :identity AND k.confrelid <> :identity AND k.conparentid = 0
 ORDER BY 1, 2;
 
 -- name: collect_detached_partitions
@@ -872,8 +881,8 @@ SELECT conname::text AS name FROM pg_catalog.pg_constraint
 WHERE conrelid = :identity AND contype = 'c' AND conname LIKE 'dbtui\_excludes\_%';
 
 -- name: collect_partition_blockers
--- Who holds what on some tables: on `exclusive` ones every lock is in the way, on the others those that are no
--- reader's and no writer's. The age is that of the transaction; a prepared one has no session.
+-- Who holds what on some tables: on `exclusive` ones every lock is in the way, on `unwritten` ones a writer's, on the
+-- others those that are no reader's and no writer's. The age is that of the transaction; a prepared one has no session.
 SELECT COALESCE(l.pid, 0) AS process_id, a.usename::text AS login, a.application_name AS application, a.state,
        a.backend_type, left(a.query, 200) AS sql, array_agg(DISTINCT c.relname::text) AS tables,
        COALESCE(extract(epoch FROM statement_timestamp() - a.xact_start)::float8, 0) AS seconds
@@ -883,6 +892,7 @@ LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'relation' AND l.granted AND (l.pid IS NULL OR l.pid <> ALL (CAST(:own AS int[])))
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND (l.relation = ANY (CAST(:exclusive AS oid[]))
+       OR l.relation = ANY (CAST(:unwritten AS oid[])) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
        OR l.relation = ANY (CAST(:shared AS oid[])) AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock',
           'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
 GROUP BY 1, 2, 3, 4, 5, 6, 8 ORDER BY seconds DESC;
