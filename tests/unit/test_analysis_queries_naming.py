@@ -194,6 +194,7 @@ def test_models_name_what_the_catalogue_cannot() -> None:
         ('SELECT "posts".* FROM "posts" WHERE "posts"."id" = 1 LIMIT 1 /*application:Shop*/', Framework.RAILS),
         ('SELECT COUNT(*) FROM "posts" WHERE "posts"."author_id" = $1', Framework.RAILS),
         ("SELECT posts.id, posts.title FROM posts WHERE posts.id = 5", None),
+        ("SELECT `posts` . `id` , `posts` . `title` FROM `posts` WHERE `posts` . `id` = ?", None),
         ('SELECT "order".id, "order".total FROM "order" WHERE "order".id = 5', None),
         ('SELECT "Post"."id", "Post"."title" FROM "Post" WHERE "Post"."id" = 5', None),
         ("SELECT * FROM posts WHERE id = 5", None),

@@ -146,7 +146,8 @@ def _path(remedy: Remedy) -> str:
 
 def _write(repetition: Repetition, remedies: Sequence[Remedy], index_sql: str, *, is_named: bool) -> Cure:
     samples = [sample for child in repetition.children for sample in child.samples[:1]]
-    framework = None if repetition.relationship or is_named else recognise_framework(samples)
+    is_ours = repetition.relationship or is_named or any(is_value_first(child.shape) for child in repetition.children)
+    framework = None if is_ours else recognise_framework(samples)
     if framework:  # both write the column first, so a look-up by foreign key is a relationship as well
         remedies = [_as_relationship(each) for each in remedies]
     foreign = write_for(framework, remedies) if framework else ""
