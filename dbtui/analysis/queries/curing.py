@@ -14,7 +14,7 @@ from dbtui.analysis.queries.python_names import stem_of
 from dbtui.analysis.queries.relations import Names, Relation, find_relation, is_value_first, name_recorded
 from dbtui.analysis.queries.remedies import Remedy, choose_remedy
 from dbtui.analysis.queries.snippets import is_chained, write_guard, write_snippet
-from dbtui.analysis.queries.table_keys import TableKeys, lookups_of, read_table
+from dbtui.analysis.queries.table_keys import keys_of, lookups_of, read_table
 from dbtui.model.queries import (
     Cure,
     CureKind,
@@ -42,7 +42,7 @@ def cure(
     if repetition.kind is PatternKind.DUPLICATE:
         why = "the same rows are asked for again and again: ask once and keep the answer"
         return Cure(kind=CureKind.NONE, snippet="", why=why, is_guess=False, index_sql=_index(repetition, schema))
-    names = Names(TableKeys(schema), relations)
+    names = Names(keys_of(schema), relations)
     if repetition.kind is PatternKind.WRITE_LOOP:
         return _cure_write_loop(repetition, names)
     if repetition.kind not in _CURED:

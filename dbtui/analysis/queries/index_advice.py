@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from dbtui.analysis.queries.python_names import is_same_table
 from dbtui.analysis.queries.select_lists import unquote
-from dbtui.analysis.queries.table_keys import TableKeys, lookups_of
+from dbtui.analysis.queries.table_keys import TableKeys, keys_of, lookups_of
 from dbtui.model.connections import EngineName
 from dbtui.model.queries import Child, QuerySchema, Shape
 
@@ -32,7 +32,7 @@ def advise_index(children: Sequence[Child], schema: QuerySchema | None) -> str:
     """
     if schema is None:
         return ""
-    keys = TableKeys(schema)
+    keys = keys_of(schema)
     lines = [line for child in children for line in _advise(child.shape, schema, keys, _engine_of(schema, child))]
     return "\n".join(dict.fromkeys(lines))
 

@@ -13,7 +13,14 @@ from statistics import median
 from dbtui.analysis.queries.curing import cure
 from dbtui.analysis.queries.python_names import bare_name, is_same_table
 from dbtui.analysis.queries.relations import is_value_first
-from dbtui.analysis.queries.table_keys import TableKeys, infer_key_of_columns, infer_keys_to, lookups_of, read_table
+from dbtui.analysis.queries.table_keys import (
+    TableKeys,
+    infer_key_of_columns,
+    infer_keys_to,
+    keys_of,
+    lookups_of,
+    read_table,
+)
 from dbtui.model.queries import (
     Child,
     ForeignKey,
@@ -51,6 +58,7 @@ class _Track:
     all_calls: int
     all_rows: int
     seconds: float
+    tables: frozenset[str]  # bare names, folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ def find_suspects(
     if len(usable) < LEAST_WINDOWS:
         return ()
     tracks = _follow(usable, shape_of)
-    keys = TableKeys(schema)
+    keys = keys_of(schema)
     parents: defaultdict[tuple[str, str], list[_Track]] = defaultdict(list)
     for track in sorted(tracks, key=lambda each: each.all_rows):
         if track.shape.kind in _PARENTS and track.all_rows >= _LEAST_ROWS * track.all_calls > 0:
@@ -87,7 +95,9 @@ def find_suspects(
     for child in tracks:
         if child.shape.kind in _CHILDREN and child.shape.lookups:
             near = _near(parents[child.query.database, child.query.user], child.all_calls)
-            matches = sorted(_match(child, near, keys), key=lambda match: (not match.is_known, match.spread))
+            matches = sorted(
+                _match(child, _joined(child, near, keys), keys), key=lambda match: (not match.is_known, match.spread)
+            )
             if matches:
                 found.append(_suspect(child, matches, spent, schema, relations))
     return tuple(sorted(found, key=lambda each: (not each.is_value_first, -each.seconds_per_second, each.child.key)))
@@ -107,7 +117,9 @@ def _follow(windows: Sequence[TopQueriesWindow], shape_of: Callable[[str], Shape
         calls = tuple(rate.calls if rate else 0 for rate in each)
         rows = tuple(rate.rows or 0 if rate else 0 for rate in each)
         seconds = sum(rate.total_seconds for rate in rates.values())
-        tracks.append(_Track(query, shape_of(query.sql), calls, rows, sum(calls), sum(rows), seconds))
+        shape = shape_of(query.sql)
+        tables = frozenset(bare_name(table).casefold() for table in shape.tables)
+        tracks.append(_Track(query, shape, calls, rows, sum(calls), sum(rows), seconds, tables))
     return tracks
 
 
@@ -119,6 +131,15 @@ def _near(parents: Sequence[_Track], calls: int) -> Sequence[_Track]:
     least = bisect_left(parents, calls / _MOST_RATIO, key=lambda parent: parent.all_rows)
     most = bisect_right(parents, calls / _LEAST_RATIO, key=lambda parent: parent.all_rows)
     return parents[least:most]
+
+
+def _joined(child: _Track, parents: Sequence[_Track], keys: TableKeys) -> Sequence[_Track]:
+    """Those of some parents that a key joins with the child; where the catalogue has no word, lazy loads' alone."""
+    table = lookups_of(child.shape)[0].table
+    if keys.find_table(table) is None:
+        return parents if is_value_first(child.shape) else ()
+    around = keys.tables_around(table)
+    return [parent for parent in parents if not around.isdisjoint(parent.tables)]
 
 
 def _match(child: _Track, parents: Sequence[_Track], keys: TableKeys) -> Iterator[_Match]:

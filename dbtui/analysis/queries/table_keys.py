@@ -14,8 +14,10 @@ class TableKeys:
     def __init__(self, schema: QuerySchema | None) -> None:
         self._schema = schema or QuerySchema()
         self._by_child: defaultdict[str, list[ForeignKey]] = defaultdict(list)
+        self._by_parent: defaultdict[str, list[ForeignKey]] = defaultdict(list)
         for key in self._schema.foreign_keys:
             self._by_child[bare_name(key.table).casefold()].append(key)
+            self._by_parent[bare_name(key.parent).casefold()].append(key)
         self._tables: defaultdict[str, list[str]] = defaultdict(list)
         known = [*self._schema.primary_keys, *self._schema.indexed, *(key.table for key in self._schema.foreign_keys)]
         for table in dict.fromkeys(known):
@@ -48,6 +50,12 @@ class TableKeys:
             key for key in self._by_child.get(bare_name(table).casefold(), ()) if is_same_table(key.table, table)
         )
 
+    def tables_around(self, table: str) -> frozenset[str]:
+        """Return the bare names, folded, of the tables that a key joins with this one, in whichever direction."""
+        name = bare_name(table).casefold()
+        parents = {bare_name(key.parent).casefold() for key in self._by_child.get(name, ())}
+        return frozenset(parents | {bare_name(key.table).casefold() for key in self._by_parent.get(name, ())})
+
     def key_of_columns(self, table: str, columns: Sequence[str], parents: Sequence[str] = ()) -> ForeignKey | None:
         """Return the foreign key of `table` within `columns`; rather one to one of `parents`."""
         wanted = {column.casefold() for column in columns}
@@ -64,6 +72,18 @@ class TableKeys:
             for key in self.keys_from(child)
             if is_same_table(key.parent, table) and {column.casefold() for column in key.parent_columns} <= wanted
         )
+
+
+_last: tuple[QuerySchema | None, TableKeys] = (None, TableKeys(None))
+
+
+def keys_of(schema: QuerySchema | None) -> TableKeys:
+    """Return a schema's keys; they are sorted by table once for all the patterns that are judged by it."""
+    global _last
+    known = _last  # another thread may put another one there meanwhile
+    if known[0] is not schema:
+        known = _last = (schema, TableKeys(schema))
+    return known[1]
 
 
 def lookups_of(shape: Shape) -> tuple[Lookup, ...]:
