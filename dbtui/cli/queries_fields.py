@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dbtui.analysis.queries.curing import format_suggestion
+from dbtui.analysis.queries.savings import estimate_saving
 from dbtui.analysis.query_words import (
     SIGNS,
     TITLES,
@@ -75,11 +76,11 @@ def format_findings(found: QueryFindings, width: int, *, shows_others: bool) -> 
     """Return the lines of all findings, a block each."""
     lines: list[str] = []
     for each in (*found.findings, *(found.others if shows_others else ())):
-        lines += [*(("",) if lines else ()), *_format_block(each, width)]
+        lines += [*(("",) if lines else ()), *_format_block(each, found.round_trip_seconds, width)]
     return lines
 
 
-def _format_block(repetition: Repetition, width: int) -> Iterator[str]:
+def _format_block(repetition: Repetition, round_trip_seconds: float | None, width: int) -> Iterator[str]:
     sure = f"  {repetition.confidence:.2f}" if repetition.level is not PatternLevel.INFO else ""
     first, *others = describe_children(repetition)
     title = f"{SIGNS[repetition.level]} {TITLES[repetition.kind]}{sure}   {first}"
@@ -91,6 +92,7 @@ def _format_block(repetition: Repetition, width: int) -> Iterator[str]:
         ("where", describe_place(repetition)),
         ("seen", describe_evidence(repetition)),
         ("time", describe_times(repetition)),
+        ("saved", estimate_saving(repetition, round_trip_seconds).text if repetition.cure else ""),
         ("why", " · ".join(repetition.reasons)),
     ]
     for name, text in words:
