@@ -20,6 +20,7 @@ _MOST_REMEMBERED = 20_000
 #: Of how many statements, and of how long ones, it is remembered how they were reached.
 _MOST_STATEMENTS = 2_000
 _LONGEST_REMEMBERED = 20_000
+_MOST_WAYS = 3
 
 #: Loaders of SQLAlchemy by a part of the qualified name of one of their functions.
 _LOADERS = (
@@ -68,37 +69,36 @@ def name_packages(packages: Iterable[str]) -> None:
 
 
 class _Way(NamedTuple):
-    """How a statement was reached: `below`, so many frames above, is the outermost one that is not the caller's."""
+    """How a statement was reached before: from that place in that code, so many frames above."""
 
     depth: int
-    below: CodeType
+    code: CodeType
+    lasti: int
+    caller: Caller
 
 
-_WAYS: dict[str, _Way] = {}
+_WAYS: dict[str, tuple[_Way, ...]] = {}
 
 
 def find_caller(sql: str) -> Caller:
     """Return who runs this statement: the innermost frame of the application, else of any library but SQLAlchemy.
 
-    A frame has to be made an object to be looked at, and a lazy load has fifteen: so it is tried first whether the
-    statement was reached in the way that it was before, for which two are enough.
+    A frame has to be made an object to be looked at, and a lazy load has fifteen. So it is tried first whether the same
+    statement comes from the same place as before, at the same depth.
     """
-    way = _WAYS.get(sql)
-    if way is not None:
+    for depth, code, lasti, caller in _WAYS.get(sql, ()):
         try:
-            frame = sys._getframe(way.depth)
+            frame = sys._getframe(depth)
         except ValueError:  # there are not so many
-            return _search_caller(sys._getframe(), sql)
-        if frame.f_code is way.below and (caller := frame.f_back) is not None:
-            known = _VERDICTS.get(id(caller.f_code))
-            if known is not None and known[1] is _APPLICATION:
-                return Caller(_locate(caller.f_code, caller), "", None)
+            continue
+        if frame.f_code is code and frame.f_lasti == lasti:
+            return caller
     return _search_caller(sys._getframe(), sql)
 
 
 def _search_caller(frame: FrameType | None, sql: str) -> Caller:
     """Look at one frame after the other, from that of `find_caller` on."""
-    loader, collection, fallback, below, is_awaited = "", None, None, None, False
+    loader, collection, fallback, is_awaited = "", None, None, False
     for depth in range(_MOST_FRAMES):
         if frame is None:
             frame = None if is_awaited else _awaiting_frame()
@@ -109,22 +109,25 @@ def _search_caller(frame: FrameType | None, sql: str) -> Caller:
         known = _VERDICTS.get(id(code))
         verdict = known[1] if known else _judge(code, frame)
         if verdict is _APPLICATION:
-            if below is not None and not loader and not is_awaited and len(sql) <= _LONGEST_REMEMBERED:
-                _remember_way(sql, _Way(depth - 1, below))
-            return Caller(_locate(code, frame), loader, collection)
+            caller = Caller(_locate(code, frame), loader, collection)
+            if not loader and not is_awaited:
+                _remember_way(sql, _Way(depth, code, frame.f_lasti, caller))
+            return caller
         if verdict is _LIBRARY:
             fallback = fallback or frame
         elif verdict and not loader:
             loader = verdict
             collection = frame.f_locals.get("self") if verdict == "dynamic" else None
-        below, frame = code, frame.f_back
+        frame = frame.f_back
     return Caller(_locate(fallback.f_code, fallback) if fallback else NOWHERE, loader, collection)
 
 
 def _remember_way(sql: str, way: _Way) -> None:
-    if len(_WAYS) >= _MOST_STATEMENTS:
-        _WAYS.clear()
-    _WAYS[sql] = way
+    """Remember a way, unless the statement is long. A loader's frames may differ where all else is the same."""
+    if len(sql) <= _LONGEST_REMEMBERED:
+        if len(_WAYS) >= _MOST_STATEMENTS:
+            _WAYS.clear()
+        _WAYS[sql] = (way, *_WAYS.get(sql, ())[: _MOST_WAYS - 1])
 
 
 def _awaiting_frame() -> FrameType | None:
