@@ -96,7 +96,7 @@ class GuardProcess:
         self._write(msgspec.json.encode(msgspec.structs.replace(login, environ=secrets)))
 
     @property
-    def process_id(self) -> int:
+    def pid(self) -> int:
         """Its process number."""
         return self._process.pid
 

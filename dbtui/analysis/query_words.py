@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from dbtui.analysis.load_report import format_latency
+from dbtui.analysis.queries.savings import format_seconds
 from dbtui.model.jobs import JobState
 from dbtui.model.queries import CaptureResult, PatternKind, PatternLevel, QueryFindings, Repetition, SourceReport
 from dbtui.model.text import format_count, format_duration
@@ -21,11 +21,6 @@ TITLES = {
 _LIST = re.compile(r"^(\s*select(?:\s+distinct)?)\s+(?!\*).{16,}?\s+(from)\b", re.IGNORECASE | re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _LEAST_KEY = 8
-
-
-def show_seconds(seconds: float) -> str:
-    """Return a time with the unit that fits, from microseconds to days."""
-    return format_latency(seconds) if seconds < 60 else format_duration(seconds)
 
 
 def shorten_sql(sql: str) -> str:
@@ -76,9 +71,9 @@ def describe_times(repetition: Repetition) -> str:
         units = format_count(repetition.units)
         parts.append(f"in {units} units of work, half of them {repetition.repeats_p50:g} and more")
     if repetition.total_seconds is not None:
-        parts.append(f"{show_seconds(repetition.total_seconds)} in all")
+        parts.append(f"{format_seconds(repetition.total_seconds)} in all")
     if repetition.saved_seconds is not None:
-        parts.append(f"{show_seconds(repetition.saved_seconds)} would be saved")
+        parts.append(f"{format_seconds(repetition.saved_seconds)} would be saved")
     return ", ".join(parts)
 
 

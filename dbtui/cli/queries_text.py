@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 
 from dbtui.analysis.load_report import format_latency
 from dbtui.analysis.queries.curing import format_suggestion
-from dbtui.analysis.query_words import shorten_keys, shorten_sql, show_seconds
+from dbtui.analysis.queries.savings import format_seconds
+from dbtui.analysis.query_words import shorten_keys, shorten_sql
 from dbtui.cli.tables import Column, format_table
 from dbtui.model.text import format_bytes, format_count, format_untrusted
 from dbtui.model.top_queries import QuerySuspect, TopQueryRate
@@ -37,7 +38,7 @@ def _row(rate: TopQueryRate, key: str) -> tuple[str, ...]:
     query = rate.query
     return (
         key,
-        show_seconds(rate.total_seconds),
+        format_seconds(rate.total_seconds),
         f"{rate.share:.0%}",
         ("≥" if rate.is_least else "") + format_count(rate.calls),
         f"{rate.calls_per_second:.1f}",

@@ -189,7 +189,7 @@ class _Capture:
         yield StepStarted("guard", self.profile.name)
         self._guard = GuardProcess(self._file.path, login, lock, c.environ)
         said = self._await("ready", _READY_SECONDS)
-        yield StepFinished("guard", 0.0, f"process {self._guard.process_id}")
+        yield StepFinished("guard", 0.0, f"process {self._guard.pid}")
         if said is not None:
             raise said
 
@@ -327,7 +327,7 @@ class _Capture:
         if guard.is_gone:
             return self._put_back_ourselves()
         why = f" ({self._waiting})" if self._waiting else ""
-        hint = f"its guard, process {guard.process_id}, tries on for hours; then: dbtui queries repair"
+        hint = f"its guard, process {guard.pid}, tries on for hours; then: dbtui queries repair"
         return (f"the settings are not put back yet{why}: {hint} {self.profile.name}",), False
 
     def _put_back_ourselves(self) -> tuple[tuple[str, ...], bool]:

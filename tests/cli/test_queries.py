@@ -41,7 +41,7 @@ def test_what_is_found_is_shown_with_its_cure(tmp_path: Path) -> None:
     assert "12 × SELECT … FROM order_lines WHERE ? = order_lines.order_id" in words
     assert "after SELECT … FROM orders WHERE org_id = ? 12 rows" in words
     assert "selectinload(Order." in words
-    assert "saved (12 − 1) × (200 µs" in words
+    assert "saved (12 − 1) × " in words
     assert "1 finding in 13 statements of 1 session" in ran.stderr
 
 

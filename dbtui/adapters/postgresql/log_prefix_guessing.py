@@ -138,7 +138,7 @@ def _name_numbers(form: str, prefixes: Sequence[str]) -> str:
     pattern = re.compile(parse_prefix(form.replace(_NUMBER, "%Q"), wanted="").pattern.replace(r"(?:-?\d+)", r"(-?\d+)"))
     rows = [tuple(int(each) for each in found.groups()) for line in prefixes if (found := pattern.fullmatch(line))]
     columns = [[row[number] for row in rows] for number in range(count)]
-    scores = [_process_score(form.split(_NUMBER)[number], column) for number, column in enumerate(columns)]
+    scores = [_score_as_process(form.split(_NUMBER)[number], column) for number, column in enumerate(columns)]
     process = -1 if "%p" in form or not rows else scores.index(max(scores))
     for number, column in enumerate(columns):
         escape = "%p" if number == process else "%l" if _grows(column) and "%l" not in form else "%Q"
@@ -146,7 +146,7 @@ def _name_numbers(form: str, prefixes: Sequence[str]) -> str:
     return form
 
 
-def _process_score(before: str, values: Sequence[int]) -> float:
+def _score_as_process(before: str, values: Sequence[int]) -> float:
     """How likely a column of numbers is the process. `before`: what stands before it."""
     pairs = list(pairwise(values))
     same, grown = sum(1 for a, b in pairs if a == b), sum(1 for a, b in pairs if b == a + 1)

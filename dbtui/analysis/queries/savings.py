@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from math import ceil
 
+from dbtui.analysis.load_report import format_latency
 from dbtui.model.queries import Repetition
+from dbtui.model.text import format_duration
 
 #: So many keys selectinload() puts into one statement (SQLAlchemy's manual, "Select IN loading").
 BATCH = 500
@@ -37,12 +39,8 @@ def estimate_saving(repetition: Repetition, round_trip_seconds: float | None) ->
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a time that may be very short: `85 µs`, `0.42 ms`, `47.9 ms`, `1.9 s`, `12 min`."""
-    if seconds < 0.0000995:
-        return f"{seconds * 1_000_000:.0f} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.2f} ms" if seconds < 0.00995 else f"{seconds * 1000:.1f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+    """Return a time with the unit that fits, from microseconds to days: `85.0 µs`, `47.9 ms`, `12 min`."""
+    return format_latency(seconds) if seconds < 60 else format_duration(seconds)
 
 
 def _named(seconds: float | None, name: str) -> str:
