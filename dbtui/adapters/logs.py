@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from dbtui.adapters.cancellation import Cancellation, current_cancellation
+from dbtui.adapters.collecting_less import collecting_less
 from dbtui.adapters.log_parsing import LogKind, LogParser
 from dbtui.adapters.log_sources import FileSource, FollowedFile, LogSource, PipeSource
 from dbtui.adapters.mysql.logs import LOG_KINDS as MYSQL_KINDS
@@ -93,6 +94,11 @@ class LogReader:
 
         Raises Cancelled, StorageError, and UsageError at the end when there were only lines that could not be read.
         """
+        with collecting_less():
+            yield from self._read()
+        self._judge()
+
+    def _read(self) -> Iterator[list[StatementEvent]]:
         parser = self._parser
         sample, self._sample = self._sample, b""
         yield parser.feed(sample)
@@ -109,7 +115,6 @@ class LogReader:
             else:
                 break
         yield parser.finish()
-        self._judge()
 
     def _judge(self) -> None:
         counts = self._parser.counts

@@ -7,7 +7,7 @@ what is NULL is empty. Source: the manual, "Using CSV-Format Log Output".
 import re
 
 from dbtui.adapters.log_parsing import LogParser
-from dbtui.adapters.postgresql.log_statements import Columns, StatementJoiner
+from dbtui.adapters.postgresql.log_statements import RawRow, StatementJoiner
 from dbtui.adapters.postgresql.log_words import ENGLISH, Words
 from dbtui.model.queries import StatementEvent
 
@@ -23,7 +23,7 @@ _CUT = "the file begins or ends within this record, or it is damaged"
 
 
 def record_pattern(words: Words) -> str:
-    """Return the pattern of a record, with the groups that `CsvlogParser` has as columns."""
+    """Return the pattern of a record, with a group for each field of a Row but the last, in that order."""
     # Most records have nothing between detail and application_name, and few have more than backend_type behind it.
     between = f"(?:,,,,,,,|{_TEXT},{_TEXT},{_PLAIN},{_TEXT},{_TEXT},{_PLAIN},{_TEXT},)"
     behind = rf'(?:,"client backend",[^"\n]*|(?:,(?:{_TEXT}|{_PLAIN}))*)'
@@ -38,16 +38,12 @@ class CsvlogParser(LogParser):
     """Reads a csvlog. Where a record is damaged, or the file begins within one, it goes on with the next."""
 
     name = "postgresql csvlog"
-    _columns = Columns(
-        time=0, database=1, session=2, transaction=3, level=4, duration=5, kind=6, text=7, detail=8, application=9
-    )
-    _stray = 10
 
     def __init__(self, words: Words = ENGLISH) -> None:
         super().__init__()
         self._record = re.compile(record_pattern(words))
         self._records = re.compile(rf"{record_pattern(words)}|([^\n]+\n?|\n)")
-        self._joiner = StatementJoiner(self._columns, self.counts, words=words, escape=('""', '"'))
+        self._joiner = StatementJoiner(self.counts, words=words, escape=('""', '"'))
         self._is_between_records = True
 
     def _find_cut(self, held: bytes) -> int:
@@ -71,20 +67,19 @@ class CsvlogParser(LogParser):
 
     def _parse(self, whole: bytes) -> list[StatementEvent]:
         text = whole.decode("utf-8", "replace")
-        rows = self._records.findall(text)
-        stray = self._stray
-        if any([row[stray] for row in rows]):  # noqa: C419 - a list is quicker
+        rows: list[RawRow] = self._records.findall(text)
+        if any([row[-1] for row in rows]):  # noqa: C419 - a list is quicker
             rows = self._parse_damaged(text)
         self.counts.lines += text.count("\n")
         return self._joiner.take(rows)
 
-    def _parse_damaged(self, text: str) -> list[tuple[str, ...]]:
+    def _parse_damaged(self, text: str) -> list[RawRow]:
         """Read the records of `text`, going on behind what is none at the next line that looks like one."""
-        rows: list[tuple[str, ...]] = []
+        rows: list[RawRow] = []
         position = 0
         while position < len(text):
             if found := self._record.match(text, position):
-                rows.append(found.groups(""))
+                rows.append((*found.groups(""), ""))  # type: ignore[arg-type]
                 position = found.end()
                 self._is_between_records = True
                 continue

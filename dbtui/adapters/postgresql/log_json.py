@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from dbtui.adapters.log_parsing import LogParser
-from dbtui.adapters.postgresql.log_statements import Columns, StatementJoiner
+from dbtui.adapters.postgresql.log_statements import RawRow, StatementJoiner
 from dbtui.adapters.postgresql.log_words import ENGLISH, Words
 from dbtui.model.queries import StatementEvent
 
@@ -28,15 +28,12 @@ class JsonlogParser(LogParser):
     """Reads a jsonlog."""
 
     name = "postgresql jsonlog"
-    _columns = Columns(
-        time=0, session=1, transaction=2, application=3, database=4, level=5, duration=6, kind=7, text=8, detail=9
-    )
 
     def __init__(self, words: Words = ENGLISH) -> None:
         super().__init__()
-        self._split = re.compile(rf"{words.message}(.*)", re.DOTALL).match
+        self._split = re.compile(words.message).match
         self._decoder = msgspec.json.Decoder(_Record)
-        self._joiner = StatementJoiner(self._columns, self.counts, words=words)
+        self._joiner = StatementJoiner(self.counts, words=words)
 
     def _parse(self, whole: bytes) -> list[StatementEvent]:
         try:
@@ -46,17 +43,22 @@ class JsonlogParser(LogParser):
         self.counts.lines += whole.count(b"\n")
         return self._joiner.take([self._make_row(record) for record in records])
 
-    def _make_row(self, record: _Record) -> tuple[str, ...]:
-        found = self._split(record.message)
+    def _make_row(self, record: _Record) -> RawRow:
+        message = record.message
+        found = self._split(message)
+        duration, kind, text = (found[1] or "", found[2] or "", message[found.end() :]) if found else ("", "", message)
         return (
             record.timestamp,
+            record.dbname,
             record.session_id or str(record.pid),
             record.vxid,
-            record.application_name,
-            record.dbname,
             record.error_severity,
-            *(found.groups("") if found else ("", "", record.message)),
+            duration,
+            kind,
+            text,
             record.detail,
+            record.application_name,
+            "",
         )
 
     def _parse_damaged(self, whole: bytes) -> list[_Record]:

@@ -5,7 +5,7 @@ a plan of auto_explain before either; parameters after. Each is one event. Only 
 portal that is fetched in parts counts once, and what only has a plan counts by it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from dbtui.adapters.log_parsing import LogCounts
@@ -18,19 +18,27 @@ from dbtui.model.queries import StatementEvent
 MOST_WAITING = 10_000
 
 
-class Columns(NamedTuple):
-    """Where a format's rows have what. One that a format lacks points at a group that is always empty."""
+class Row(NamedTuple):
+    """One record of a log as text, as it is written: quotes may be doubled in it.
 
-    time: int
-    session: int
-    transaction: int
-    application: int
-    database: int
-    level: int
-    duration: int
-    kind: int
-    text: int
-    detail: int
+    `kind`: "statement", "execute p", "plan" ..., "" when it is something else. `rest`: not looked at.
+    """
+
+    time: str
+    database: str
+    session: str
+    transaction: str
+    level: str
+    duration: str
+    kind: str
+    text: str
+    detail: str
+    application: str
+    rest: str
+
+
+#: As rows come from patterns: a tuple of the fields of Row.
+RawRow = tuple[str, str, str, str, str, str, str, str, str, str, str]
 
 
 class StatementJoiner:
@@ -42,14 +50,12 @@ class StatementJoiner:
 
     def __init__(
         self,
-        columns: Columns,
         counts: LogCounts,
         *,
         words: Words = ENGLISH,
         escape: tuple[str, str] | None = None,
         has_detail_rows: bool = False,
     ) -> None:
-        self.columns = columns
         self._counts = counts
         self._words = words
         self._escape = escape or ("\0", "")  # NUL is in no statement
@@ -60,39 +66,37 @@ class StatementJoiner:
         self._planned: set[str] = set()  # sessions whose waiting statement is known by its plan alone
         self._open: StatementEvent | None = None  # its details may come next
 
-    def take(self, rows: Sequence[Sequence[str]]) -> list[StatementEvent]:
-        """Return the statements that `rows` complete."""
+    def take(self, rows: Iterable[RawRow]) -> list[StatementEvent]:
+        """Return the statements that `rows` complete. What most rows are is told here at once, without a call."""
         events: list[StatementEvent] = []
-        time, session, transaction, application, database, level, duration, kind, text, detail = self.columns
-        new, read_time, waiting, statement = tuple.__new__, self._read_time, self._waiting, self._words.statement
+        append, new, read_time, waiting = events.append, tuple.__new__, self._read_time, self._waiting
+        statement, detail_level = self._words.statement, self._words.detail if self._has_detail_rows else ""
         escaped, plain = self._escape
-        detail_level = self._words.detail if self._has_detail_rows else ""
-        skipped = 0
-        # What most rows are is told at once, without a call.
+        skipped, last_time, seconds = 0, "", None
         for row in rows:
-            if row[kind] == statement:
-                sql = row[text]
-                key = row[session]
-                if (
-                    row[duration]
-                    and sql[:1] not in "eE"
-                    and self._open is None
-                    and key not in waiting
-                    and not row[detail]
-                    and escaped not in row[application]
-                ):
-                    if escaped in sql:
-                        sql = sql.replace(escaped, plain)
-                    self._seq = seq = self._seq + 1
-                    events.append(new(StatementEvent, (
-                        key, seq, sql, read_time(row[time]), float(row[duration]), None, None, row[transaction], "",
-                        row[application], row[database], "", "", "", False,
-                    )))  # fmt: skip
+            time, database, session, transaction, level, duration, kind, sql, detail, application, _ = row
+            if self._open is None:
+                if kind == statement:
+                    is_plain = duration and not detail and escaped not in application and sql[:1] not in "eE"
+                    if is_plain and session not in waiting:
+                        if escaped in sql:
+                            sql = sql.replace(escaped, plain)
+                        if time != last_time:
+                            last_time, seconds = time, read_time(time)
+                        self._seq = seq = self._seq + 1
+                        append(new(StatementEvent, (
+                            session, seq, sql, seconds, float(duration), None, None, transaction, "", application,
+                            database, "", "", "", False,
+                        )))  # fmt: skip
+                        continue
+                elif kind:
+                    if kind.startswith(("parse ", "bind ")):
+                        skipped += 1
+                        continue
+                elif not duration and (level != detail_level or session not in waiting):
+                    skipped += 1
                     continue
-            elif not row[kind] and not row[duration] and self._open is None and row[level] != detail_level:
-                skipped += 1
-                continue
-            self._take_row(row, events.append)
+            self._take_row(Row._make(row), append)
         self._counts.skipped += skipped
         return events
 
@@ -115,22 +119,21 @@ class StatementJoiner:
             self._release(session, events.append)
         return events
 
-    def _take_row(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
-        at = self.columns
-        if self._has_detail_rows and row[at.level] == self._words.detail:
-            self._take_detail(row[at.session], self._unescape(row[at.text]), emit)
+    def _take_row(self, row: Row, emit: Callable[[StatementEvent], None]) -> None:
+        if self._has_detail_rows and row.level == self._words.detail:
+            self._take_detail(row.session, self._unescape(row.text), emit)
             return
         self._close(emit)
-        kind, duration = row[at.kind], row[at.duration]
+        kind = row.kind
         if not kind:
             self._take_duration(row, emit)
         elif kind == self._words.statement or (
             kind.startswith(self._words.execute) and not kind.startswith(self._words.fetch)
         ):
-            event = self._make(row, self._unescape(row[at.text]))
-            if row[at.detail]:
-                event = self._add_detail(event, self._unescape(row[at.detail]))
-            self._take_statement(event, duration, emit)
+            event = self._make(row, self._unescape(row.text))
+            if row.detail:
+                event = self._add_detail(event, self._unescape(row.detail))
+            self._take_statement(event, row.duration, emit)
         elif kind == "plan":
             self._take_plan(row, emit)
         else:
@@ -150,31 +153,29 @@ class StatementJoiner:
         else:
             self._emit(event, emit)
 
-    def _take_duration(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
+    def _take_duration(self, row: Row, emit: Callable[[StatementEvent], None]) -> None:
         """A duration by itself belongs to what its session said last. Those of parse and bind belong to nothing."""
-        at = self.columns
-        event = self._waiting.get(row[at.session])
-        if row[at.duration] and not row[at.text] and event is not None:
+        event = self._waiting.get(row.session)
+        if row.duration and not row.text and event is not None:
             self._forget(event.session)
-            self._emit(event._replace(duration_ms=float(row[at.duration]), transaction=row[at.transaction]), emit)
-            return
-        self._counts.skipped += 1
+            self._emit(event._replace(duration_ms=float(row.duration), transaction=row.transaction), emit)
+        else:
+            self._counts.skipped += 1
 
-    def _take_plan(self, row: Sequence[str], emit: Callable[[StatementEvent], None]) -> None:
+    def _take_plan(self, row: Row, emit: Callable[[StatementEvent], None]) -> None:
         """A plan comes before the record of its statement, if that is logged at all."""
-        at = self.columns
-        sql, rows = parse_plan(self._unescape(row[at.text]))
+        sql, rows = parse_plan(self._unescape(row.text))
         if not sql:
             self._counts.skipped += 1
             return
-        said = self._waiting.get(row[at.session])
+        said = self._waiting.get(row.session)
         if said is not None and said.sql == sql and said.session not in self._planned:
             self._waiting[said.session] = said._replace(rows=rows)
             self._counts.skipped += 1
             return
-        self._release(row[at.session], emit)
+        self._release(row.session, emit)
         self._wait(self._make(row, sql)._replace(rows=rows), emit)
-        self._planned.add(row[at.session])
+        self._planned.add(row.session)
 
     def _take_detail(self, session: str, text: str, emit: Callable[[StatementEvent], None]) -> None:
         """Add a detail to the statement right before it; others', such as an error's, are skipped."""
@@ -193,17 +194,16 @@ class StatementJoiner:
             return event._replace(sql=parse_prepare(rest), params=parse_arguments(event.sql) or None)
         return event
 
-    def _make(self, row: Sequence[str], sql: str) -> StatementEvent:
-        at = self.columns
+    def _make(self, row: Row, sql: str) -> StatementEvent:
         return StatementEvent(
-            session=row[at.session],
+            session=row.session,
             seq=0,
             sql=sql,
-            ts=self._read_time(row[at.time]),
-            duration_ms=float(row[at.duration]) if row[at.duration] else None,
-            transaction=row[at.transaction],
-            application=self._unescape(row[at.application]),
-            database=self._unescape(row[at.database]),
+            ts=self._read_time(row.time),
+            duration_ms=float(row.duration) if row.duration else None,
+            transaction=row.transaction,
+            application=self._unescape(row.application),
+            database=self._unescape(row.database),
         )
 
     def _unescape(self, text: str) -> str:

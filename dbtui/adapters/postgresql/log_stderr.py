@@ -4,10 +4,11 @@ A record is a line and the lines after it that begin with a tab. Details are rec
 """
 
 import re
+from operator import itemgetter
 
 from dbtui.adapters.log_parsing import LogCounts, LogParser
 from dbtui.adapters.postgresql.log_prefixes import Prefix
-from dbtui.adapters.postgresql.log_statements import Columns, StatementJoiner
+from dbtui.adapters.postgresql.log_statements import StatementJoiner
 from dbtui.adapters.postgresql.log_words import ENGLISH, Words
 from dbtui.model.queries import StatementEvent
 
@@ -29,17 +30,17 @@ class StderrParser(LogParser):
             rf"^(?:{prefix.pattern}({words.level}):  ?{words.message}({_LINES})|([^\n]{_LINES}))()",
             re.MULTILINE,
         )
-        self._stray = first + 4
-        empty = first + 5
+        self._stray, empty = first + 4, first + 5
 
         def place(*escapes: str) -> int:
             return next((names.index(escape) for escape in escapes if escape in names), empty)
 
-        columns = Columns(
-            time=place("m", "t", "n"), session=place("c", "p", "r"), transaction=place("v"), application=place("a"),
-            database=place("d"), level=first, duration=first + 1, kind=first + 2, text=first + 3, detail=empty,
+        self._session = place("c", "p", "r")
+        self._pick = itemgetter(
+            place("m", "t", "n"), place("d"), self._session, place("v"), first, first + 1, first + 2, first + 3, empty,
+            place("a"), empty,
         )  # fmt: skip
-        self.joiner = StatementJoiner(columns, self.counts, words=words, escape=("\n\t", "\n"), has_detail_rows=True)
+        self.joiner = StatementJoiner(self.counts, words=words, escape=("\n\t", "\n"), has_detail_rows=True)
         if not prefix.session:
             self.counts.warn(
                 f"log_line_prefix {prefix.text!r} has neither %p nor %c: all its sessions are taken for one"
@@ -63,7 +64,7 @@ class StderrParser(LogParser):
             self._count_strays(text)
             rows = [row for row in rows if not row[stray]]
         self.counts.lines += text.count("\n")
-        return self.joiner.take(rows)
+        return self.joiner.take(map(self._pick, rows))
 
     def _count_strays(self, text: str) -> None:
         for found in self._records.finditer(text):
@@ -79,7 +80,7 @@ class StderrParser(LogParser):
         self.counts.lines += 1
         found = self._records.search(half.decode("utf-8", "replace"))
         if not events and found:
-            self.joiner.mark_cut(found[self.joiner.columns.session + 1])
+            self.joiner.mark_cut(found[self._session + 1])
         if events:
             events[-1] = events[-1]._replace(is_truncated=True)
             self.counts.truncated += 1
