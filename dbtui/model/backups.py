@@ -217,6 +217,7 @@ class DumpFacts:
     roles: tuple[str, ...] = ()
     large_objects: int = 0
     remarks: tuple[str, ...] = ()
+    left_out: str = ""  # rows of the chosen tables that the tool cannot dump, in a sentence; empty: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Archives of single partitions: ordinary backups with one table, proven to hold each of its rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from dbtui.errors import DbtuiError, MismatchError, RefusedError, UsageError
@@ -23,6 +24,7 @@ def archive_partition(
 
     `directory` empty: the profile's. Raises MismatchError when the backup is not the table, and what backups raise.
     """
+    profile = _at_home(profile, table)
     place = Path(directory or profile.backup_dir).expanduser().absolute()
     made = yield from _back_up(c, profile, table, place)
     entry = find_backup(place, made.data_path)
@@ -36,6 +38,7 @@ def prove_archive(
     c: RoutineContext, profile: ConnectionProfile, table: TableName, directory: str, backup_id: str
 ) -> Routine[str]:
     """Look for the backup that an earlier run made of a table and check it again; return what speaks against it."""
+    profile = _at_home(profile, table)
     try:
         entry = find_backup(Path(directory or profile.backup_dir).expanduser().absolute(), backup_id)
         return (yield from _check(c, profile, table, entry))
@@ -45,7 +48,7 @@ def prove_archive(
 
 def compare_rows(c: RoutineContext, profile: ConnectionProfile, table: TableName, proof: ArchiveProof) -> Routine[str]:
     """Count a table again whose archive was proven a while ago; return what speaks against it."""
-    there = (yield from _count(c, profile, table)).rows
+    there = (yield from _count(c, _at_home(profile, table), table)).rows
     if there == proof.rows:
         return ""
     return f"{proof.backup_id} holds {proof.rows} rows of {table}, and the table has {there}"
@@ -64,7 +67,14 @@ def _back_up(c: RoutineContext, profile: ConnectionProfile, table: TableName, pl
     if chosen != [table]:
         others = ", ".join(str(each) for each in chosen if each != table)
         raise RefusedError(f"{table} cannot be archived alone: {others} would come along", "nothing was dropped")
+    if plan.facts.left_out:
+        raise RefusedError(f"{table} cannot be archived whole: {plan.facts.left_out}", "nothing was dropped")
     return (yield from apply_create(c, profile, plan))
+
+
+def _at_home(profile: ConnectionProfile, table: TableName) -> ConnectionProfile:
+    """MySQL's tables need not be in the profile's database, and a backup is one of a database."""
+    return replace(profile, database=table.schema) if profile.engine is EngineName.MYSQL else profile
 
 
 def _pattern(profile: ConnectionProfile, table: TableName) -> str:

@@ -57,6 +57,7 @@ def collect_dump_facts(target: MysqlTarget, options: DumpOptions) -> DumpFacts:
         missing_privileges=tuple(grants.missing(objects, is_partial=bool(options.tables))),
         roles=tuple(sorted(str(row["definer"]) for row in target.collect("definers", schema=database))),
         remarks=(*remark_on(tool, target.info), *([history] if history else [])),
+        left_out=history,
     )
 
 

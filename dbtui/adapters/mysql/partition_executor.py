@@ -37,6 +37,8 @@ from dbtui.model.partitions import (
 )
 
 _NO_LOCK = ("1205", "1213")
+#: As long as a session may do nothing.
+_LONGEST_SECONDS = 2_000_000
 
 
 @contextmanager
@@ -53,13 +55,25 @@ def open_executor(target: MysqlTarget, table: PartitionedTable, patience: LockPa
                 f"another run is changing partitions of {table.table}: session {row['holder'] or 'unknown'}",
                 "wait until it has ended",
             )
-        target.rows(f"SET SESSION lock_wait_timeout = {0 if target.is_mariadb else 1}", on=work)
-        # Literals are written for this: backslashes are escapes, and double quotes are no names.
-        target.rows("SET SESSION time_zone = '+00:00', sql_mode = ''", on=work)
+        _prepare(target, (guard, work))
         yield MysqlExecutor(target, table, replace(patience, old_seconds=inf), (guard, work))
     finally:
         close_quietly(work)
         close_quietly(guard)
+
+
+def _prepare(target: MysqlTarget, sessions: tuple[MysqlConnection, MysqlConnection]) -> None:
+    """No session of ours is ended for doing nothing while a partition is archived; what works has no other limit."""
+    guard, work = sessions
+    for made in (None, guard, work):
+        target.rows(f"SET SESSION wait_timeout = {_LONGEST_SECONDS}", on=made)
+    target.rows(f"SET SESSION lock_wait_timeout = {0 if target.is_mariadb else 1}", on=work)
+    # Literals are written for this: backslashes are escapes, and double quotes are no names.
+    target.rows("SET SESSION time_zone = '+00:00', sql_mode = ''", on=work)
+    if target.is_mariadb:
+        target.rows("SET SESSION max_statement_time = 0", on=work)
+        if target.rows("SHOW VARIABLES LIKE 'alter_algorithm'", on=work):
+            target.rows("SET SESSION alter_algorithm = 'DEFAULT'", on=work)  # partitions are changed by no other
 
 
 def _lock_name(table: TableName) -> str:

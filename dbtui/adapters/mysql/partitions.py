@@ -120,6 +120,7 @@ def collect_partitioned_table(target: MysqlTarget, table: TableName) -> Partitio
 
 
 def _collect_described(target: MysqlTarget, schema: str, name: str) -> Iterator[PartitionedTable]:
+    target.rows("SET SESSION sql_mode = ''")  # keys are written for the session that asks: names in backticks
     session = target.collect_one("collect_partition_session")
     rows = target.collect("collect_partitions", table_schema=schema, table_name=name)
     grants = target.collect_grants()

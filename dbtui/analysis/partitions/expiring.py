@@ -64,6 +64,13 @@ def expire(table: PartitionedTable, policy: PartitionPolicy, layout: Layout, nam
             " it: drop those keys, or their rows, before any is detached"
         )
         due = ()
+    if due and _cannot_be_exchanged(table, policy, due):
+        found.refusals.append(
+            f"{len(due)} partitions of {table.table} are past {policy.retention} and have sub-partitions, which cannot"
+            " be exchanged with a table: back the table up, then drop them with archive = false (--no-archive) and no"
+            " grace"
+        )
+        due = ()
     for span in due:
         if span.partition.is_foreign:
             found.warnings.append(f"{span.partition.table} is past retention and {LEFT_ALONE}")
@@ -75,6 +82,12 @@ def expire(table: PartitionedTable, policy: PartitionPolicy, layout: Layout, nam
     for detached in table.detached:
         found.steps.extend(_expire_detached(table, policy, layout, detached, found))
     return found
+
+
+def _cannot_be_exchanged(table: PartitionedTable, policy: PartitionPolicy, due: tuple[Span, ...]) -> bool:
+    """MySQL takes rows out whole by an exchange, which it refuses for partitions that are divided themselves."""
+    is_kept = policy.archive is ArchiveMode.DUMP or bool(policy.grace_seconds)
+    return table.engine is EngineName.MYSQL and is_kept and any(span.partition.strategy for span in due)
 
 
 def _expire_partition(
