@@ -871,6 +871,13 @@ LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = p.current_locker_pid AND p.cu
 WHERE p.pid = :process_id;
 
 -- name: collect_delete_triggers
+-- Triggers that would fire for every row that leaves a table: such a row is not moved but deleted and inserted. Before
+-- 15 one that a partition has from its parent counts as internal.
+SELECT tgname::text AS name FROM pg_catalog.pg_trigger
+WHERE tgrelid = :identity AND (NOT tgisinternal OR tgparentid <> 0) AND tgenabled <> 'D' AND tgtype & 8 > 0 ORDER BY 1;
+
+-- name: collect_delete_triggers
+-- since: 15
 -- Triggers that would fire for every row that leaves a table: such a row is not moved but deleted and inserted.
 SELECT tgname::text AS name FROM pg_catalog.pg_trigger
 WHERE tgrelid = :identity AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 8 > 0 ORDER BY 1;
