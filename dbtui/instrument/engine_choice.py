@@ -15,13 +15,17 @@ Source = (
     | async_sessionmaker[Any] | scoped_session[Any] | async_scoped_session[Any]
 )  # fmt: skip
 
+_SOURCES = (
+    Engine, AsyncEngine, Connection, AsyncConnection, Session, AsyncSession, sessionmaker, async_sessionmaker,
+    scoped_session, async_scoped_session,
+)  # fmt: skip
 _CURE = "give an Engine, AsyncEngine, Session, AsyncSession or sessionmaker that is bound to an engine"
 
 
 def engines_of(source: Source | Iterable[Source]) -> tuple[Engine, ...]:
     """Return the engines that are meant, each once. Raises UsageError for anything else, and where there is none."""
     found: dict[Engine, None] = {}
-    for each in [source] if isinstance(source, Source) else _each_of(source):
+    for each in [source] if isinstance(source, _SOURCES) else _each_of(source):
         found.update(dict.fromkeys(_engines_of_one(each)))
     if not found:
         raise UsageError("a list without an engine has no statements", _CURE)

@@ -4,6 +4,7 @@ The queue is bounded: what does not fit is counted. The thread begins with the f
 none, and collects for a moment before it writes, so that an application in a hurry is not woken for each statement.
 """
 
+import logging
 import queue
 import threading
 from collections import deque
@@ -13,6 +14,7 @@ from dbtui.instrument.histogram import Tally
 from dbtui.instrument.taps import Sighting
 from dbtui.model.queries import StatementEvent
 
+_LOG = logging.getLogger("dbtui.instrument")
 _COLLECTING_SECONDS = 0.1
 _MOST_AT_ONCE = 1_000
 
@@ -46,6 +48,7 @@ class TraceWriter:
     def __init__(self, target: Target, most_waiting: int) -> None:
         self._target = target
         self._most = most_waiting
+        self._was_logged = False
         self._begin()
 
     def _begin(self) -> None:
@@ -70,11 +73,11 @@ class TraceWriter:
             self._dropped.add_one()
             return
         waiting.append(seen)
-        if self._is_resting or count == self._most // 2:
+        if self._thread is None:
+            self._start()
+        elif self._is_resting or count == self._most // 2:
             self._is_resting = False
             self._bell.put(None)
-        elif self._thread is None:
-            self._start()
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all that was put is written; False when that took longer."""
@@ -84,14 +87,15 @@ class TraceWriter:
 
     def close(self, timeout_seconds: float) -> bool:
         """Write what there is and end the thread; False when that took longer."""
-        done = True
-        if self._thread is not None and self._thread.is_alive():
-            done = self._wait(_Mark(is_last=True), timeout_seconds)
-            if done:
-                self._thread.join(timeout_seconds)
-        if done:
-            self._target.close()
-        return done
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            self._write()
+        elif self._wait(_Mark(is_last=True), timeout_seconds):
+            thread.join(timeout_seconds)
+        else:
+            return False
+        self._target.close()
+        return True
 
     def restart_in_child(self) -> None:
         """Begin anew in a forked process: what waits is the parent's to write, and the thread is not here."""
@@ -112,6 +116,10 @@ class TraceWriter:
                     thread = threading.Thread(target=self._run, name="dbtui statements", daemon=True)
                     thread.start()
                     self._thread = thread
+            except RuntimeError as error:  # no more threads, or the interpreter ends: `close` writes what waits
+                if not self._was_logged:
+                    self._was_logged = True
+                    _LOG.error("statements are not recorded: %s", error)
             finally:
                 self._starting.release()
 
