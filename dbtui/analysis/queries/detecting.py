@@ -16,6 +16,7 @@ from dbtui.model.queries import Cure, PatternKind, QueryFindings, Repetition, So
 _BATCH = 4096
 _MOST_HELD = 60_000  # statements of units that are not over, those with long texts counted more than once
 _MOST_IN_UNIT = 5_000
+_OPEN = 50  # statements at the end of a long unit's part within which a loop may go on
 _MOST_PATTERNS = 2_000
 _MOST_SESSIONS = 500_000
 _MOST_TEXT = 4_000
@@ -180,7 +181,7 @@ class Detector:
         matches = judge_unit(unit, self.normaliser, self._limits)
         self._absorb(matches, unit.route)
         self._held -= len(unit.events)
-        kept = sorted({match.parent_at for match in matches if match.parent_at is not None and _is_open(match, unit)})
+        kept = sorted({at for match in matches if _is_open(match, unit) and (at := match.last_parent_at) is not None})
         unit.events = [unit.events[at] for at in kept]
         unit.forms = [unit.forms[at] for at in kept]
         unit.carried = len(kept)
@@ -200,7 +201,7 @@ class Detector:
 
 def _is_open(match: Match, unit: Unit) -> bool:
     """Whether a match's loop may go on behind the part that was judged."""
-    return match.view.events is unit.events and any(run.at[-1] >= len(unit.events) - 50 for run in match.runs)
+    return match.view.events is unit.events and any(run.at[-1] >= len(unit.events) - _OPEN for run in match.runs)
 
 
 def _rank(repetition: Repetition) -> tuple[float, float, int]:

@@ -3,6 +3,7 @@
 Rules, and the names of the classes, are those of model.queries.PatternKind. All thresholds are here or in weighing.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,10 @@ class Limits:
 
 @dataclass(slots=True)
 class Match:
-    """One pattern met in one unit. `above`: the parents of the parent, nearest first."""
+    """One pattern met in one unit. `above`: the parents of the parent, nearest first.
+
+    `is_continued`: its first look-ups go on where an earlier part of the unit ended.
+    """
 
     kind: PatternKind
     runs: list[Run]
@@ -46,13 +50,16 @@ class Match:
     @property
     def repeats(self) -> int:
         """The most often that one of its shapes was repeated after one parent."""
-        return max(self._repeats_of(run) for run in self.runs)
+        return max(run.repeats for run in self.runs)
 
-    @staticmethod
-    def _repeats_of(run: Run) -> int:
-        if run.parenthood is None or run.parenthood.is_nested:
-            return len(run.at)
-        return max(len(each) for each in run.parenthood.runs)
+    @property
+    def last_parent_at(self) -> int | None:
+        """Where the parent ran last, before the last look-ups."""
+        parenthood = self.runs[0].parenthood
+        if parenthood is None:
+            return None
+        where = self.view.where[parenthood.form]
+        return where[bisect_left(where, self.runs[0].at[-1]) - 1]
 
 
 def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits) -> list[Match]:
@@ -107,6 +114,10 @@ class _Judge:
             else:
                 self._judge_other(form, at)
         self._drop_single_owners()
+        parents = {parenthood.form for parenthood in self._found.values()}
+        self._others = [
+            (kind, run) for kind, run in self._others if kind is not PatternKind.DUPLICATE or run.form not in parents
+        ]
         return [*self._merge_n_plus_one(), *self._merge_others()]
 
     def _judge_lookups(self, form: Form) -> None:
@@ -115,10 +126,10 @@ class _Judge:
         parenthood = find_parent(view, form, lookups, self._found, least)
         if parenthood is not None and not parenthood.is_nested:
             parenthood.runs = [run for run in parenthood.runs if len(run) >= 2] or parenthood.runs
-        at = parenthood.positions if parenthood else view.where[form]
-        if distinct is not None and len(at) < len(view.where[form]):
-            distinct, lookups = self._read_values(form, at)
-        run = Run(form, at, distinct, lookups, parenthood)
+        run = Run(form, parenthood.positions if parenthood else view.where[form], distinct, lookups, parenthood)
+        longest = max(run.stretches, key=len)
+        if distinct is not None and len(longest) < len(view.where[form]):
+            run.distinct, run.lookups = self._read_values(form, longest)
         kind = self._class_of(run)
         if kind is not PatternKind.N_PLUS_ONE:
             if kind is not None:
@@ -248,7 +259,7 @@ class _Judge:
         return count
 
     def _make_match(self, runs: list[Run]) -> Match:
-        best = max(runs, key=lambda run: (run.confidence, len(run.at)))
+        best = max(runs, key=lambda run: (run.confidence, run.repeats))
         reasons = list(best.reasons)
         if len(runs) > 1:
             reasons.append(f"{len(runs)} look-ups are repeated for the same rows")

@@ -65,6 +65,7 @@ def _compile(*, escapes: bool, is_double_text: bool, is_hash_comment: bool) -> r
 _STANDARD = _compile(escapes=False, is_double_text=False, is_hash_comment=False)
 _STANDARD_ESCAPES = _compile(escapes=True, is_double_text=False, is_hash_comment=True)
 _MYSQL = _compile(escapes=True, is_double_text=True, is_hash_comment=True)
+_REST_OF_LIST = re.compile(r"/\*\s*,\s*\.\.\.\s*\*/\s*\)")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _KINDS = {
     "value": TokenKind.VALUE,
@@ -82,15 +83,15 @@ _BACKSLASH_QUOTE = re.compile(r"\\+['\"]")
 def read_tokens(sql: str, engine: EngineName | None = None) -> Tokens:
     """Return the tokens of a statement.
 
-    Without an engine the text decides: back quotes are MySQL's; else the standard's reading is taken unless it leaves
-    a string open that MySQL's closes, or takes for a name what can only be a value.
+    Without an engine the text decides: back quotes are MySQL's. Else a backslash before a quote hides it as in MySQL,
+    unless that leaves a string open; and what stands in quotes where only a value can stand is one.
     """
     if engine is EngineName.MYSQL or (engine is None and "`" in sql):
         return _read(_MYSQL, sql)
     read = _read(_STANDARD, sql)
     if engine is not None:
         return read
-    if _BACKSLASH_QUOTE.search(sql) and not (tried := _read(_STANDARD_ESCAPES, sql)).is_cut and read.is_cut:
+    if _BACKSLASH_QUOTE.search(sql) and not (tried := _read(_STANDARD_ESCAPES, sql)).is_cut:
         return tried
     if '"' in sql and _are_names_values(read.items):
         return _read(_MYSQL, sql)
@@ -109,7 +110,7 @@ def _read(pattern: re.Pattern[str], sql: str) -> Tokens:
                 at = _end_of_comment(sql, found.start())
                 if at == 0:
                     return Tokens(items, True)
-                if sql[found.end() : at].startswith((", ", ",...", " , ")):
+                if _REST_OF_LIST.match(sql, found.start()):
                     items.append(Token(TokenKind.MANY, ", ...", found.start(), at))
                 break
             if found["dollar"] is not None:

@@ -20,7 +20,7 @@ from dbtui.model.queries import Lookup, Shape, ShapeKind
 #: A number that does not go on a name, unless it is a lone 1: `LIMIT 1` says something that `LIMIT 12` does not.
 _NUMBER = re.compile(r"[0-9](?<![\w$][0-9])(?:(?<!1)|(?=[0-9]))[0-9]*")
 _IN_LIST = re.compile(r"\b([iI][nN] ?\()(?:[01]|'')(?:, ?(?:[01]|''))+\)")
-_ROWS = re.compile(r"\b([vV][aA][lL][uU][eE][sS] ?\([^()]*\))(?:, ?\([^()]*\))+")
+_ROWS = re.compile(r"\b([vV][aA][lL][uU][eE][sS] ?\([^()]*\))(?:, ?\([^()?$%:@]*\))+")
 _DOLLAR_QUOTE = re.compile(r"\$(?!\d)")
 _ZERO_IN_NAME = re.compile(r"(?<![\w$])0")
 _MOST_KEYS = 25_000
@@ -49,7 +49,7 @@ def memo_key(sql: str) -> str | None:
                     return None
         sql = "''".join(outside)
     key = _NUMBER.sub("0", sql)
-    if "0, 0" in key or "'', ''" in key or "0,0" in key or "'',''" in key:
+    if ", 0" in key or ",0" in key or "''," in key:
         key = _IN_LIST.sub(r"\g<1>0, 0)", key)
         if "), (" in key or "),(" in key:
             key = _ROWS.sub(r"\1, (0)", key)
@@ -90,7 +90,7 @@ class Normaliser:
         self._engine = engine
         self._keys: dict[str, Form] = {}
         self._older: dict[str, Form] = {}
-        self._forms: dict[str, Form] = {}
+        self._forms: dict[tuple[str, bool, bool], Form] = {}
         #: Texts without values of their own, such as prepared statements. Read by the detector without asking.
         self.texts: dict[str, Form] = {}
         self.tags: Tags = NO_TAGS
@@ -170,11 +170,12 @@ class Normaliser:
 
     def _form(self, statement: Statement) -> Form:
         shape = classify(statement)
-        form = self._forms.get(shape.text)
+        key = (shape.text, shape.is_hidden, shape.is_truncated)
+        form = self._forms.get(key)
         if form is None:
             if len(self._forms) >= 2 * _MOST_KEYS:
                 self._forms.clear()
-            form = self._forms[shape.text] = Form(shape, has_many_values=_count_values(statement.items) > 1)
+            form = self._forms[key] = Form(shape, has_many_values=_count_values(statement.items) > 1)
         return form
 
     def _is_whole(self, text: str) -> bool:

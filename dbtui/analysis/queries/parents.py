@@ -91,8 +91,11 @@ def _may_return_rows(view: View, form: Form, at: int) -> bool:
     event, shape = view.events[at], view.forms[at].shape
     if event.rows is not None and shape.kind is not ShapeKind.CURSOR:
         return event.rows >= 2
-    if shape.kind is ShapeKind.LOOKUP and _asks_for_one(event):
-        return False
+    if shape.kind is ShapeKind.LOOKUP:
+        if _asks_for_one(event):
+            return False
+        if not event.params and _LIMIT_BOUND.search(event.sql):
+            return bool(explain_kinship(form.shape, form.shape.lookups, shape))
     if view.forms[at].is_parent:
         return True
     return (len(shape.tables) > 1 or shape.is_truncated) and bool(

@@ -1,6 +1,7 @@
 """Patterns, summed over the units of work that showed them: one row each, however often it was met."""
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -36,15 +37,15 @@ class _ChildSums:
     def add(self, run: Run, events: Sequence[StatementEvent]) -> None:
         count = len(run.at)
         self.total += count
-        self.batches += math.ceil(count / BATCH_VALUES)
+        self.batches += sum(math.ceil(len(stretch) / BATCH_VALUES) for stretch in run.stretches)
         for at in run.at:
             duration = events[at].duration_ms
             if duration is not None:
                 self.timed += 1
                 self.milliseconds += duration
-        if count > self.repeats:
-            self.repeats, self.distinct = count, run.distinct
-            self.samples = tuple(events[at].sql for at in _spread(run.at))
+        if run.repeats > self.repeats:
+            self.repeats, self.distinct = run.repeats, run.distinct
+            self.samples = tuple(events[at].sql for at in _spread(max(run.stretches, key=len)))
 
 
 def _spread(at: Sequence[int]) -> list[int]:
@@ -78,7 +79,7 @@ class Pattern:
         for run in match.runs:
             self.children.setdefault(run.form.shape.text, _ChildSums()).add(run, events)
         episodes = _count_episodes(match)
-        self.units += 0 if match.is_continued else episodes
+        self.units += episodes - match.is_continued
         if len(self.counts) < _MOST_COUNTS or match.repeats in self.counts:
             self.counts[match.repeats] += episodes
         if match.repeats > self.example.repeats:
@@ -160,17 +161,14 @@ def key_of(match: Match, route: str) -> Key:
 
 def _count_episodes(match: Match) -> int:
     """Count how often a match's parent ran and was followed by enough look-ups."""
-    parenthood = match.runs[0].parenthood
-    if parenthood is None or parenthood.is_nested:
-        return 1
-    return max(len([each for each in parenthood.runs if len(each) >= 2]), 1)
+    return max(sum(len(stretch) >= 2 for stretch in run.stretches) for run in match.runs) or 1
 
 
 def _example_of(match: Match) -> Repetition:
     """Make a row of one match alone."""
-    events, first = match.view.events, match.runs[0].at[0]
-    event = events[first]
-    parent = match.parent_at
+    events = match.view.events
+    parent, positions = _best_stretch(match)
+    event = events[positions[0]]
     return Repetition(
         kind=match.kind,
         level=PatternLevel.INFO,
@@ -178,7 +176,7 @@ def _example_of(match: Match) -> Repetition:
         children=tuple(
             Child(
                 shape=run.form.shape,
-                repeats=len(run.at),
+                repeats=run.repeats,
                 seconds=None,
                 relationship=events[run.at[0]].relationship,
                 load=events[run.at[0]].load,
@@ -190,8 +188,8 @@ def _example_of(match: Match) -> Repetition:
         parent_rows=events[parent].rows if parent is not None else None,
         session=event.session,
         scope=event.scope,
-        first_seq=min(events[run.at[0]].seq for run in match.runs),
-        last_seq=max(events[run.at[-1]].seq for run in match.runs),
+        first_seq=event.seq,
+        last_seq=events[positions[-1]].seq,
         repeats=match.repeats,
         database=event.database,
         application=event.application,
@@ -200,15 +198,26 @@ def _example_of(match: Match) -> Repetition:
         load=event.load,
         reasons=match.reasons,
         above=tuple(form.shape for form in match.above),
-        timeline=_timeline(match),
+        timeline=_timeline(events, positions[0] if parent is None else parent, positions),
     )
 
 
-def _timeline(match: Match) -> tuple[float, ...]:
-    """Return when the look-ups ran, in seconds after the parent or the first."""
-    events = match.view.events
+def _best_stretch(match: Match) -> tuple[int | None, list[int]]:
+    """Return where the parent of the most repeats stands, and all look-ups that belong to it."""
+    best = max(match.runs, key=lambda run: run.repeats)
     positions = sorted(at for run in match.runs for at in run.at)
-    begin = events[match.parent_at if match.parent_at is not None else positions[0]].ts
+    if best.parenthood is None or best.parenthood.is_nested:
+        return match.parent_at, positions
+    first = max(best.stretches, key=len)[0]
+    parents = match.view.where[best.parenthood.form]
+    after = bisect_left(parents, first)
+    end = parents[after] if after < len(parents) else len(match.view.events)
+    return parents[after - 1], [at for at in positions if parents[after - 1] < at < end]
+
+
+def _timeline(events: Sequence[StatementEvent], origin: int, positions: Sequence[int]) -> tuple[float, ...]:
+    """Return when the look-ups ran, in seconds after the parent or the first."""
+    begin = events[origin].ts
     if begin is None:
         return ()
     stamps = [stamp for at in positions[:MOST_TIMELINE] if (stamp := events[at].ts) is not None]

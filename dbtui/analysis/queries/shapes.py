@@ -1,6 +1,7 @@
 """What kind of statement a shape is, which tables it reads, and by which columns it looks rows up."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from dbtui.analysis.queries.statements import MANY, Item, ItemKind, Statement, format_statement, words
 from dbtui.model.queries import Lookup, Shape, ShapeKind
@@ -72,8 +73,7 @@ def classify(statement: Statement) -> Shape:
 
 def _first_qualifier(items: list[Item]) -> list[str]:
     """Return the table whose columns come first in a text that was cut before its FROM."""
-    pairs = zip(items, items[1:], strict=False)
-    return next(([item.raw] for item, after in pairs if item.kind is ItemKind.NAME and after.text == "."), [])
+    return next(([item.raw] for item, after in pairwise(items) if item.kind is ItemKind.NAME and after.text == "."), [])
 
 
 def find_values(statement: Statement) -> list[tuple[Lookup, Item]]:

@@ -140,7 +140,7 @@ def _add_value(items: list[Item], tokens: list[Token], at: int) -> int:
         end = tokens[at - 1].end
     text = ONE
     if token.text == "1" and start == token.start and items and items[-1].text == "LIMIT":
-        text = "1"
+        text = ONE if at < len(tokens) and tokens[at].text == "," else "1"
     items.append(Item(ItemKind.VALUE, text, token.text, start, end, is_hidden))
     return at
 

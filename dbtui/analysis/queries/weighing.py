@@ -45,11 +45,23 @@ class Run:
     confidence: float = 0.0
     reasons: tuple[str, ...] = ()
 
+    @property
+    def stretches(self) -> list[list[int]]:
+        """The look-ups after each occurrence of the parent; all of them where there is none, or it is repeated too."""
+        if self.parenthood is None or self.parenthood.is_nested:
+            return [self.at]
+        return self.parenthood.runs
+
+    @property
+    def repeats(self) -> int:
+        """The most look-ups after one occurrence of the parent."""
+        return max(len(stretch) for stretch in self.stretches)
+
 
 def weigh(view: View, run: Run, companions: int) -> Weight:
     """Return how sure a run of look-ups is an N+1. `companions`: look-ups of other shapes in the same loop."""
     weight = Weight()
-    count = len(run.at)
+    count = run.repeats
     values = f"{run.distinct} different values" if run.distinct is not None else "values that the text hides"
     weight.add(min(0.02 * count, 0.30), f"the same look-up ran {count} times in one unit of work, with {values}")
     if recorder_says_lazy(view, run):
@@ -60,8 +72,8 @@ def weigh(view: View, run: Run, companions: int) -> Weight:
         weight.add(-0.05, "its values are hidden, so they may have been the same")
     elif run.distinct < 0.5 * count:
         weight.add(-0.10, "most of the values were asked for more than once")
-    noise = _noise(view, run) - companions * count
-    if noise > 2 * count:
+    noise = _noise(view, run) - companions * len(run.at)
+    if noise > 2 * len(run.at):
         weight.add(-0.25, "much else was read in between")
     if not view.count_writes(run.at[0], run.at[-1]):
         weight.reasons.append("nothing was written in between")
@@ -99,7 +111,7 @@ def _weigh_parent(view: View, run: Run, weight: Weight) -> None:
     if parenthood.kinship:
         weight.add(0.10, parenthood.kinship)
     if rows is not None and not parenthood.is_nested and shape.kind is not ShapeKind.CURSOR:
-        longest = max(len(each) for each in parenthood.runs)
+        longest = run.repeats
         if 0.5 * rows <= longest <= 1.15 * rows:
             weight.add(0.10, f"{longest} look-ups match its {rows} rows")
         elif longest > 1.3 * rows + 1:
@@ -132,8 +144,7 @@ def _weigh_unkeyed(run: Run, weight: Weight) -> None:
 
 def _noise(view: View, run: Run) -> int:
     """Count what was read between the look-ups, within the runs after each parent."""
-    runs = run.parenthood.runs if run.parenthood and not run.parenthood.is_nested else [run.at]
-    return sum(len(view.reads_between(each[0], each[-1])) - max(len(each) - 2, 0) for each in runs)
+    return sum(len(view.reads_between(each[0], each[-1])) - max(len(each) - 2, 0) for each in run.stretches)
 
 
 def _weigh_call_sites(view: View, run: Run, weight: Weight) -> None:
