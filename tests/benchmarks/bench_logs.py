@@ -31,6 +31,7 @@ print(reader.report.statements, len(found.findings))
 """
 _PEERS = {
     "stderr": ["pgbadger", "-q", "-f", "stderr", "-p", "%m [%p] %q%u@%d "],
+    "extended": ["pgbadger", "-q", "-f", "stderr", "-p", "%m [%p] %q%u@%d "],
     "csvlog": ["pgbadger", "-q", "-f", "csv"],
     "jsonlog": ["pgbadger", "-q", "-f", "jsonlog"],
     "slow": ["pt-query-digest", "--type", "slowlog"],

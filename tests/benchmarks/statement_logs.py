@@ -5,6 +5,7 @@ other, with the texts that SQLAlchemy sends, which have several lines.
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ _BATCH = (
     "FROM tag AS tag_1 JOIN tag ON tag.id = tag_1.tag_id WHERE tag_1.post_id IN ({})"
 )
 _UPDATE = "UPDATE post SET title='Title number {}, it''s new', views={} WHERE post.id = {}"
+
+
+_NUMBER = re.compile(r"\b\d+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,22 @@ def _stderr(clock: _Clock, one: Statement) -> str:
     )
 
 
+def _extended(clock: _Clock, one: Statement) -> str:
+    """The same as the extended protocol has it: parse, bind and execute, with the values in details."""
+    before, where, after = one.sql.partition("WHERE ")
+    values = _NUMBER.findall(after)
+    numbers = iter(range(1, len(values) + 1))
+    sql = (before + where + _NUMBER.sub(lambda _found: f"${next(numbers)}", after)).replace("\n", "\n\t")
+    begin = f"{clock.show(one.seconds)} [{8000 + one.session}] erp@shop "
+    shown = ", ".join(f"${number} = '{value}'" for number, value in enumerate(values, 1))
+    detail = f"{begin}DETAIL:  parameters: {shown}\n" if values else ""
+    steps = [
+        f"{begin}LOG:  duration: {one.duration_ms / part:.3f} ms  {step} <unnamed>: {sql}\n"
+        for step, part in (("parse", 5), ("bind", 3), ("execute", 1))
+    ]
+    return f"{steps[0]}{steps[1]}{detail}{steps[2]}{detail}"
+
+
 def _csvlog(clock: _Clock, one: Statement) -> str:
     text = one.sql.replace('"', '""')
     return (
@@ -131,9 +151,9 @@ def _slow(_clock: _Clock, one: Statement) -> str:
 
 
 FORMATS: dict[str, Callable[[_Clock, Statement], str]] = {
-    "stderr": _stderr, "csvlog": _csvlog, "jsonlog": _jsonlog, "slow": _slow,
+    "stderr": _stderr, "extended": _extended, "csvlog": _csvlog, "jsonlog": _jsonlog, "slow": _slow,
 }  # fmt: skip
-SUFFIXES = {"stderr": "log", "csvlog": "csv", "jsonlog": "json", "slow": "slow.log"}
+SUFFIXES = {"stderr": "log", "extended": "extended.log", "csvlog": "csv", "jsonlog": "json", "slow": "slow.log"}
 
 
 def write_logs(directory: Path, count: int, formats: tuple[str, ...] = tuple(FORMATS)) -> dict[str, Path]:

@@ -23,9 +23,9 @@ _ADMINISTRATOR = "# administrator command: "
 _SQL = r"([^#]*(?:#(?:(?<!\n#)|(?! (?:User@Host|Time): ))[^#]*)*)"
 #: An entry as most are: its time, whose it is, seconds, rows sent, other numbers, database, time, statement; a stray.
 _ENTRIES = re.compile(
-    r"(?:# Time: ([^\n]*)\n)?# User@Host: ([^\n]*(?:\n# (?:Thread_id|Schema): [^\n]*)*)"
-    r"\n# Query_time: ([\d.]+) +Lock_time: [^ ]* +Rows_sent: (\d+)([^\n]*(?:\n#[^\n]*)*)"
-    rf"\n(?:use ([^\n]*);\n)?SET timestamp=([\d.]+);\n{_SQL}|([^\n]+\n?|\n)"
+    r"(?:# Time: ([^\n]*)\n)?# User@Host: ([^\n]*(?:\n# (?:T|S)[^\n]*)*)"
+    r"\n# Query_time: ([^ ]*) +Lock_time: [^ ]* +Rows_sent: (\d+)([^\n]*(?:\n#[^\n]*)*)"
+    rf"\n(?:use ([^\n]*);\n)?SET timestamp=([^;]*);\n{_SQL}|([^\n]+\n?|\n)"
 )
 #: An entry of any kind, without its time.
 _ENTRY = re.compile(
@@ -76,7 +76,10 @@ class SlowLogParser(LogParser):
         entries: list[tuple[str, ...]] = _ENTRIES.findall(text)
         if any([entry[8] for entry in entries]):  # noqa: C419 - a list is quicker
             entries = self._split_slowly(text, first_line)
-        return self._take(entries)
+        try:
+            return self._take(entries)
+        except ValueError:  # a number is damaged
+            return self._take(self._split_slowly(text, first_line))
 
     def _take(self, entries: list[tuple[str, ...]]) -> list[StatementEvent]:
         events: list[StatementEvent] = []
