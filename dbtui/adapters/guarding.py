@@ -74,6 +74,7 @@ class GuardProcess:
         }
         passed |= {name: environ[name] for name in ("HOME",) if name in environ}
         passed["PYTHONPATH"] = str(Path(dbtui.__file__).parents[1])
+        _LEFT_ALONE[:] = [each for each in _LEFT_ALONE if each.poll() is None]
         try:
             self._process = subprocess.Popen(
                 # -P: a folder that happens to be the current one is no place to import from.
@@ -115,13 +116,13 @@ class GuardProcess:
         self.is_gone = said is None
         return said
 
-    def leave(self) -> None:
-        """Let go of it: it ends when its work is done. One that has ended is buried."""
+    def leave(self, patience_seconds: float) -> None:
+        """Let go of it: it ends when its work is done, which is awaited for a while."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # it reads no more
                 self._process.stdin.close()
         try:
-            self._process.wait(1.0 if self.is_gone else 0.0)
+            self._process.wait(patience_seconds)
         except subprocess.TimeoutExpired:
             _LEFT_ALONE.append(self._process)
 

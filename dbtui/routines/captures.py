@@ -33,6 +33,7 @@ __all__ = ["capture_queries", "list_stale_captures", "plan_capture", "repair_cap
 _READY_SECONDS = 45.0
 _REVERTED_SECONDS = 25.0
 _READ_SECONDS = 15.0
+_LEAVING_SECONDS = 5.0
 _SHOWN_EVERY_SECONDS = 1.0
 _RESTARTING = ("57P01", "57P02", "57P03", "1053")
 _LONGEST_SECONDS, _LEAST_BYTES = 3600.0, 1_000_000
@@ -116,8 +117,9 @@ def capture_queries(
 def _refuse_stale(directory: Path, plan: CapturePlan) -> None:
     """Settings of an earlier capture would be taken for the server's own. Our own lock hides none of them."""
     for path in sorted(directory.glob("*.jsonl")):
-        journal = JournalFile(path).read().journal
-        if journal is not None and journal.server == plan.server:
+        stale = JournalFile(path).read()
+        journal = stale.journal
+        if journal is not None and journal.server == plan.server and not stale.is_restored:
             when = f"{journal.began_at:%Y-%m-%d %H:%M} UTC"
             raise RefusedError(
                 f"the capture of {when} on this server ended without putting everything back",
@@ -353,7 +355,7 @@ class _Capture:
                 self._file.remove()
         finally:
             if self._guard is not None:
-                self._guard.leave()
+                self._guard.leave(0.0 if self.is_ours else _LEAVING_SECONDS)
             self.is_ours = False
 
 

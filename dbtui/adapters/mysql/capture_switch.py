@@ -1,5 +1,6 @@
 """Switches a capture on MySQL or MariaDB on and off again, on a connection of its own that holds the capture lock."""
 
+import contextlib
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,7 @@ class StatementSwitch:
         for change in self._journal.changes:
             if change.name != ROWS:
                 self._set(change.name, change.value)
+        self._log_own(is_on=False)
 
     def measure_growth(self) -> int:
         """Return the bytes in the general log's table; the ring in memory does not grow."""
@@ -95,6 +97,7 @@ class StatementSwitch:
     def revert(self) -> tuple[str, ...]:
         """Put back what is still ours, the last change first; say what somebody else has changed."""
         left: list[str] = []
+        self._log_own(is_on=True)
         for change in reversed(self._journal.changes):
             now = self._collect()[change.name]
             if now == change.before:
@@ -125,10 +128,17 @@ class StatementSwitch:
         else:
             self._target.rows(f"SET GLOBAL {name} = %(value)s", {"value": value}, on=self._on)
 
+    def _log_own(self, *, is_on: bool) -> None:
+        """Looking how much was logged need not be logged; what is changed is, if anything is."""
+        if self._journal.way is CaptureWay.MYSQL_GENERAL:
+            self._target.rows(f"SET SESSION sql_log_off = {int(not is_on)}", on=self._on)
+
     def _empty_table(self, left: list[str]) -> list[str]:
         """Remove what was logged. It cannot be told from what somebody else logs, so that it stays if one does."""
         if left:
             return [f"{ROWS}: they stay there; TRUNCATE TABLE mysql.general_log removes them"]
+        with contextlib.suppress(ServerError):  # a replica has a log of its own; some logins may not say so
+            self._target.rows("SET SESSION sql_log_bin = 0", on=self._on)
         self._target.rows("TRUNCATE TABLE mysql.general_log", on=self._on)
         return []
 

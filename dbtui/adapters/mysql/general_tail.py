@@ -4,7 +4,7 @@ import time
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.log_slow import RESET_SQL, RESETS
-from dbtui.adapters.mysql.top_queries import decode_text, hush
+from dbtui.adapters.mysql.top_queries import decode_text
 from dbtui.adapters.mysql.wire import MysqlConnection
 from dbtui.model.queries import SourceReport, StatementEvent
 
@@ -18,7 +18,7 @@ class GeneralTail:
     """See `dbtui.adapters.adapter.StatementTail`. Nothing is lost unless somebody empties the table."""
 
     def __init__(self, target: MysqlTarget, connection: MysqlConnection) -> None:
-        hush(target, connection)
+        target.rows("SET SESSION sql_log_off = 1", on=connection)  # reading it is not worth a line in it
         self._target = target
         self._on = connection
         self._skipped = int(target.collect_one("count_general_log", connection)["logged"])

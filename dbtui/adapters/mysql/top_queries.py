@@ -93,11 +93,7 @@ def measure_round_trip(target: MysqlTarget) -> float:
 
 
 def hush(target: MysqlTarget, on: MysqlConnection | None = None) -> None:
-    """Keep a session's own statements out of what the server keeps and logs, as far as this login may."""
-    for words in ("SET SESSION sql_log_off = 1", "SET SESSION sql_log_bin = 0"):
-        if on is not None:
-            with contextlib.suppress(ServerError):
-                target.rows(words, on=on)
+    """Keep a session's own statements out of what the server keeps in memory, as far as this login may."""
     if not target.profile.read_only:
         with contextlib.suppress(ServerError):  # it may not, or nothing is measured
             target.collect("hush_own_session", on)

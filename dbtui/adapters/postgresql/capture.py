@@ -64,8 +64,7 @@ class _Facts:
 def plan_capture(target: PostgresqlTarget, wish: CaptureWish) -> CapturePlan:
     """Look for about a second at what capturing needs and costs; a refusal is in the plan. Changes nothing."""
     row = target.collect_one("collect_capture_facts")
-    with target.working(target.info.database, autocommit=not target.works_pooled) as fresh:  # ours may be hushed
-        found = target.collect("collect_capture_settings", fresh, names=list(_NAMES))
+    found = target.collect("collect_capture_settings", names=list(_NAMES))
     hush(target)
     settings = {each.name: each for each in found}
     held = read_auto_conf(target, _NAMES) if row.can_read_log else {}

@@ -69,7 +69,11 @@ class LogTail:
 
     def finish(self) -> list[StatementEvent]:
         """Return what is left, when the server writes no more."""
-        events, _ = self.read()
+        events: list[StatementEvent] = []
+        before = -1
+        while before < self.read_bytes:
+            before = self.read_bytes
+            events += self.read()[0]
         return events + self._foreign(self._parser.finish())
 
     def report(self) -> SourceReport:

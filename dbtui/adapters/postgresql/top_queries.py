@@ -30,13 +30,9 @@ _COUNTERS = (
 )  # fmt: skip
 #: What versions before 1.8 called them.
 _FORMER = {"total_exec_time": "total_time", "min_exec_time": "min_time", "max_exec_time": "max_time"}
-_QUIET = {
-    "log_min_duration_statement": "-1",
-    "log_transaction_sample_rate": "0",
-    "log_min_duration_sample": "-1",
-    "log_statement": "none",
-    "pg_stat_statements.track": "none",
-}
+_NOT_SUMMED = {"pg_stat_statements.track": "none"}
+#: `log_statement` is not among them: who logs what is changed on a server wants to see what we change, too.
+_NOT_LOGGED = {"log_min_duration_statement": "-1", "log_transaction_sample_rate": "0", "log_min_duration_sample": "-1"}
 
 
 class PostgresqlQueries:
@@ -107,10 +103,12 @@ def measure_round_trip(target: PostgresqlTarget) -> float:
 
 
 def hush(target: PostgresqlTarget, on: Connection | None = None) -> None:
-    """Keep a session's own statements out of log and sums, as far as this login may. Never through a pooler."""
+    """Keep a session's own statements out of the sums, and those of another connection than the own one out of the log
+    of durations too, as far as this login may. Never through a pooler.
+    """
     if target.is_pooled and (on is None or target.works_pooled):
         return
-    for setting, value in _QUIET.items():
+    for setting, value in (_NOT_SUMMED if on is None else _NOT_SUMMED | _NOT_LOGGED).items():
         with contextlib.suppress(ServerError):  # it may not, or the server has no such setting
             target.collect("set_quietly", on, setting=setting, value=value)
 
