@@ -235,6 +235,7 @@ class PartitionedTable:
     template: PartitionTemplate = PartitionTemplate()
     newest_value: int | None = None  # keys of whole numbers: the highest that is in it, if it was asked for
     are_indexes_read: bool = False  # no index: there is none, and not that nobody asked
+    key_most: int | None = None  # the highest number that its key can hold, if that is known
     names_taken: tuple[str, ...] = ()  # of other relations of its schema, as far as a new partition could be called so
     gaps: tuple[str, ...] = ()
 

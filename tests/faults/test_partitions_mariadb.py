@@ -12,8 +12,8 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.partitions import StepKind, StepOutcome
 from dbtui.model.tables import TableName
 from tests.fix_servers import unique_name
-from tests.routines.partition_lab import ROWS
-from tests.routines.test_partitions_mysql import DUE, MariaLab, month
+from tests.routines.partition_lab import ROWS, month
+from tests.routines.test_partitions_mysql import DUE, MariaLab
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """What goes wrong around partitions of PostgreSQL: locks that last, sessions that are ended, indexes half made."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dbtui.model.partitions import StepKind, StepOutcome
-from tests.routines.partition_lab import Lab
+from dbtui.model.policies import Interval, IntervalUnit, PartitionPolicy
+from dbtui.model.tables import TableName
+from dbtui.routines.partitions import SeenTable, collect_one
+from tests.routines.partition_lab import Lab, month
 
 
 @pytest.fixture
@@ -47,3 +51,31 @@ def test_a_session_in_the_way_is_named_once(lab: Lab) -> None:
         result = lab.apply(lab.plan())
     locked = next(each for each in result.results if each.outcome is StepOutcome.LOCKED)
     assert locked.detail.count("bystander") == 1
+
+
+def test_a_key_that_ends_is_covered_to_its_end(lab: Lab) -> None:
+    lab.run("CREATE TABLE ids (id smallint NOT NULL) PARTITION BY RANGE (id)")
+    lab.run("CREATE TABLE ids_0 PARTITION OF ids FOR VALUES FROM (0) TO (15000)")
+    lab.run("INSERT INTO ids VALUES (14000)")
+    ids = replace(lab, table=TableName("public", "ids"))
+    asked = PartitionPolicy(table=ids.table, interval=Interval(15000, IntervalUnit.NUMBER), premake=4)
+    assert ids.apply(ids.plan(asked)).left == 0
+    lab.run("INSERT INTO ids VALUES (29999), (32767)")
+    assert ids.partitions() == {"ids_0", "ids_15000", "ids_30000"}
+
+
+def test_a_young_table_is_not_blamed_for_reading_all_of_it(lab: Lab) -> None:
+    """Where every partition reaches beyond now, a question about the last hour rightly reads each."""
+    lab.run("CREATE TABLE young (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    for offset in (0, 1):
+        ends = (f"{month(offset):%Y-%m-%d}", f"{month(offset + 1):%Y-%m-%d}")
+        lab.run(f"CREATE TABLE young_{offset} PARTITION OF young FOR VALUES FROM ('{ends[0]}') TO ('{ends[1]}')")
+
+    def prunes(name: str) -> bool | None:
+        seen: SeenTable = lab.drive(collect_one(lab.context(), lab.profile, TableName("public", name)))
+        return seen.prunes
+
+    assert prunes("young") is None
+    assert prunes("logs") is True
+    lab.run("CREATE TABLE young_past PARTITION OF young FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')")
+    assert prunes("young") is True

@@ -1,13 +1,29 @@
 """Plans of tables that an earlier plan was stopped in, and what never becomes whole by itself."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
 
 from dbtui.analysis.partitions import assess_partitions, plan_partitions
 from dbtui.model.connections import EngineName
 from dbtui.model.partitions import KeyKind, Limit, PartitionIndex, PartitionTrouble, StepKind
-from dbtui.model.policies import ArchiveMode, Interval, IntervalUnit
-from tests.unit.partition_scenes import DAY, NOW, Server, at, days, kinds, partition, policy, ranges, table
+from dbtui.model.policies import ArchiveMode, Interval, IntervalUnit, KeyCodec
+from tests.unit.partition_scenes import (
+    DAY,
+    MONTH,
+    NOW,
+    Server,
+    at,
+    days,
+    kinds,
+    numbers,
+    partition,
+    policy,
+    ranges,
+    table,
+)
 
 WEEK = Interval(1, IntervalUnit.WEEK)
 INDEX = "CREATE INDEX i ON t USING btree (created_at)"
@@ -56,3 +72,33 @@ def test_an_index_that_nothing_can_make_valid_is_told_with_what_to_do() -> None:
     ]
     missing = replace(stuck, partitions=(replace(made[0], indexes=()), *made[1:]))
     assert not [each for each in plan_partitions(missing, policy(DAY, premake=4), NOW).warnings if "although" in each]
+
+
+@pytest.mark.parametrize(
+    ("codec", "interval", "first", "width", "count", "newest", "end"),
+    [
+        (KeyCodec.NONE, Interval(10_000, IntervalUnit.NUMBER), 0, 10_000, 3, 25_000, [(30_000, Limit.HIGHEST)]),
+        (KeyCodec.NONE, Interval(10_000, IntervalUnit.NUMBER), -3, 10_000, 3, 25_000, [(29_997, Limit.HIGHEST)]),
+    ],
+    ids=["within", "shifted"],
+)
+def test_the_last_partition_of_a_key_ends_where_numbers_do(
+    codec: KeyCodec, interval: Interval, first: int, width: int, count: int, newest: int, end: list[tuple[int, Limit]]
+) -> None:
+    small = table(numbers(first, width, count), KeyKind.INTEGER, newest_value=newest, key_most=(1 << 15) - 1)
+    server = Server(small, policy(interval, premake=4, codec=codec))
+    plan = server.plan(NOW)
+    assert ranges(plan) == end
+    assert "nothing can be made after that" in " ".join(plan.warnings)
+    server.apply(plan.steps, NOW)
+    assert server.plan(NOW).is_converged
+
+
+def test_seconds_since_1970_end_with_the_key() -> None:
+    months = [int(datetime(2037, month, 1, tzinfo=UTC).timestamp()) for month in (10, 11, 12)]
+    made = [partition(f"p{lower}", lower, upper) for lower, upper in pairwise(months)]
+    server = Server(table(made, KeyKind.INTEGER, key_most=(1 << 31) - 1), policy(MONTH, premake=4))
+    plan = server.plan(at(2037, 11, 5))
+    assert [upper for _, upper in ranges(plan)] == [int(at(2038, 1, 1).timestamp()), Limit.HIGHEST]
+    server.apply(plan.steps, at(2037, 11, 5))
+    assert server.plan(at(2037, 11, 5)).is_converged

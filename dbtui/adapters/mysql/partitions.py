@@ -17,6 +17,7 @@ from dbtui.adapters.mysql.partition_sql import describe_step, rest_of
 from dbtui.adapters.mysql.privileges import has_roles, lacks, privileges_on
 from dbtui.adapters.mysql.session_text import decode_text
 from dbtui.adapters.partition_marks import parse_mark
+from dbtui.adapters.partition_past import has_past
 from dbtui.errors import ServerError, UsageError
 from dbtui.model.backups import TableName
 from dbtui.model.connections import EngineName
@@ -82,6 +83,10 @@ class MysqlPartitions:
     def collect_prunes(self, target: Target, table: PartitionedTable) -> bool | None:
         """Whether a question about the last hour leaves partitions out, by its plan alone."""
         if len(table.key_kinds) != 1 or table.key_kinds[0] not in _TIMES or len(table.partitions) < 2:
+            return None
+        if not has_past(
+            table.partitions[1:], table.taken_at
+        ):  # rows whose key is no date are in the first, which is read
             return None
         used = narrow(target, MysqlTarget)
         words = "EXPLAIN PARTITIONS" if used.is_mariadb else "EXPLAIN"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dbtui.adapters.partition_past import has_past
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.partition_sql import format_predicate
 from dbtui.adapters.postgresql.sql import quote_name, quote_table
@@ -14,6 +15,8 @@ from dbtui.model.partitions import KeyKind, Partition, PartitionedTable, Partiti
 MOST_COUNTED = 100_000
 #: A question that prunes nothing locks every partition and every index: more of them are not asked about.
 _MOST_PLANNED = 100
+#: Nor is where it would take more than one of so many of the server's locks: others have need of them.
+_SHARE = 10
 _TIMES = (KeyKind.DATE, KeyKind.TIMESTAMP, KeyKind.TIMESTAMPTZ)
 
 
@@ -53,10 +56,14 @@ def _rows_of(partition: Partition) -> str:
 def collect_prunes(target: PostgresqlTarget, table: PartitionedTable) -> bool | None:
     """Whether `key >= now() - 1 hour` leaves partitions out, by its plan; nothing is run.
 
-    None: the key is no time, or there are so many partitions that planning would lock too much.
+    None: the key is no time, no partition could be left out, or there are so many of them that planning would lock too
+    much.
     """
     leaves = _count_leaves(table.partitions)
     if len(table.key_kinds) != 1 or table.key_kinds[0] not in _TIMES or not 1 < leaves <= _MOST_PLANNED:
+        return None
+    locks = leaves * (1 + len(table.indexes))
+    if not has_past(table.partitions, table.taken_at) or _SHARE * locks > (table.lock_slots or _SHARE * locks):
         return None
     parent, key = quote_table(table.table), quote_name(table.key_columns[0])
     condition = f"{key} >= now() - interval '1 hour'"

@@ -35,6 +35,8 @@ _KINDS = {
     "character": KeyKind.TEXT,
 }
 
+_MOST = {"smallint": (1 << 15) - 1, "integer": (1 << 31) - 1, "bigint": (1 << 63) - 1}
+
 
 def key_kinds(types: Iterable[str], columns: Sequence[object | None]) -> tuple[KeyKind, ...]:
     """Return what each part of a key holds; of an expression, which is no column, we do not know the order."""
@@ -42,6 +44,11 @@ def key_kinds(types: Iterable[str], columns: Sequence[object | None]) -> tuple[K
         KeyKind.OTHER if column is None else _KINDS.get(name, KeyKind.OTHER)
         for name, column in zip(types, columns, strict=True)
     )
+
+
+def key_most(types: Sequence[str]) -> int | None:
+    """Return the highest number that a key of one column can hold; None: it is not one of whole numbers."""
+    return _MOST.get(types[0]) if len(types) == 1 else None
 
 
 #: What comes before and after every other value. Texts that are called so are sorted wrongly, and shown rightly.

@@ -28,6 +28,7 @@ from dbtui.adapters.postgresql.partition_rows import (
     detached_partitions,
     indexes_by_table,
     key_kinds,
+    key_most,
 )
 from dbtui.adapters.postgresql.partition_sql import describe_step
 from dbtui.adapters.postgresql.partition_template import collect_template
@@ -179,6 +180,7 @@ def _collect_described(
             detached=detached_partitions(marked, table, kinds),
             lock_slots=session.lock_slots,
             session_time_zone=session.time_zone,
+            key_most=key_most(row.key_types),
             gaps=management.gaps,
         )
         yield _complete(target, made) if is_whole else made

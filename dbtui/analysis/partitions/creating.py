@@ -16,6 +16,7 @@ from dbtui.model.partitions import (
     BoundValue,
     HashBound,
     KeyKind,
+    Limit,
     ListBound,
     PartitionedTable,
     PartitionStep,
@@ -58,6 +59,11 @@ def create_ranges(table: PartitionedTable, policy: PartitionPolicy, layout: Layo
         if held and upper <= layout.now:
             found.warnings.append(f"what {held} held is left open: attach it again, or drop it to have a new partition")
             continue
+        bound = RangeBound((values.lower(lower),), (values.upper(upper),))
+        if _is_beyond(bound.lower[0], table):
+            break
+        if is_last := _is_beyond(bound.upper[0], table):
+            bound = RangeBound(bound.lower, (Limit.HIGHEST,))
         named_at = int(lower) if not layout.is_mysql else layout.grid.floor(int(upper) - 1)
         found.steps.append(
             PartitionStep(
@@ -65,10 +71,18 @@ def create_ranges(table: PartitionedTable, policy: PartitionPolicy, layout: Layo
                 table=table.table,
                 partition=namer.name_range(style, named_at, layout.axis, layout.grid),
                 why=_why(lower, upper, layout, policy),
-                bound=RangeBound((values.lower(lower),), (values.upper(upper),)),
+                bound=bound,
             )
         )
+        if is_last:
+            found.warnings.append(f"the key of {table.table} ends at {table.key_most}: nothing can be made after that")
+            break
     return found
+
+
+def _is_beyond(value: BoundValue, table: PartitionedTable) -> bool:
+    """Whether a whole number is more than the key can hold; a bound must be one that it can."""
+    return table.key_most is not None and isinstance(value, int) and value > table.key_most
 
 
 def _why(lower: Position, upper: Position, layout: Layout, policy: PartitionPolicy) -> str:
