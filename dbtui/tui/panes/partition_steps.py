@@ -68,7 +68,7 @@ def row_search(row: PlanRow) -> str:
     if row.step is None:
         return f"{row.kind} {row.text}"
     outcome = row.result.outcome.value if row.result is not None else ""
-    return f"{row.step.kind.value} {row.step.partition} {row.step.bound_text} {row.step.why} {outcome}"
+    return f"{row.step.kind.value} {row.step.partition} {row.step.bound_text} {outcome}"
 
 
 _WORDS = {"plan": Span("○ the plan", Tone.STRONG), "refused": Span("✖ refused", Tone.TROUBLE),
@@ -168,7 +168,7 @@ def show_plan(read: ReadPlan, done: PartitionsResult | None, profile: Connection
     plan = read.plan
     lines = [line(strong(f"plan for {plan.table}")), BLANK]
     if plan.steps:
-        lines.append(line("It ", describe_plan(plan, profile), "."))
+        lines.append(line(f"It {describe_plan(plan, profile)}."))
     elif plan.is_converged:
         lines.append(line(Span("● ", Tone.OK), "It is as it should be: nothing to do."))
     if done is not None:

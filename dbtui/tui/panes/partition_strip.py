@@ -45,10 +45,11 @@ class Strip:
         if self.first:
             spans = [dim(f"{self.first} "), *spans, dim(f" {self.last}")]
         drawn = (dim(_LABEL), *_join(spans))
-        for place, (sign, words) in enumerate(_WORDS.items()):
-            told = (Span("  " if place else "   "), Span(sign, _TONES[sign]), dim(f" {words}"))
+        gap = "   "
+        for sign, words in _WORDS.items():
+            told = (Span(gap), Span(sign, _TONES[sign]), dim(f" {words}"))
             if any(cell.sign == sign for cell in self.cells) and width_of((*drawn, *told)) <= self.width:
-                drawn = (*drawn, *told)
+                drawn, gap = (*drawn, *told), "  "
         return [drawn]
 
     def _spans(self, focused: CoverageSpan | None) -> Iterator[Span]:

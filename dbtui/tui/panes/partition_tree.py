@@ -101,8 +101,7 @@ class Node:
             is_last = self.gap is last_gap(self.facts.judged.assessment)
             return [ENDED_MARK if is_last else GAP_MARK]
         if self.detached is not None:
-            archive = "archived" if self.detached.archive else "not archived"
-            return [PartitionMark(f"detached, {archive}")]
+            return [PartitionMark("archived" if self.detached.archive else "detached")]
         return self.facts.marks.of(self.partition) if self.partition is not None else []
 
     @property
@@ -124,7 +123,10 @@ class Node:
             return format_bound(self.partition.bound, self.partition.bound_text)
         if self.detached is not None:
             return format_bound(self.detached.bound, self.detached.bound_text)
-        return f"[{format_value(self.gap.lower)}, {format_value(self.gap.upper)})" if self.gap is not None else ""
+        if self.gap is None:
+            return ""
+        is_last = self.gap is last_gap(self.facts.judged.assessment)
+        return f"[{format_value(self.gap.lower)}, {'now' if is_last else format_value(self.gap.upper)})"
 
 
 def tree_of(facts: Facts, unfolded: frozenset[str], order: str, backwards: bool) -> list[Node]:
@@ -141,7 +143,8 @@ def tree_of(facts: Facts, unfolded: frozenset[str], order: str, backwards: bool)
         if gap is not None and backwards:
             made.append(_gap(facts, gap))
     if end is not None:
-        made.insert(0 if backwards else len(made), _gap(facts, end))
+        has_default = bool(partitions) and partitions[0 if backwards else -1].is_default
+        made.insert(int(has_default) if backwards else len(made) - has_default, _gap(facts, end))
     return [*made, *(Node(f"detached {each.table}", facts, "╌ ", detached=each) for each in facts.table.detached)]
 
 

@@ -149,6 +149,11 @@ class PartitionsPane(Pane):
         """Seconds between looks."""
         return max(self.look_seconds, self.least_seconds, self._took_seconds * _REST)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it will look again by itself."""
+        return self._timer is not None
+
     def _schedule(self) -> None:
         """Look again after a while, if somebody looks here."""
         if self._timer is not None:
