@@ -66,6 +66,7 @@ def name_packages(packages: Iterable[str]) -> None:
     """Take these packages for the application's, wherever they are installed, in the whole process."""
     _PACKAGES.update(packages)
     _VERDICTS.clear()
+    _WAYS.clear()
 
 
 class _Way(NamedTuple):

@@ -37,7 +37,7 @@ def assert_no_n_plus_one(
     engine: Source | Iterable[Source] | None = None,
     *,
     threshold: int = THRESHOLD,
-    allow: Iterable[Allowed] | str = (),
+    allow: Iterable[Allowed] | Allowed = (),
 ) -> "NPlusOneCheck":
     """Return a context manager and decorator, also of async functions, that fails when statements were repeated.
 
@@ -56,7 +56,7 @@ def warn_n_plus_one(
     engine: Source | Iterable[Source] | None = None,
     *,
     threshold: int = THRESHOLD,
-    allow: Iterable[Allowed] | str = (),
+    allow: Iterable[Allowed] | Allowed = (),
 ) -> "NPlusOneWatch":
     """Warn from now on, once for each pattern, with a NPlusOneWarning at the line of the application that repeats it.
 
@@ -70,8 +70,8 @@ def _taps_of(engine: Source | Iterable[Source] | None) -> list[Tap]:
     return [open_tap(each) for each in ((Engine,) if engine is None else engines_of(engine))]
 
 
-def _listed(allow: Iterable[Allowed] | str) -> list[Allowed]:
-    return [allow] if isinstance(allow, str) else list(allow)
+def _listed(allow: Iterable[Allowed] | Allowed) -> list[Allowed]:
+    return [allow] if isinstance(allow, str | QueryableAttribute) else list(allow)
 
 
 class NPlusOneCheck:

@@ -75,9 +75,10 @@ def _plant(nodes: dict[Any, _Node], path: Sequence[Wanted]) -> None:
 def _check_attribute(given: object) -> QueryableAttribute[Any]:
     """Return an attribute that can be loaded. Raises UsageError."""
     if isinstance(given, AssociationProxyInstance):
-        owner = f"{given.owning_class.__name__}.{given.target_collection}"
-        wrong = f"{given.owning_class.__name__}.{given.key} is an association proxy, which has nothing to load"
-        raise UsageError(wrong, f"name what it goes through, ({owner}, ...)")
+        owner, through = given.owning_class, f"{given.owning_class.__name__}.{given.target_collection}"
+        named = [name for each in owner.__mro__ for name, value in vars(each).items() if value is given.parent]
+        wrong = f"{owner.__name__}.{next(iter(named), given.value_attr)} is an association proxy"
+        raise UsageError(wrong, f"name what it goes through: ({through}, ...)")
     if not isinstance(given, QueryableAttribute) or not hasattr(given, "property"):
         shown = given if isinstance(given, str) else getattr(given, "__name__", given)
         wrong = f"{format_untrusted(str(shown), 80)!r} is not an attribute of a mapped class"

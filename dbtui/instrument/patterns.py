@@ -85,7 +85,7 @@ class PatternCounter:
         if threshold < 2:
             raise UsageError(f"threshold={threshold!r} would find what is not repeated", "give 2 or more")
         self._threshold = threshold
-        self._allow = [_read_allowed(each) for each in ([allow] if isinstance(allow, str) else allow)]
+        self._allow = [_read_allowed(each) for each in allow]
         self._patterns: OrderedDict[tuple[object, ...], Pattern] = OrderedDict()
         self._writes: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.RLock()
