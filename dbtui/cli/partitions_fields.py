@@ -52,7 +52,8 @@ def _partition_fields(partition: Partition) -> dict[str, Any]:
 def table_fields(table: PartitionedTable, assessment: PartitionAssessment) -> dict[str, Any]:
     """Return a table and its judgement."""
     names = ("table", "strategy", "key_columns", "key_kinds", "key_text", "indexes", "owner", "is_owner", "is_replica",
-             "is_pooled", "managed_by", "management", "referenced_by", "default_rows", "detached", "gaps")  # fmt: skip
+             "is_pooled", "managed_by", "management", "referenced_by", "references", "default_rows", "detached",
+             "gaps")  # fmt: skip
     return {
         **{name: getattr(table, name) for name in names},
         "partitions": [_partition_fields(each) for each in table.partitions],

@@ -185,6 +185,7 @@ def _tree_rows(table: PartitionedTable, assessment: PartitionAssessment) -> Iter
     for detached in table.detached:
         told = f"detached {detached.detached_at:%Y-%m-%d %H:%M}" if detached.detached_at else "detached"
         told += f", archive {detached.archive}" if detached.archive else ""
+        told = "copy, left alone" if detached.is_copy else told
         yield (f"╌ {detached.table}", detached.bound_text, "", "", _rows(detached.rows_estimate), told)
 
 
