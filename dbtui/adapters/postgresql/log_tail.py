@@ -73,6 +73,7 @@ class LogTail:
         before = -1
         while before < self.read_bytes:
             before = self.read_bytes
+            self._looked_at = 0.0  # there is no next time
             events += self.read()[0]
         return events + self._foreign(self._parser.finish())
 
@@ -108,16 +109,16 @@ class LogTail:
         if self._path and time.monotonic() - self._looked_at < _LOOK_SECONDS:
             return False
         self._looked_at = time.monotonic()
-        path = self._find_file()
-        if not path:
-            return False
-        if path == self._path:
+        path = self._find_file()  # none when this kind of log has been switched off
+        if path and path == self._path:
             return self._begin_anew()
         if self._path and self._grew():  # it was written to until the next one was begun
             self._looked_at = 0.0
             return True
-        self._path = self._next_file(path)
-        self._position = self._began.get(_name_of(self._path), 0)
+        path = self._next_file(path)
+        if not path:
+            return False
+        self._path, self._position = path, self._began.get(_name_of(path), 0)
         self._looked_at = 0.0
         return True
 
@@ -137,7 +138,7 @@ class LogTail:
 
         One that was there before the capture may have been emptied to be used again: then it is read whole.
         """
-        directory = newest.rpartition("/")[0]
+        directory = (newest or self._path).rpartition("/")[0]
         rows = self._target.collect("collect_log_files", self._on)
         names = [row.name for row in rows if row.name.endswith(self._ending)]
         sizes = {row.name: row.size for row in rows}
