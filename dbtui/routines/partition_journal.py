@@ -102,6 +102,8 @@ class PartitionJournal:
         found: UnendedRun | None = None
         for entry in self._read():
             event = entry.get("event")
+            if found is None and event in ("step", "done"):  # it began further back than was read
+                found = _run_of(entry)
             if event == "began":
                 found = UnendedRun(str(entry.get("at", "")), int(entry.get("process", 0)))
             elif event == "ended":
@@ -122,11 +124,13 @@ class PartitionJournal:
     def _write(self, event: str, **fields: Any) -> None:
         entry = {"version": VERSION, "run": self.run, "at": f"{self.now():%Y-%m-%dT%H:%M:%SZ}", "event": event}
         line = json.dumps({**entry, **fields}) + "\n"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with storage_errors(self.path):
             descriptor = os.open(self.path, flags, 0o600)
             try:
-                os.write(descriptor, line.encode())
+                size = os.fstat(descriptor).st_size
+                is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # a full disk cut the line before it
+                os.write(descriptor, b"\n" * is_torn + line.encode())
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -142,6 +146,16 @@ class PartitionJournal:
         except OSError as error:
             raise StorageError(f"the journal {self.path} cannot be read: {error.strerror}") from error
         return [entry for line in lines if isinstance(entry := _parse_line(line), dict)]
+
+
+def _run_of(entry: Mapping[str, Any]) -> UnendedRun:
+    """Return the run that an entry is of, by its name: when it began, and its process."""
+    began, _, process = str(entry.get("run", "")).rpartition("-")
+    is_known = process.isdecimal() and len(began) == len("20261122T150000Z")
+    return UnendedRun(
+        f"{began[:4]}-{began[4:6]}-{began[6:11]}:{began[11:13]}:{began[13:]}" if is_known else str(entry.get("at", "")),
+        int(process) if is_known else 0,
+    )
 
 
 def _parse_line(line: bytes) -> object:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from dbtui.routines.partition_archives import archive_partition, compare_rows, p
 from dbtui.routines.partition_journal import ArchiveProof, PartitionJournal, UnendedRun
 
 _UNSUPPORTED = {EngineName.SQLITE: "SQLite has no partitioned tables: a table is one tree of pages in one file"}
+_CLOCKS_APART = timedelta(days=1)
+_TAKING = (StepKind.DETACH, StepKind.EXCHANGE, StepKind.DROP)
 _ENOUGH = (StepOutcome.DONE, StepOutcome.SKIPPED)
 
 
@@ -207,6 +209,7 @@ def apply_partitions(
     journal = PartitionJournal(journals, _subject(profile, plan.table), c.now)
     with c.open_target(profile) as target:
         table = partitions.collect_partitioned_table(target, plan.table)
+        _refuse_clocks(plan, table.taken_at, c.now())
         with partitions.open_executor(target, table, patience or LockPatience()) as executor:
             unended = journal.find_unended()
             if unended is not None:
@@ -231,6 +234,17 @@ def _refuse(profile: ConnectionProfile, plan: PartitionPlan) -> None:
         raise RefusedError(f"partitions apply refused: {'; '.join(refusals)}", "nothing was changed")
 
 
+def _refuse_clocks(plan: PartitionPlan, server: datetime, here: datetime) -> None:
+    """A clock that is wrong makes young rows old: nothing is taken out while two of them tell different days."""
+    apart = max(abs(here - server), plan.taken_at - server)
+    if apart > _CLOCKS_APART and any(step.kind in _TAKING for step in plan.steps):
+        raise RefusedError(
+            f"partitions apply refused: the server's clock says {server:%Y-%m-%d %H:%M} UTC, it is {here:%Y-%m-%d %H:%M}"
+            f" here, and the plan is of {plan.taken_at:%Y-%m-%d %H:%M}: what is past retention is not certain",
+            "nothing was changed; set the clock that is wrong and plan again",
+        )
+
+
 def _count_left(partitions: PartitionAdapter, target: Target, run: "_Run") -> int:
     """How many steps a new plan has; those not done, where the server cannot be asked any more."""
     try:
@@ -253,6 +267,7 @@ class _Run:
     executor: PartitionExecutor
     journal: PartitionJournal
     results: list[StepResult] = field(default_factory=list)
+    waiting: list[StepResult] = field(default_factory=list)  # those that are still to come
     archived: dict[TableName, ArchiveProof] = field(default_factory=dict)
     is_stopped: bool = False
 
@@ -265,6 +280,8 @@ class _Run:
             result = yield from self._run_step(step)
             self.journal.end_step(number, result)
             self.results.append(result)
+            if result.outcome is StepOutcome.LOCKED or _is_waiting(result):
+                self.waiting.append(result)
             if result.outcome not in _ENOUGH:
                 yield Warned(f"{result.outcome.value}: {describe_step(step)}: {result.detail or 'no reason was given'}")
             if result.outcome is StepOutcome.FAILED:
@@ -287,9 +304,7 @@ class _Run:
 
     def _missing(self, step: PartitionStep) -> str:
         """What keeps a step from its turn: something before it that is still to come."""
-        for earlier in self.results:
-            if earlier.outcome is not StepOutcome.LOCKED and not (earlier.detail and _is_waiting(earlier)):
-                continue
+        for earlier in self.waiting:
             in_order = _is_needed_first(earlier.step, step, self.profile.engine)
             if in_order or _keeps_waiting(earlier.step, step) or _is_of_same(earlier.step, step):
                 return f"{_WAITS} {earlier.step.kind.value} of {format_untrusted(str(earlier.step.partition))}"
