@@ -70,41 +70,60 @@ class StatementJoiner:
         """Return the statements that `rows` complete. What most rows are is told here at once, without a call."""
         events: list[StatementEvent] = []
         append, new, read_time, waiting = events.append, tuple.__new__, self._read_time, self._waiting
-        statement, detail_level = self._words.statement, self._words.detail if self._has_detail_rows else ""
+        words, has_detail_rows = self._words, self._has_detail_rows
+        statement, execute, fetch = words.statement, words.execute, words.fetch
+        detail_level = words.detail if has_detail_rows else ""
         escaped, plain = self._escape
+        opened, self._open = self._open, None
         skipped, last_time, seconds = 0, "", None
         for row in rows:
             time, database, session, transaction, level, duration, kind, sql, detail, application, _ = row
-            if self._open is None:
-                if kind == statement:
-                    is_plain = duration and not detail and escaped not in application and sql[:1] not in "eE"
-                    if is_plain and session not in waiting:
-                        if escaped in sql:
-                            sql = sql.replace(escaped, plain)
-                        if time != last_time:
-                            last_time, seconds = time, read_time(time)
-                        self._seq = seq = self._seq + 1
-                        append(new(StatementEvent, (
-                            session, seq, sql, seconds, float(duration), None, None, transaction, "", application,
-                            database, "", "", "", False,
-                        )))  # fmt: skip
-                        continue
-                elif kind:
-                    if kind.startswith(("parse ", "bind ")):
-                        skipped += 1
-                        continue
-                elif not duration and (level != detail_level or session not in waiting):
+            if opened is not None:
+                if level == detail_level and session == opened.session:
+                    opened = self._add_detail(opened, self._unescape(sql))
                     skipped += 1
                     continue
+                append(opened)
+                opened = None
+            if kind == statement:
+                is_plain = not detail and sql[:1] not in "eE"
+            elif not kind:
+                if not duration and (level != detail_level or session not in waiting):
+                    skipped += 1
+                    continue
+                is_plain = False
+            elif kind.startswith(("parse ", "bind ")):
+                skipped += 1
+                continue
+            else:
+                is_plain = kind.startswith(execute) and not kind.startswith(fetch)
+            is_named_plainly = escaped not in application and escaped not in database
+            if is_plain and duration and is_named_plainly and session not in waiting:
+                if escaped in sql:
+                    sql = sql.replace(escaped, plain)
+                if time != last_time:
+                    last_time, seconds = time, read_time(time)
+                self._seq = seq = self._seq + 1
+                params = self._read_parameters(detail) if detail else None
+                event = new(StatementEvent, (
+                    session, seq, sql, seconds, float(duration), None, params, transaction, "", application,
+                    database, "", "", "", False,
+                ))  # fmt: skip
+                if has_detail_rows and kind != statement:
+                    opened = event
+                else:
+                    append(event)
+                continue
             self._take_row(Row._make(row), append)
+            opened, self._open = self._open, None
+        self._open = opened
         self._counts.skipped += skipped
         return events
 
     def settle(self) -> list[StatementEvent]:
         """Return the statement whose details would have followed at once."""
-        events: list[StatementEvent] = []
-        self._close(events.append)
-        return events
+        opened, self._open = self._open, None
+        return [] if opened is None else [opened]
 
     def mark_cut(self, session: str) -> None:
         """Say of the statement that waits in a session that its text is cut."""
@@ -120,12 +139,11 @@ class StatementJoiner:
         return events
 
     def _take_row(self, row: Row, emit: Callable[[StatementEvent], None]) -> None:
-        if self._has_detail_rows and row.level == self._words.detail:
-            self._take_detail(row.session, self._unescape(row.text), emit)
-            return
-        self._close(emit)
+        """Take a row that needs thought, while nothing waits for its details."""
         kind = row.kind
-        if not kind:
+        if self._has_detail_rows and row.level == self._words.detail:
+            self._take_detail(row.session, self._unescape(row.text))
+        elif not kind:
             self._take_duration(row, emit)
         elif kind == self._words.statement or (
             kind.startswith(self._words.execute) and not kind.startswith(self._words.fetch)
@@ -149,9 +167,12 @@ class StatementJoiner:
         if not duration:
             self._wait(event, emit)
         elif self._has_detail_rows:
-            self._open = event
+            self._emit(event, self._set_open)
         else:
             self._emit(event, emit)
+
+    def _set_open(self, event: StatementEvent) -> None:
+        self._open = event
 
     def _take_duration(self, row: Row, emit: Callable[[StatementEvent], None]) -> None:
         """A duration by itself belongs to what its session said last. Those of parse and bind belong to nothing."""
@@ -177,22 +198,28 @@ class StatementJoiner:
         self._wait(self._make(row, sql)._replace(rows=rows), emit)
         self._planned.add(row.session)
 
-    def _take_detail(self, session: str, text: str, emit: Callable[[StatementEvent], None]) -> None:
-        """Add a detail to the statement right before it; others', such as an error's, are skipped."""
+    def _take_detail(self, session: str, text: str) -> None:
+        """Add a detail to the statement that waits for its duration; others', such as an error's, are skipped."""
         self._counts.skipped += 1
-        if self._open is not None and self._open.session == session:
-            self._open = self._add_detail(self._open, text)
-        elif session in self._waiting and session not in self._planned:
+        if session in self._waiting and session not in self._planned:
             self._waiting[session] = self._add_detail(self._waiting[session], text)
-        self._close(emit)
 
     def _add_detail(self, event: StatementEvent, text: str) -> StatementEvent:
+        params = self._read_parameters(text)
+        if params is not None:
+            new: StatementEvent = tuple.__new__(StatementEvent, (*event[:6], params, *event[7:]))
+            return new
         said, _, rest = text.partition(":")
-        if said.strip().lower() == self._words.parameters.lower():
-            return event._replace(params=parse_parameters(rest))
         if said.strip().lower() == self._words.prepare.lower():
             return event._replace(sql=parse_prepare(rest), params=parse_arguments(event.sql) or None)
         return event
+
+    def _read_parameters(self, text: str) -> tuple[str | None, ...] | None:
+        """Return the values of a detail that tells parameters, whose first letter is a capital in newer versions."""
+        start = len(self._words.parameters)
+        if text[:start].lower() != self._words.parameters.lower():
+            return None
+        return parse_parameters(self._unescape(text[start:]))
 
     def _make(self, row: Row, sql: str) -> StatementEvent:
         return StatementEvent(
@@ -225,11 +252,6 @@ class StatementJoiner:
     def _forget(self, session: str) -> None:
         del self._waiting[session]
         self._planned.discard(session)
-
-    def _close(self, emit: Callable[[StatementEvent], None]) -> None:
-        if self._open is not None:
-            event, self._open = self._open, None
-            self._emit(event, emit)
 
     def _emit(self, event: StatementEvent, emit: Callable[[StatementEvent], None]) -> None:
         self._seq += 1
