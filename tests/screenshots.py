@@ -126,6 +126,28 @@ async def _see_small_pools(camera: Camera) -> None:
     await _see_pools(camera, is_small=True)
 
 
+async def _see_partitions(camera: Camera, is_small: bool = False) -> None:
+    """The audit log lacks a month, and two are past retention: its tree, and the plan that keeps it right."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "4")
+    await walker.wait_to_see("public.audit_logs")
+    await camera.press("enter")
+    await walker.wait_to_see("coverage")
+    await walker.wait_to_see("current")
+    await camera.press("e")
+    await walker.wait_to_see("measured")
+    await camera.take("partitions-80x24" if is_small else "partitions")
+    if not is_small:
+        await camera.press("n")
+        await walker.wait_to_see("plan for public.audit_logs")
+        await camera.take("partitions-plan")
+
+
+async def _see_small_partitions(camera: Camera) -> None:
+    await _see_partitions(camera, is_small=True)
+
+
 async def _see_sessions(camera: Camera) -> None:
     """The connections, the sessions of the first, who blocks whom there, and the question before one is ended."""
     walker, app = camera.walker, camera.walker.app
@@ -232,6 +254,8 @@ def main() -> int:
         with _busy_sessions(world):
             asyncio.run(_photograph(LARGE, _walk))
             asyncio.run(_photograph(SMALL, _small))
+            asyncio.run(_photograph(WIDE, _see_partitions))
+            asyncio.run(_photograph(SMALL, _see_small_partitions))
             asyncio.run(_photograph(LARGE, _production, environment=Environment.PRODUCTION))
         if world.web is None:
             raise ToolError("the pictures of pools need PgBouncer", "install the package pgbouncer")

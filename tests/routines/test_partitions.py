@@ -1,6 +1,7 @@
 """Partitions kept right on a real PostgreSQL: what is made, what goes, and what is proven before it goes."""
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +14,21 @@ from dbtui.analysis.partition_words import judge_result
 from dbtui.config import parse_url
 from dbtui.errors import LockedError, RefusedError, UsageError
 from dbtui.model.backups import RestoreOptions
-from dbtui.model.events import Event, StepFinished, StepStarted, Warned
+from dbtui.model.events import Event, Progressed, StepFinished, StepStarted, Warned
 from dbtui.model.jobs import JobState
 from dbtui.model.partitions import LockPatience, StepKind, StepOutcome
 from dbtui.model.policies import ArchiveMode
 from dbtui.model.tables import TableName
 from dbtui.routines.backups import apply_restore, find_backup, plan_restore
-from dbtui.routines.partition_journal import PartitionJournal
-from dbtui.routines.partitions import apply_partitions, collect_one, collect_partitions, plan_partitions_of
+from dbtui.routines.partition_journal import PartitionJournal, UnendedRun
+from dbtui.routines.partitions import (
+    apply_partitions,
+    collect_one,
+    collect_partitions,
+    collect_sizes,
+    find_unended_run,
+    plan_partitions_of,
+)
 from tests.routines.partition_lab import QUICK, ROWS, Lab, month
 
 DUE = (-15, -14, -13)
@@ -250,6 +258,27 @@ def test_the_journal_tells_of_every_step_and_of_a_run_without_an_end(lab: Lab) -
     assert len([each for each in warnings(lab) if "ended without a word" in each]) == 1
 
 
+def test_a_run_without_an_end_is_found_before_another_begins(lab: Lab) -> None:
+    def find() -> UnendedRun | None:
+        return find_unended_run(lab.context(), lab.profile, lab.table, lab.journals)
+
+    assert find() is None
+    routine = apply_partitions(lab.context(), lab.profile, lab.plan(), lab.journals, QUICK)
+    assert any(isinstance(event, StepStarted) for event in routine)
+    found = find()
+    assert found is not None and found.is_running
+    assert f"process {os.getpid()} has been applying a plan since" in str(found)
+    assert f"now at: create public.{lab.name(-5)}" in str(found)
+    routine.close()
+    assert find() is None  # it wrote its end
+    (path,) = lab.journals.iterdir()
+    kept = [line for line in path.read_text().splitlines(keepends=True) if '"ended"' not in line]
+    path.write_text("".join(kept).replace(f'"process": {os.getpid()}', '"process": 4194304'))
+    found = find()
+    assert found is not None and not found.is_running
+    assert "the run that process 4194304 began" in str(found)
+
+
 def test_an_empty_journal_tells_nothing(tmp_path: Path) -> None:
     journal = PartitionJournal(tmp_path / "none", "x", Lab("", tmp_path).context().now)
     assert journal.find_unended() is None
@@ -265,6 +294,16 @@ def test_looking(lab: Lab) -> None:
         lab.drive(collect_one(lab.context(), lab.profile, TableName("public", "nothing")))
 
 
+def test_some_partitions_are_measured_and_pruning_is_asked_for_when_it_is_wanted(lab: Lab) -> None:
+    seen = lab.drive(collect_one(lab.context(), lab.profile, lab.table, asks_prunes=False))
+    assert seen.prunes is None
+    assert lab.drive(collect_one(lab.context(), lab.profile, lab.table)).prunes is True
+    some = seen.table.partitions[:2]
+    sizes = lab.drive(collect_sizes(lab.context(), lab.profile, lab.table, some))
+    assert set(sizes) == {each.table for each in some}
+    assert all(size > 0 for size in sizes.values())
+
+
 def test_sqlite_has_none(tmp_path: Path) -> None:
     profile = parse_url(f"sqlite:///{tmp_path}/x.db", "file")
     lab = Lab("", tmp_path)
@@ -277,3 +316,5 @@ def test_the_steps_are_told(lab: Lab) -> None:
     lab.apply(lab.plan())
     started = [event.step for event in lab.events if isinstance(event, StepStarted)]
     assert [started.count(kind) for kind in ("create", "detach", "drop")] == [3, 3, 3]
+    counted = [event for event in lab.events if isinstance(event, Progressed) and event.unit == "steps"]
+    assert [(each.done, each.total) for each in counted] == [(number, 12) for number in range(12)]

@@ -330,3 +330,16 @@ async def test_a_job_is_cancelled_in_its_pane(world: World) -> None:
         await wait_to_see(pilot, "▌dump", "erp-20261122T150000Z")
         await pilot.press("escape")
         await wait_to_see(pilot, "BEGAN")
+
+
+async def test_pools_and_partitions_open_what_is_under_the_cursor(world: World) -> None:
+    """With no connection open; with one open, they are of that one."""
+    app = world.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "PG 15.18")
+        await pilot.press("g", "j", "3")
+        await wait_until(pilot, lambda: app.active == "pools")
+        assert app.opened is not None and app.opened.name == "erp-test"
+        await pilot.press("1", "1", "g", "4")
+        await wait_until(pilot, lambda: app.active == "partitions")
+        assert app.opened.name == "erp-test"

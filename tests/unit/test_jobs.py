@@ -15,7 +15,7 @@ import pytest
 from dbtui.errors import Cancelled, LockedError, StorageError, UsageError
 from dbtui.history import History
 from dbtui.jobs import Job, JobRequest, JobRunner, held_lock, run
-from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepStarted, Warned
+from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.routines.context import RoutineContext
 
@@ -258,3 +258,20 @@ def test_progress_replaces_progress_and_a_step_begins_anew(runner: JobRunner) ->
     assert job.step_began >= before
     assert job.events == [StepStarted("count rows")]
     assert not isinstance(job.progress, Progressed)
+
+
+def test_progress_of_the_whole_run_outlasts_its_steps(runner: JobRunner) -> None:
+    """A step's own progress ends with it."""
+
+    def work(_context: RoutineContext) -> Routine[int]:
+        yield Progressed(0, 2, "steps")
+        yield StepStarted("create")
+        yield Progressed(3, 30, "tries", "held by session 5")
+        yield StepFinished("create", 0.1)
+        yield Progressed(1, 2, "steps")
+        yield StepStarted("drop")
+        return 7
+
+    job = run(runner, JobRequest(routine="apply", target="erp", start=work), lambda _event: None)
+    assert job.whole == Progressed(1, 2, "steps")
+    assert job.progress is None
