@@ -184,6 +184,7 @@ def test_an_active_environment_s_interpreter_imports(tmp_path: Path) -> None:
 
 def test_the_listing_program_needs_nothing_of_ours() -> None:
     program = ROOT / "dbtui" / "adapters" / "model_listing.py"
-    code = f"import runpy, sys; runpy.run_path({str(program)!r}); print([n for n in sys.modules if n.split('.')[0] == 'dbtui'])"
+    ours = "[name for name in sys.modules if name.split('.')[0] == 'dbtui']"
+    code = f"import runpy, sys; runpy.run_path({str(program)!r}); print({ours})"
     ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
