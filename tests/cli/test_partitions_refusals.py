@@ -11,15 +11,13 @@ from dbtui.demo.servers import PostgreSQL, PostgreSQLReplica
 from dbtui.model.tables import TableName
 from tests.adapters.postgresql_sessions import add_login
 from tests.cli.program import Ran, run
-from tests.fix_servers import wait_until
+from tests.fix_servers import unique_name, wait_until
 from tests.routines.partition_scene import Scene
 
 
-@pytest.fixture
-def scene(postgresql_database: str, tmp_path: Path) -> Scene:
+def create_logs(scene: Scene) -> Scene:
     """`logs` by months of UTC, and things that are no partitioned tables."""
-    made = Scene(postgresql_database, tmp_path)
-    made.run(
+    scene.run(
         "CREATE TABLE logs (id bigint NOT NULL, at timestamptz NOT NULL) PARTITION BY RANGE (at)",
         *(
             f"CREATE TABLE logs_2026_{month:02d} PARTITION OF logs FOR VALUES FROM ('2026-{month:02d}-01 00:00+00')"
@@ -30,7 +28,22 @@ def scene(postgresql_database: str, tmp_path: Path) -> Scene:
         "CREATE VIEW v AS SELECT 1",
         "CREATE MATERIALIZED VIEW m AS SELECT 1",
     )
-    return made
+    return scene
+
+
+@pytest.fixture
+def scene(postgresql_database: str, tmp_path: Path) -> Scene:
+    """A database of this test alone."""
+    return create_logs(Scene(postgresql_database, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def still(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A database in which nothing is ever changed."""
+    name = unique_name("still")
+    postgresql_server.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    yield create_logs(Scene(postgresql_server.url(name), tmp_path_factory.mktemp("still")))
+    postgresql_server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def command(scene: Scene, verb: str, *words: object, url: str = "") -> Ran:
@@ -64,10 +77,10 @@ LONG = "x" * 70
         ("apply", "evil\x1b[31m", "there is no table"),
     ],
 )
-def test_what_is_no_partitioned_table(scene: Scene, verb: str, table: str, said: str) -> None:
+def test_what_is_no_partitioned_table(still: Scene, verb: str, table: str, said: str) -> None:
     words = ("--interval", "1 month", "--yes", table) if verb == "apply" else ()
-    with unchanged(scene):
-        done = command(scene, verb, table, *words)
+    with unchanged(still):
+        done = command(still, verb, table, *words)
     assert done.code == 2
     assert said in done.sentence
     assert "\x1b" not in done.stderr
@@ -107,15 +120,15 @@ def test_what_cannot_be_read(tmp_path: Path, words: tuple[str, ...], said: str) 
         (("--interval", "1 month", "--retention", "90000 years"), "the calendar of public.logs ends"),
     ],
 )
-def test_a_policy_that_disagrees_with_what_is_there(scene: Scene, words: tuple[str, ...], said: str) -> None:
-    with unchanged(scene):
-        done = command(scene, "apply", "logs", *words, "--yes", "public.logs")
+def test_a_policy_that_disagrees_with_what_is_there(still: Scene, words: tuple[str, ...], said: str) -> None:
+    with unchanged(still):
+        done = command(still, "apply", "logs", *words, "--yes", "public.logs")
     assert done.code == 6
     assert said in done.sentence
 
 
-def test_a_plan_that_is_refused_is_shown_with_its_reason(scene: Scene) -> None:
-    planned = command(scene, "plan", "logs", "--interval", "1 week")
+def test_a_plan_that_is_refused_is_shown_with_its_reason(still: Scene) -> None:
+    planned = command(still, "plan", "logs", "--interval", "1 week")
     assert planned.code == 6
     assert "refused the policy of public.logs says 1 week" in " ".join(planned.stdout.split())
     assert "nothing was changed" in planned.sentence
