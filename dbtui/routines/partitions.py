@@ -239,8 +239,9 @@ def _refuse_clocks(plan: PartitionPlan, server: datetime, here: datetime) -> Non
     apart = max(abs(here - server), plan.taken_at - server)
     if apart > _CLOCKS_APART and any(step.kind in _TAKING for step in plan.steps):
         raise RefusedError(
-            f"partitions apply refused: the server's clock says {server:%Y-%m-%d %H:%M} UTC, it is {here:%Y-%m-%d %H:%M}"
-            f" here, and the plan is of {plan.taken_at:%Y-%m-%d %H:%M}: what is past retention is not certain",
+            f"partitions apply refused: the server's clock says {server:%Y-%m-%d %H:%M} UTC, it is"
+            f" {here:%Y-%m-%d %H:%M} here, and the plan is of {plan.taken_at:%Y-%m-%d %H:%M}: what is past retention is"
+            " not certain",
             "nothing was changed; set the clock that is wrong and plan again",
         )
 

@@ -79,3 +79,19 @@ def test_a_young_table_is_not_blamed_for_reading_all_of_it(lab: Lab) -> None:
     assert prunes("logs") is True
     lab.run("CREATE TABLE young_past PARTITION OF young FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')")
     assert prunes("young") is True
+
+
+def test_readers_of_the_default_do_not_wait_while_its_rows_move(lab: Lab) -> None:
+    lab.run("CREATE TABLE logs_rest PARTITION OF logs DEFAULT")
+    lab.run(f"INSERT INTO logs (at, what) VALUES ('{month(2):%Y-%m-%d} 12:00+00', 'early')")
+    plan = lab.plan()
+    drain = next(step for step in plan.steps if step.kind is StepKind.DRAIN_DEFAULT)
+    moving = next(number for number, sql in enumerate(drain.sql) if sql.startswith("WITH moved"))
+    held = [sql for sql in drain.sql[:moving] if "logs_rest" in sql]
+    assert held == ['LOCK TABLE ONLY "public"."logs_rest" IN EXCLUSIVE MODE']
+    assert drain.sql[moving + 1] == 'LOCK TABLE ONLY "public"."logs_rest" IN ACCESS EXCLUSIVE MODE'
+    with lab.holding("SELECT count(*) FROM logs_rest"):
+        waited = lab.apply(replace(plan, steps=(drain,)))
+    assert waited.results[0].outcome is StepOutcome.LOCKED
+    assert lab.apply(lab.plan()).left == 0
+    assert lab.run("SELECT what FROM logs WHERE what = 'early'") == [("early",)]

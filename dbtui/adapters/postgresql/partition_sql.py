@@ -128,9 +128,13 @@ def _describe_drain(table: PartitionedTable, step: PartitionStep) -> PartitionSt
         f"WITH moved AS (DELETE FROM ONLY {default} WHERE {format_predicate(table, _bound(step))} RETURNING {columns})"  # noqa: S608
         f" INSERT INTO {quote_table(step.partition)} ({columns}) SELECT {columns} FROM moved"
     )
-    locked = [*_locks_before_attach(table), moved, *_row_security(table, step), _attach(table, step)]
+    parent, attaching = _locks_before_attach(table)
+    # Whoever reads the default does not wait while its rows move, only for the moment in which it is divided.
+    moving = f"LOCK TABLE ONLY {default} IN EXCLUSIVE MODE"
+    locked = [parent, moving, moved, *_row_security(table, step), attaching, _attach(table, step)]
     statements = [*_creation(table, step), *locked, *_replica_index(table, step)]
-    return replace(step, sql=tuple(statements), locks=_attach_locks(table), in_transaction=True)
+    locks = replace(_attach_locks(table), default=f"EXCLUSIVE while rows move, then {_AE}")
+    return replace(step, sql=tuple(statements), locks=locks, in_transaction=True)
 
 
 def _creation(table: PartitionedTable, step: PartitionStep) -> Iterator[str]:
