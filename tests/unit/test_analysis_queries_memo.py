@@ -47,6 +47,14 @@ STATEMENTS = st.tuples(
     ),
     st.lists(st.tuples(SPACES, TERMS).map("".join), max_size=6).map("".join),
 ).map("".join)
+#: What differs in a number, or in what stands beside it.
+ENDS = (
+    "a = 5", "a = 7", "a = 1", "a = ", "a =", "a = 15", "a = 5x", "a = 5.5", "a = 55 ", "a = 5)", "(a = 5)", "a = '5'",
+    "5 = a", "7 = a", "1 = a", "12 = a", " = a", "x5 = a", "'5 = a'", "'7 = a", '"5 = a"', '"7 = a"', "a = 5 = 7",
+    "'a = 5", "'a = 7'", '"a = 5"', '"a = 7"', "a = 5 -- = 3", "a = 5 /* = 4 */", "a = 5 /* = 6 */", "a LIMIT 1 = 5",
+    "a = $5", "a = $55", "a = -5", "a = -7", "'b' = 5", "'c' = 5", "'b\\' = 5", "a = 5;", "a = 5\n AND b", "a5 = 6",
+)  # fmt: skip
+NEAR = [f"SELECT * FROM t WHERE {end}" for end in ENDS]
 NOISE = st.text(alphabet="'\"`\\$-/*#;()=,.?%:@[]0125aEexNin \n", max_size=40)
 
 
@@ -67,6 +75,12 @@ def check(engine: EngineName | None, statements: list[str]) -> None:
 @EXAMPLES
 @given(ENGINES, st.lists(STATEMENTS, min_size=1, max_size=6))
 def test_generated_statements_get_their_own_shapes(engine: EngineName | None, statements: list[str]) -> None:
+    check(engine, statements)
+
+
+@EXAMPLES
+@given(ENGINES, st.permutations(NEAR))
+def test_statements_that_differ_little_get_their_own_shapes(engine: EngineName | None, statements: list[str]) -> None:
     check(engine, statements)
 
 

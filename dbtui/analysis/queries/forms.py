@@ -47,7 +47,8 @@ def _parenthood(shape: Shape) -> tuple[bool, bool]:
     if kind in (ShapeKind.SET, ShapeKind.BATCH, ShapeKind.RANGE, ShapeKind.CURSOR):
         return True, False
     if kind in (ShapeKind.LOOKUP, ShapeKind.LOCKING):
-        return not is_by_key(shape), is_by_key(shape)
+        by_key = is_by_key(shape)
+        return not by_key, by_key
     return False, kind is ShapeKind.UNREADABLE
 
 

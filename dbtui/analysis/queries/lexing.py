@@ -100,11 +100,14 @@ def read_tokens(sql: str, engine: EngineName | None = None) -> Tokens:
 
 def _read(pattern: re.Pattern[str], sql: str) -> Tokens:
     items: list[Token] = []
-    at, end = 0, len(sql)
+    at, end, word = 0, len(sql), TokenKind.WORD
     while at < end:
         for found in pattern.finditer(sql, at):
             group = found.lastgroup
             if group == "space":
+                continue
+            if group == "word":
+                items.append(Token(word, found[0], found.start(), found.end()))
                 continue
             if group == "comment":
                 at = _end_of_comment(sql, found.start())
@@ -113,7 +116,7 @@ def _read(pattern: re.Pattern[str], sql: str) -> Tokens:
                 if _REST_OF_LIST.match(sql, found.start()):
                     items.append(Token(TokenKind.MANY, ", ...", found.start(), at))
                 break
-            if found["dollar"] is not None:
+            if group == "value" and found["dollar"] is not None:
                 closing = sql.find(found["dollar"], found.end())
                 if closing < 0:
                     return Tokens(items, True)

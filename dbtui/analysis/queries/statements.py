@@ -76,7 +76,8 @@ def read_statement(sql: str, engine: EngineName | None = None, *, is_cut: bool =
     if is_cut and tokens and tokens[-1].end == len(sql.rstrip(". …")) and tokens[-1].kind is not TokenKind.SIGN:
         tokens.pop()
     items = _fold_values(tokens)
-    depth = sum((item.text == "(") - (item.text == ")") for item in items)
+    texts = [item.text for item in items]
+    depth = texts.count("(") - texts.count(")")
     is_cut = is_cut or is_open or depth > 0 or (bool(items) and _wants_more(items[-1]))
     return Statement(_fold_lists(items), is_cut)
 
