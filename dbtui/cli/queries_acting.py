@@ -1,9 +1,9 @@
 """What `dbtui queries capture` and `repair` do: plan, ask, log statements for a while, put everything back, tell."""
 
-import re
 from pathlib import Path
 from typing import Any
 
+from dbtui.analysis.capture_words import describe_consequence, describe_plan, describe_stale, parse_size
 from dbtui.analysis.query_words import describe_capture, judge_capture
 from dbtui.cli import exit_codes
 from dbtui.cli.confirm import confirm_yes
@@ -15,17 +15,15 @@ from dbtui.cli.tables import terminal_width
 from dbtui.errors import RefusedError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.captures import CaptureRepair, CaptureWish, StaleCapture
-from dbtui.model.connections import ConnectionProfile, Environment
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobState
 from dbtui.model.queries import CapturePlan, CaptureResult
-from dbtui.model.text import format_bytes, format_duration, format_untrusted
+from dbtui.model.text import format_untrusted
 from dbtui.routines.captures import list_stale_captures, plan_capture, repair_captures
 from dbtui.routines.queries import capture_statements
 
 JOURNALS = "captures"
 _WIDTH = 100
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]?)B?")
-_FACTORS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def capture(
@@ -34,6 +32,7 @@ def capture(
     seconds: float,
     most: str,
     sample: float,
+    free: str | None,
     models: str | None,
     save: str | None,
     shows_others: bool,
@@ -46,9 +45,14 @@ def capture(
     """Capture statements for a while and print what is found in them."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
     profile = invocation.target(target)
-    wish = CaptureWish(seconds=seconds, most_bytes=_bytes(most), sample_rate=sample)
+    wish = CaptureWish(
+        seconds=seconds,
+        most_bytes=parse_size("--most", most),
+        sample_rate=sample,
+        free_bytes=None if free is None else parse_size("--free", free),
+    )
     plan = _make_plan(invocation, profile, wish)
-    lines = describe_plan(plan, profile)
+    lines = _plan_lines(plan, profile)
     refusals = (plan.refusal,) if plan.refusal else ()
     if dry_run:
         return show_plan(invocation, lines, refusals, plan=plan, target=profile.name)
@@ -82,13 +86,6 @@ def capture(
     return code
 
 
-def _bytes(text: str) -> int:
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"--most: {text!r} is no size", "write 64 MB or 1 GB")
-    return int(float(found[1]) * _FACTORS[found[2]])
-
-
 def _make_plan(invocation: Invocation, profile: ConnectionProfile, wish: CaptureWish) -> CapturePlan:
     request: JobRequest[CapturePlan] = JobRequest(
         routine="plan a capture", target=profile.name, start=lambda c: plan_capture(c, profile, wish), changes=False
@@ -96,29 +93,9 @@ def _make_plan(invocation: Invocation, profile: ConnectionProfile, wish: Capture
     return invocation.result_of(request, profile)
 
 
-def describe_consequence(plan: CapturePlan, profile: ConnectionProfile) -> str:
-    """Return the consequence of a plan as a verb phrase."""
-    where = format_untrusted(profile.name) + (" (PRODUCTION)" if profile.environment is Environment.PRODUCTION else "")
-    part = "every statement" if plan.sample_rate >= 1 else f"{plan.sample_rate:.1%} of the transactions"
-    return f"has {where} write down {part} for {format_duration(plan.seconds)}, and puts its settings back"
-
-
-def describe_plan(plan: CapturePlan, profile: ConnectionProfile) -> list[str]:
-    """Return the lines of a plan: what is changed, what it costs, what speaks against it."""
+def _plan_lines(plan: CapturePlan, profile: ConnectionProfile) -> list[str]:
     lines = [f"this {describe_consequence(plan, profile)}"]
-    lines += [
-        f"  change    {each.name} = {each.value}   (now {each.current or 'empty'})"
-        for each in plan.changes
-        if each.name
-    ]
-    if plan.cost:
-        lines.append(f"  cost      {plan.cost}")
-    limit = format_bytes(plan.most_bytes)
-    free = "" if plan.free_bytes is None else f", {format_bytes(plan.free_bytes)} are free"
-    lines.append(f"  limit     it ends earlier when {limit} were written{free}")
-    lines += [f"  warning   {each}" for each in plan.warnings]
-    lines += [f"  refused   {plan.refusal}"] if plan.refusal else []
-    return [format_untrusted(line) for line in lines]
+    return lines + [f"  {label:<9} {text}" for label, text in describe_plan(plan)]
 
 
 def _fields(profile: ConnectionProfile, done: CaptureResult, *, shows_others: bool) -> dict[str, Any]:
@@ -142,7 +119,7 @@ def repair(*, target: str | None, dry_run: bool, as_json: bool, quiet: bool) -> 
     journals = invocation.history.state_dir / JOURNALS
     stale = list_stale_captures(journals)
     profiles = _profiles_of(invocation, target, stale)
-    lines = [_describe_stale(each) for each in stale]
+    lines = [describe_stale(each) for each in stale]
     if dry_run or not profiles:
         invocation.printer.result("\n".join(lines), outcome="succeeded", exit_code=exit_codes.DONE, stale=stale,
                                   dry_run=dry_run)  # fmt: skip
@@ -180,11 +157,3 @@ def _repair_one(invocation: Invocation, profile: ConnectionProfile, journals: Pa
         judge=lambda done: JobState.SUCCEEDED if all(each.is_restored for each in done) else JobState.FAILED,
     )
     return invocation.result_of(request, profile)
-
-
-def _describe_stale(stale: StaleCapture) -> str:
-    if stale.journal is None:
-        return f"{stale.path}: {stale.problem}"
-    state = "put back; " + "; ".join(stale.left) if stale.is_restored else "not put back"
-    why = f" ({stale.last_words})" if stale.last_words else ""
-    return f"{stale.journal.profile}: the capture of {stale.journal.began_at:%Y-%m-%d %H:%M} UTC, {state}{why}"

@@ -169,8 +169,8 @@ async def _keep_right(walker: Walker, pane: PartitionsPane) -> None:
 
 
 async def _see_jobs(walker: Walker) -> None:
-    await walker.press("5")
-    walker.say("pane 5, jobs:")
+    await walker.press("6")
+    walker.say("pane 6, jobs:")
     walker.show_screen(most=10)
     await walker.press("enter", "escape")
 

@@ -31,6 +31,8 @@ from dbtui.routines.captures import capture_queries
 from dbtui.routines.context import RoutineContext
 
 _PROGRESS_SECONDS = 0.2
+#: Looking again and again takes this part of a server's connection at most, as one to so many.
+_REST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +146,30 @@ def collect_top_queries(
                 c.cancellation.check()
             taken.append(_look(queries, target, is_first=not number))
     return tuple(taken)
+
+
+def watch_top_queries(
+    c: RoutineContext,
+    profile: ConnectionProfile,
+    pace: Callable[[], float],
+    on_look: Callable[[TopQueriesSnapshot], None],
+) -> Routine[None]:
+    """Ask a server for its sums of statements again and again, on one connection, until it is told to stop.
+
+    `pace`: seconds between two looks; a look that took long is followed by as much more rest. The first has the tables
+    with it. Raises UsageError, ConnectError, ServerError, Cancelled.
+    """
+    yield from ()
+    queries = _queries_of(c, profile)
+    with c.open_target(replace(profile, read_only=True)) as target:
+        is_first = True
+        while True:
+            began = time.monotonic()
+            on_look(_look(queries, target, is_first=is_first))
+            took = time.monotonic() - began
+            c.cancellation.wait(max(pace(), 0.0 if is_first else took * _REST))
+            c.cancellation.check()
+            is_first = False
 
 
 def _look(queries: QueryAdapter, target: Target, *, is_first: bool) -> TopQueriesSnapshot:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AGE_SECONDS = 15.0
 #: The panes in the order of their digits, and what they are called.
 PANES = {"connections": "Connections", "backups": "Backups", "pools": "Pools", "partitions": "Partitions",
-         "jobs": "Jobs"}  # fmt: skip
+         "queries": "Queries", "jobs": "Jobs"}  # fmt: skip
 
 
 class Frame(FrugalApp, inherit_bindings=False):
@@ -154,6 +154,10 @@ class Frame(FrugalApp, inherit_bindings=False):
             from dbtui.tui.panes.partitions import PartitionsPane
 
             return PartitionsPane(self.runner)
+        if name == "queries":
+            from dbtui.tui.panes.queries import QueriesPane
+
+            return QueriesPane(self.runner)
         from dbtui.tui.panes.jobs import JobsPane
 
         return JobsPane(self.runner)

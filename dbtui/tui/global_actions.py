@@ -36,6 +36,10 @@ class GlobalActions(Copying):
         """Go to the partitioned tables of the open connection; with none open, of the one under the cursor."""
         await self._show_of_target("partitions")
 
+    async def act_queries(self) -> None:
+        """Go to the queries of the open connection; with none open, of the one under the cursor."""
+        await self._show_of_target("queries")
+
     async def _show_of_target(self, pane: str) -> None:
         row = self.connections_pane.table.cursor_row if self.active == "connections" else None
         if self.opened is None and row is not None:

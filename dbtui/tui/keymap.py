@@ -31,6 +31,8 @@ PLACES: tuple[frozenset[str], ...] = tuple(
                 "partitioned live",
                 "partitions live",
                 "steps",
+                "findings queries live",
+                "top queries live",
                 "jobs",
             )
             for widget in ("table", "text")

@@ -22,6 +22,14 @@ class Announced(Message):
         self.tone = tone
 
 
+class CopyWanted(Message):
+    """A text for the terminal's clipboard."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
 class SituationChanged(Message):
     """Something that header or footer show may be different now."""
 

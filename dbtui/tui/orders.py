@@ -8,6 +8,7 @@ from dbtui.tui.global_actions import GlobalActions
 from dbtui.tui.messages import (
     Announced,
     CancelWanted,
+    CopyWanted,
     JobChanged,
     JobEnded,
     JobWanted,
@@ -96,6 +97,10 @@ class Orders(GlobalActions):
     def on_announced(self, message: Announced) -> None:
         """Say it."""
         self.say(message.text, message.tone)
+
+    def on_copy_wanted(self, message: CopyWanted) -> None:
+        """Send it to the terminal."""
+        run_in_background(self, "copy", self._send, message.text, group="copy")
 
     def on_situation_changed(self, _message: SituationChanged) -> None:
         """Draw the frame anew."""

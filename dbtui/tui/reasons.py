@@ -225,3 +225,28 @@ def needs_step(situation: Situation) -> str | None:
 def needs_applicable(situation: Situation) -> str | None:
     """It applies the plan that is shown."""
     return situation.no_apply or None
+
+
+def needs_finding(situation: Situation) -> str | None:
+    """It is about the pattern under the cursor."""
+    return None if situation.finding else "no pattern under the cursor"
+
+
+def needs_top_query(situation: Situation) -> str | None:
+    """It is about the statement under the cursor."""
+    return None if situation.top_query else "no statement under the cursor"
+
+
+def needs_capturable(situation: Situation) -> str | None:
+    """It captures what runs at the open connection."""
+    return FIRST_OPEN if situation.opened is None else situation.no_capture or None
+
+
+def needs_stale(situation: Situation) -> str | None:
+    """It puts back what a capture has left on."""
+    return None if situation.stale_capture else "no capture has left anything on"
+
+
+def is_stale(situation: Situation) -> bool:
+    """The footer has a use for it when a capture has left something on."""
+    return situation.stale_capture

@@ -82,6 +82,10 @@ class Situation:
     no_plan: str = ""  # why nothing can be planned for it
     no_apply: str = ""  # why the plan that is shown cannot be applied
     no_step: str = ""  # why no step can be read
+    finding: bool = False  # whether a pattern is under the cursor
+    top_query: bool = False  # whether a statement that takes time is under the cursor
+    no_capture: str = ""  # why no statements can be captured
+    stale_capture: bool = False  # whether a capture has left something on
     replay: str = ""  # what the header says of a recording that is played
     foldable: bool = False  # whether a branch of the tree is under the cursor
     ticked: int = 0

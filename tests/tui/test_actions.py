@@ -21,6 +21,9 @@ from dbtui.tui.panes.partition_plans import PlanView
 from dbtui.tui.panes.partitions import PartitionsPane
 from dbtui.tui.panes.pool_clients import ClientsView
 from dbtui.tui.panes.pools import PoolsPane
+from dbtui.tui.panes.queries import QueriesPane
+from dbtui.tui.panes.query_findings import FindingsView
+from dbtui.tui.panes.query_top import TopView
 from dbtui.tui.panes.replay import ReplayPane
 from dbtui.tui.panes.sessions import SessionsView
 from dbtui.tui.widgets.drawn import TextPanel
@@ -59,6 +62,9 @@ OWNERS = {
     "partitioned": PartitionsPane,
     "partitions": TreeView,
     "steps": PlanView,
+    "findings": FindingsView,
+    "top": TopView,
+    "queries": QueriesPane,
     "history": BackupsPane,
     "contents": BackupsPane,
     "backups": BackupsPane,

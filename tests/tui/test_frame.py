@@ -27,7 +27,8 @@ async def test_the_first_screen(world: World) -> None:
         text = await wait_to_see(pilot, "connection refused on db3:3306", "PG 15.18")
         lines = text.splitlines()
         assert lines[0].startswith(" dbtui  connections")
-        assert lines[1].split() == ["1", "Connections", "2", "Backups", "3", "Pools", "4", "Partitions", "5", "Jobs"]
+        panes = ["Connections", "Backups", "Pools", "Partitions", "Queries", "Jobs"]
+        assert lines[1].split() == [word for digit, pane in enumerate(panes, 1) for word in (str(digit), pane)]
         assert lines[-1].startswith(" ⏎ open  b backup  P password  i info  / filter  ? keys")
         assert all(len(each) <= SIZE[0] for each in lines)
 
@@ -53,7 +54,7 @@ async def test_digits_and_brackets_switch_panes(world: World) -> None:
     """1 2 3 jump, [ and ] step and go round."""
     app = world.app()
     async with app.run_test(size=SIZE) as pilot:
-        for key, pane in (("2", "backups"), ("5", "jobs"), ("1", "connections"), ("left_square_bracket", "jobs"),
+        for key, pane in (("2", "backups"), ("6", "jobs"), ("1", "connections"), ("left_square_bracket", "jobs"),
                           ("right_square_bracket", "connections")):  # fmt: skip
             await pilot.press(key)
             assert app.active == pane
@@ -63,7 +64,7 @@ async def test_digits_and_brackets_switch_panes(world: World) -> None:
 async def test_an_empty_jobs_pane_says_what_would_be_here(world: World) -> None:
     """And the key that makes it."""
     async with world.app().run_test(size=SIZE) as pilot:
-        await pilot.press("5")
+        await pilot.press("6")
         text = await wait_to_see(pilot, "Nothing has run yet")
         assert "b makes a backup" in text
 
@@ -301,7 +302,7 @@ async def test_the_jobs_pane_keeps_what_ran(world: World) -> None:
     first = world.app(world.profiles[0])
     async with first.run_test(size=(140, 40)) as pilot:
         await wait_to_see(pilot, "● restored")
-        await pilot.press("v", "5")
+        await pilot.press("v", "6")
         await wait_to_see(pilot, "● done", "$ pg_dump --format=plain erp")
         await pilot.press("R")
         await pilot.pause(0.3)
@@ -309,7 +310,7 @@ async def test_the_jobs_pane_keeps_what_ran(world: World) -> None:
     world.runner.jobs.clear()
     second = world.app()
     async with second.run_test(size=(140, 40)) as pilot:
-        await pilot.press("5")
+        await pilot.press("6")
         text = await wait_to_see(pilot, "● done", "$ pg_dump --format=plain erp", "by  ")
         assert "verify" in text
         await pilot.press("X")
@@ -322,7 +323,7 @@ async def test_a_job_is_cancelled_in_its_pane(world: World) -> None:
     app = world.app(world.profiles[0])
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "● restored")
-        await pilot.press("v", "5")
+        await pilot.press("v", "6")
         await wait_to_see(pilot, "● running")
         await pilot.press("X", "y")
         await wait_to_see(pilot, "▲ cancelled")

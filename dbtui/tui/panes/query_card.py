@@ -1,0 +1,126 @@
+"""All about one pattern: what repeats after what, with which values, when, why it is one, what to write instead."""
+
+from collections.abc import Iterator, Sequence
+
+from dbtui.analysis.queries.savings import format_seconds
+from dbtui.analysis.query_cards import Piece, count_moments, mark_placeholders, mark_values
+from dbtui.analysis.query_words import TITLES, describe_evidence, describe_place, describe_times
+from dbtui.model.queries import Child, Cure, PatternLevel, Repetition
+from dbtui.model.text import format_count
+from dbtui.model.top_queries import QuerySuspect
+from dbtui.tui.ages import format_time
+from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.dialogs.plan_lines import fact
+from dbtui.tui.panes.query_rows import Row, Source, saved_text, show_lost, sign_of
+from dbtui.tui.spoken_keys import speak_keys
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_WIDEST_STRIP = 60
+_LABEL = 12
+_CHILDREN = 4
+
+
+def show_card(row: Row, source: Source | None, width: int) -> list[Line]:
+    """Return all about a row, for lines of so many cells."""
+    if row.repetition is not None:
+        round_trip = source.found.round_trip_seconds if source is not None else None
+        return list(_repetition(row, row.repetition, round_trip, width))
+    return list(_suspect(row, row.suspect)) if row.suspect is not None else []
+
+
+def _repetition(row: Row, repetition: Repetition, round_trip_seconds: float | None, width: int) -> Iterator[Line]:
+    title = TITLES[repetition.kind]
+    if repetition.level is PatternLevel.INFO:
+        yield line(sign_of(row), " ", strong(title), dim("   no N+1"))
+    else:
+        yield line(sign_of(row), " ", strong(f"{title}  {repetition.confidence:.2f}"),
+                   dim(f"   {repetition.level.value}"))  # fmt: skip
+    yield BLANK
+    if place := describe_place(repetition):
+        yield fact("where", strong(place))
+    if lost := show_lost(row):
+        yield fact("lost", Span(lost, Tone.WARNING))
+    if repetition.parent is not None:
+        rows = "" if repetition.parent_rows is None else f"   returned {repetition.parent_rows} rows"
+        yield fact("first", repetition.parent_sql or repetition.parent.text, dim(rows))
+    for child in repetition.children[:_CHILDREN]:
+        yield from _child(child)
+    if len(repetition.children) > _CHILDREN:
+        yield fact("", dim(f"and {len(repetition.children) - _CHILDREN} more statements with it"))
+    yield from _timeline(repetition.timeline, width)
+    yield BLANK
+    for number, reason in enumerate(repetition.reasons):
+        yield fact("why" if not number else "", Span("● ", Tone.OK), reason)
+    yield from show_cure(repetition.cure, saved_text(repetition, round_trip_seconds))
+    yield BLANK
+    if times := describe_times(repetition):
+        yield fact("times", times)
+    yield fact("seen", describe_evidence(repetition))
+    if repetition.last_at is not None:
+        yield fact("last", format_time(repetition.last_at))
+
+
+def _child(child: Child) -> Iterator[Line]:
+    took = f"   {format_seconds(child.seconds)} in all" if child.seconds is not None else ""
+    yield fact(f"then {format_count(child.repeats)} ×", *_pieces(mark_placeholders(child.shape)), dim(took))
+    for number, pieces in enumerate(mark_values(child.samples)):
+        yield fact("as" if not number else "", *_pieces(pieces, is_sample=True))
+
+
+def _pieces(pieces: Sequence[Piece], *, is_sample: bool = False) -> Iterator[Span]:
+    """What varies stands out by its colour and by signs around it."""
+    for piece in pieces:
+        if not piece.varies:
+            yield dim(piece.text) if is_sample else Span(piece.text)
+        else:
+            yield Span(f"‹{piece.text}›" if is_sample else piece.text, Tone.ACCENT)
+
+
+def _timeline(moments: Sequence[float], width: int) -> Iterator[Line]:
+    """When the child ran, from its parent's end to its last repeat."""
+    if len(moments) < 2 or max(moments) <= 0:
+        return
+    places = max(10, min(_WIDEST_STRIP, width - _LABEL - 12))
+    counts = count_moments(moments, places)
+    most = max(counts)
+    strip = "".join(_BLOCKS[max(0, round(count / most * len(_BLOCKS)) - 1)] if count else "·" for count in counts)
+    yield fact("ran", Span(strip, Tone.ACCENT), dim(f" {format_seconds(max(moments))}"))
+
+
+def show_cure(cure: Cure | None, saved: str) -> Iterator[Line]:
+    """Yield what to write instead, with the keys that copy it."""
+    if cure is None:
+        return
+    yield BLANK
+    if cure.snippet:
+        first, *others = cure.snippet.splitlines()
+        yield fact("cure", Span(first, Tone.ACCENT), dim(speak_keys("   {global.copy} copies it")))
+        yield from (fact("", Span(each, Tone.ACCENT)) for each in others)
+    if cure.why:
+        yield fact("because", cure.why)
+    if cure.snippet and cure.is_guess and "guess" not in cure.why:
+        yield fact("", dim("names are guessed"))
+    if cure.guard:
+        yield fact("guard", Span(cure.guard, Tone.ACCENT), dim("   so that it does not come back"))
+    for number, each in enumerate(cure.index_sql.splitlines()):
+        yield fact("index" if not number else "", Span(each, Tone.ACCENT))
+    if saved:
+        yield fact("saved", saved)
+
+
+def _suspect(row: Row, suspect: QuerySuspect) -> Iterator[Line]:
+    yield line(sign_of(row), " ", strong("suspect"), dim("   sums keep no order"))
+    yield BLANK
+    yield line(Span(speak_keys("{queries.capture} "), Tone.KEY), "captures what runs, to make sure")
+    yield BLANK
+    yield fact("lost", Span(show_lost(row), Tone.WARNING), dim("   what the repeats take"))
+    yield fact("first", suspect.parent.sql, dim(f"   {suspect.parent_rows:.0f} rows each"))
+    yield fact(f"then {suspect.repeats:.0f} ×", suspect.child.sql)
+    if suspect.child.database:
+        yield fact(
+            "database", suspect.child.database, dim(f"  user {suspect.child.user}" if suspect.child.user else "")
+        )
+    yield BLANK
+    for number, reason in enumerate(suspect.reasons):
+        yield fact("why" if not number else "", Span("● ", Tone.WARNING), reason)
+    yield from show_cure(suspect.cure, "")
