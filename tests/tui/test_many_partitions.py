@@ -71,6 +71,8 @@ async def test_only_what_is_on_the_screen_is_drawn(
         assert 0 < counts.rows <= 16 * height
         assert counts.trees <= 5
         assert counts.strips <= 3
+        table = pane.branches.table
+        assert height // 4 < table.cursor - table.scroll_offset.y < height * 3 // 4  # at now, in the middle
         assert pane.branches.node is not None and "current" in [mark.text for mark in pane.branches.node.marks]
         for key in ("j", "k", "pagedown", "pageup", "G", "g", "m", "c"):
             before = (counts.rows, counts.trees, counts.strips)

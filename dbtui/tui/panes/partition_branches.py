@@ -80,7 +80,7 @@ class TreeView(PartitionView):
         self.table.show_filter("")
         self.table.show_rows(())
         self.show(judged)
-        self._go_to_current()
+        self.go_to_current()
 
     def close(self) -> None:
         """Show nothing any more."""
@@ -172,17 +172,18 @@ class TreeView(PartitionView):
             self._unfolded = frozenset() if self._unfolded else tree.branch_keys(self.judged.table.partitions)
             self.show_all()
 
-    def _go_to_current(self) -> bool:
+    def go_to_current(self) -> bool:
+        """Put the cursor on the partition that takes the rows of now. Returns False when there is none."""
         current = self.judged.assessment.current if self.judged is not None else ""
         for node in self.table.view.shown:
             if current and node.partition is not None and node.partition.table.name == current:
-                self.table.move_to(node.key)
+                self.table.move_to(node.key, centred=True)
                 return True
         return False
 
     def act_current(self) -> None:
         """Go to the partition that takes the rows of now."""
-        if not self._go_to_current():
+        if not self.go_to_current():
             self.announce("no partition that is shown takes the rows of now", Tone.WARNING)
 
     def act_next(self) -> None:
@@ -190,7 +191,7 @@ class TreeView(PartitionView):
         rows, cursor = self.table.view.shown, self.table.cursor
         for node in (*rows[cursor + 1 :], *rows[: cursor + 1]):
             if node.is_marked:
-                self.table.move_to(node.key)
+                self.table.move_to(node.key, centred=True)
                 return
         self.announce("no partition is marked")
 

@@ -333,6 +333,7 @@ class PartitionsPane(Pane):
             return
         self.branches.open(self.profile, judged)
         self.enter_level(TREE)
+        self.call_after_refresh(self.branches.go_to_current)  # in the middle, once it is known how high the list is
         self._ask(TREE, is_whole=True)
 
     def act_detail(self) -> None:

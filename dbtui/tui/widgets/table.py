@@ -121,11 +121,14 @@ class Table(Drawn, Generic[RowT], can_focus=True):
         self.view.descending = not self.view.descending
         self._rearrange()
 
-    def move_to(self, key: str) -> bool:
-        """Put the cursor on the row with this key, if it is shown."""
+    def move_to(self, key: str, *, centred: bool = False) -> bool:
+        """Put the cursor on the row with this key, if it is shown; `centred`: in the middle of what is in view."""
         place = self.view.places.get(key)
         if place is not None:
             self._move(place)
+            if centred:
+                self.scroll_to(y=max(0, place - self._page() // 2), animate=False, immediate=True)
+                self.repaint_changed()
         return place is not None
 
     def _rearrange(self, holds: bool = False) -> None:
