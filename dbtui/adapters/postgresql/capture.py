@@ -209,7 +209,7 @@ def _refuse_room(facts: _Facts, wish: CaptureWish) -> str:
     where = format_untrusted(_log_directory(facts.row) or "its log directory", 200)
     if facts.free_bytes is None:
         why = "and a server whose disk is full stops"
-        say = f"look there ({where}), and say how much is free; {format_bytes(needed)} is enough"
+        say = f"look there ({where}), and say how much is free (--free SIZE); {format_bytes(needed)} is enough"
         return f"how much room there is where the server logs cannot be told from here, {why}; {say}"
     if facts.free_bytes < needed:
         free = f"{format_bytes(facts.free_bytes)} are free in {where}"
