@@ -1,11 +1,12 @@
 """What goes wrong around partitions of PostgreSQL: locks that last, sessions that are ended, indexes half made."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dbtui.demo.servers import PostgreSQL
 from dbtui.model.partitions import StepKind, StepOutcome
 from dbtui.model.policies import Interval, IntervalUnit, PartitionPolicy
 from dbtui.model.tables import TableName
@@ -95,3 +96,19 @@ def test_readers_of_the_default_do_not_wait_while_its_rows_move(lab: Lab) -> Non
     assert waited.results[0].outcome is StepOutcome.LOCKED
     assert lab.apply(lab.plan()).left == 0
     assert lab.run("SELECT what FROM logs WHERE what = 'early'") == [("early",)]
+
+
+def test_a_prepared_transaction_in_the_way_is_named(new_postgresql: Callable[..., PostgreSQL], tmp_path: Path) -> None:
+    server = new_postgresql(config=["max_prepared_transactions = 1"])
+    server.execute("CREATE DATABASE prepared")
+    made = Lab(server.url("prepared"), tmp_path)
+    made.create()
+    old = made.name(-14)
+    made.run(f"BEGIN; DELETE FROM {old}; PREPARE TRANSACTION 'left by nobody'")
+    plan = made.plan()
+    detaches = tuple(step for step in plan.steps if step.partition.name == old and step.kind is StepKind.DETACH)
+    locked = made.apply(replace(plan, steps=detaches)).results[0]
+    assert locked.outcome is StepOutcome.LOCKED
+    assert "a prepared transaction (left by nobody postgres, in a transaction for" in locked.detail
+    made.run("ROLLBACK PREPARED 'left by nobody'")
+    assert made.apply(made.plan()).left == 0

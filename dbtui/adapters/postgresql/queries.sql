@@ -889,13 +889,18 @@ WHERE conrelid = :identity AND contype = 'c' AND conname LIKE 'dbtui\_excludes\_
 
 -- name: collect_partition_blockers
 -- Who holds what on some tables: on `exclusive` ones every lock is in the way, on `unwritten` ones a writer's, on the
--- others those that are no reader's and no writer's. The age is that of the transaction; a prepared one has no session.
-SELECT COALESCE(l.pid, 0) AS process_id, a.usename::text AS login, a.application_name AS application, a.state,
+-- others those that are no reader's and no writer's. The age is that of the transaction; a prepared one has no session,
+-- but a name, which its lock on its own number leads to.
+SELECT COALESCE(l.pid, 0) AS process_id, COALESCE(a.usename, p.owner)::text AS login,
+       COALESCE(a.application_name, p.gid) AS application, a.state,
        a.backend_type, left(a.query, 200) AS sql, array_agg(DISTINCT c.relname::text) AS tables,
-       COALESCE(extract(epoch FROM statement_timestamp() - a.xact_start)::float8, 0) AS seconds
+       COALESCE(extract(epoch FROM statement_timestamp() - COALESCE(a.xact_start, p.prepared))::float8, 0) AS seconds
 FROM pg_catalog.pg_locks l
 JOIN pg_catalog.pg_class c ON c.oid = l.relation
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+LEFT JOIN pg_catalog.pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+  AND x.virtualtransaction = l.virtualtransaction
+LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid
 WHERE l.locktype = 'relation' AND l.granted AND (l.pid IS NULL OR l.pid <> ALL (CAST(:own AS int[])))
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND (l.relation = ANY (CAST(:exclusive AS oid[]))
