@@ -19,7 +19,10 @@ _MOST_WARNINGS = 20
 
 @dataclass
 class LogCounts:
-    """What a parser saw. `skipped`: records that are no statements. `truncated`: statements whose text is cut."""
+    """What a parser saw. `skipped`: records that are no statements. `truncated`: statements whose text is cut.
+
+    `lost`: statements that the source itself says are missing from it.
+    """
 
     lines: int = 0
     statements: int = 0
@@ -27,6 +30,7 @@ class LogCounts:
     unreadable: int = 0
     first_unreadable: str = ""
     truncated: int = 0
+    lost: int = 0
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, sentence: str) -> None:
@@ -54,7 +58,7 @@ class LogCounts:
             unreadable=self.unreadable,
             first_unreadable=self.first_unreadable,
             truncated=self.truncated,
-            lost=lost,
+            lost=self.lost + lost,
             warnings=tuple(self.warnings),
         )
 

@@ -31,6 +31,7 @@ class _Record(msgspec.Struct, gc=False):
     relationship: str | None = None
     load: str | None = None
     is_truncated: bool | None = None
+    lost: int = 0  # a line of the recorder's own: so many statements ran before it and could not be written
 
 
 class TraceParser(LogParser):
@@ -48,7 +49,8 @@ class TraceParser(LogParser):
         except (msgspec.DecodeError, UnicodeDecodeError):
             records = self._parse_damaged(whole)
         self.counts.lines += whole.count(b"\n")
-        return [self._make(record) for record in records]
+        self.counts.lost += sum(record.lost for record in records)
+        return [self._make(record) for record in records if not record.lost]
 
     def _make(self, record: _Record) -> StatementEvent:
         scope = "" if record.scope is None else str(record.scope)

@@ -13,7 +13,7 @@ BASE = 0.40
 LEAST_SHOWN = 0.50
 LEAST_FINDING = 0.65
 CERTAIN = 0.99
-LAZY_LOADS = frozenset({"lazy", "immediate", "lazy_select"})
+LAZY_LOADS = frozenset({"lazy", "immediate", "lazy_select", "column", "polymorphic", "dynamic"})
 
 
 @dataclass(slots=True)
