@@ -40,6 +40,8 @@ _LEAST_ROWS = _LEAST_REPEATS = 3.0
 #: Calls of the child for each row of the parent: fewer where objects are known already, more by a little chance.
 _LEAST_RATIO, _MOST_RATIO = 0.5, 1.15
 _STABLE = 0.2
+#: A loop that is under way while somebody looks has its parent in one window and the rest of its calls in the next.
+_MOST_JOINED = 2
 #: Under an even load everything moves together.
 _UNEVEN = 0.2
 _CHILDREN = (ShapeKind.LOOKUP, ShapeKind.AGGREGATE)
@@ -159,12 +161,19 @@ def _move_together(child: _Track, parent: _Track) -> float | None:
     """Return how far the child's calls for a row of the parent strayed in some window; None: they do not belong."""
     if child.all_calls < _LEAST_REPEATS * parent.all_calls:
         return None
-    ratios = []
-    for place, parent_calls in enumerate(parent.calls):
-        if parent_calls and parent.rows[place]:
-            ratios.append(child.calls[place] / parent.rows[place])
-        elif child.calls[place]:  # the child ran without this parent
-            return None
+    usual = child.all_calls / parent.all_rows
+    ratios: list[float] = []
+    calls, rows, joined, former_rows = 0, 0, 0, 0
+    for child_calls, parent_rows in zip(child.calls, parent.rows, strict=True):
+        calls, rows, joined = calls + child_calls, rows + parent_rows, joined + 1
+        if rows and abs(calls / rows - usual) <= _STABLE * usual:
+            ratios.append(calls / rows)
+            former_rows = rows
+            calls = rows = joined = 0
+        elif not calls and not rows:
+            joined = 0
+        elif joined == _MOST_JOINED or (not rows and calls > _STABLE * usual * former_rows):
+            return None  # the child ran without this parent, or the parent without the child
     if len(ratios) < LEAST_WINDOWS:
         return None
     middle = median(ratios)
