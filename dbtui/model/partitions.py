@@ -172,6 +172,7 @@ class PartitionTemplate:
 
     owner: str = ""
     grants: tuple[PartitionGrant, ...] = ()
+    revoked: tuple[str, ...] = ()  # whom every new table of this login is granted something; "" is everybody
     options: tuple[str, ...] = ()
     tablespace: str = ""
     replica_identity: str = ""  # "FULL", "NOTHING", "INDEX"; empty: the usual one

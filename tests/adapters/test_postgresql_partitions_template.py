@@ -1,7 +1,11 @@
 """What a new partition takes over from its siblings: who sees which rows, by what replicas tell rows apart, where."""
 
+from contextlib import closing
+
+import psycopg2
 import pytest
 
+from dbtui.adapters.postgresql.partitions import PARTITIONS
 from dbtui.demo.servers import PostgreSQL
 from dbtui.model.partitions import StepKind, StepOutcome
 from tests.adapters.partition_tables import apply_step, create_logs, month, run_sql, see
@@ -129,3 +133,30 @@ def test_a_new_partition_goes_where_its_siblings_are(url: str, any_server: Postg
     finally:
         run_sql(url, f'ALTER DATABASE "{database}" RESET ALL', "DROP TABLE logs")
         run_sql(url, f"DROP TABLESPACE {space}")
+
+
+def test_default_privileges_of_the_login_show_a_new_partition_to_nobody_else(url: str) -> None:
+    reader = unique_name("reader")
+    create_logs(url)
+    run_sql(
+        url,
+        f"CREATE ROLE {reader}",
+        f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC, {reader}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT UPDATE ON TABLES TO {reader}",
+        f"GRANT INSERT ON logs_3 TO {reader}",
+    )
+    with opened(url) as target:
+        assert apply_step(target, StepKind.CREATE, "logs_4", bound=month(4)).outcome is StepOutcome.DONE
+    may = [f"has_table_privilege('logs_4', '{privilege}')" for privilege in ("SELECT", "INSERT", "UPDATE")]
+    assert run_sql(url, f"SET ROLE {reader}", f"SELECT {', '.join(may)}") == [(False, True, False)]
+    run_sql(url, f"DROP OWNED BY {reader}", f"DROP ROLE {reader}")
+    run_sql(url, "ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC")
+
+
+def test_tables_of_other_sessions_alone_are_not_there(url: str) -> None:
+    create_logs(url)
+    with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE mine (at date) PARTITION BY RANGE (at)")
+        other.commit()
+        with opened(url) as target:
+            assert [each.table.name for each in PARTITIONS.collect_partitioned_tables(target)] == ["logs"]

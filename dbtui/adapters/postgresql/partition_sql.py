@@ -179,6 +179,9 @@ def _row_security(table: PartitionedTable, step: PartitionStep) -> Iterator[str]
 
 
 def _ownership(child: str, template: PartitionTemplate) -> Iterator[str]:
+    if template.revoked:
+        grantees = ", ".join(quote_name(each) if each else "PUBLIC" for each in template.revoked)
+        yield f"REVOKE ALL ON TABLE {child} FROM {grantees}"
     for grant in template.grants:
         grantee = quote_name(grant.grantee) if grant.grantee else "PUBLIC"
         option = " WITH GRANT OPTION" if grant.is_grantable else ""

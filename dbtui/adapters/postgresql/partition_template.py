@@ -26,6 +26,7 @@ def collect_template(target: PostgresqlTarget, parent: int) -> tuple[PartitionTe
     return PartitionTemplate(
         owner=row.owner,
         grants=tuple(_grant(*json.loads(each)) for each in row.grants),
+        revoked=tuple(row.revoked),
         options=tuple(row.options),
         tablespace=row.tablespace,
         replica_identity=row.replica_identity,

@@ -608,7 +608,8 @@ SELECT c.oid::bigint AS identity, n.nspname::text AS schema, c.relname::text AS 
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
-WHERE CASE WHEN :table_name = '' THEN c.relkind = 'p' AND NOT c.relispartition
+WHERE c.relpersistence <> 't'
+  AND CASE WHEN :table_name = '' THEN c.relkind = 'p' AND NOT c.relispartition
            ELSE c.relname = :table_name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
                 AND CASE WHEN :table_schema = '' THEN n.nspname = ANY (CAST(:path AS text[]))
                          ELSE n.nspname = :table_schema END END
@@ -739,6 +740,10 @@ SELECT c.oid::bigint AS identity, c.relname::text AS name, pg_catalog.pg_get_use
                   LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
                   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                     AND (x.grantee = 0 OR r.oid IS NOT NULL) AND x.grantee <> c.relowner ORDER BY 1) AS grants,
+       ARRAY(SELECT DISTINCT COALESCE(r.rolname::text, '') FROM pg_catalog.pg_default_acl d
+             CROSS JOIN LATERAL aclexplode(d.defaclacl) x LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
+             WHERE d.defaclobjtype = 'r' AND d.defaclrole = CAST(CAST(current_user AS regrole) AS oid)
+               AND x.grantee <> d.defaclrole AND (x.grantee = 0 OR r.oid IS NOT NULL) ORDER BY 1) AS revoked,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = :parent AND a.attnum > 0
              AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) AS columns
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
