@@ -40,9 +40,12 @@ def record_statements(
     `target`: a file, to which `dbtui queries inspect` is given, or a function that is called with each StatementEvent
     in a thread of its own. The file is private (0600) and appended to, also by other processes; before it grows beyond
     `most_bytes` it becomes `<path>.1` and a new one begins. `params`: "digests" tell equal values from different ones
-    and nothing else, "values" are cut to 64 characters, "none" leaves them out; strings in statements that speak of
-    passwords are masked. `most_waiting`: statements that wait to be written; more are dropped and counted, and a line
-    {"lost": ...} says so. `packages`: the application's, when it is itself installed in site-packages.
+    and nothing else, "values" are cut to 64 characters, "none" leaves them out, as those of INSERT and UPDATE always
+    are; strings in statements that speak of passwords are masked. `most_waiting`: statements that wait to be written;
+    more are dropped and counted, and a line with `lost` says so. `packages`: the application's, when it is itself
+    installed in site-packages.
+
+    Begin before the first query: SQLAlchemy takes no listener while other threads run statements.
 
     A forked child goes on by itself; at exit what waits is written. Raises UsageError for a source without an engine
     or a target that cannot be, StorageError when the file cannot be opened. Later problems go to the log

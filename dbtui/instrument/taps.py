@@ -24,6 +24,10 @@ from dbtui.model.queries import StatementEvent
 _LOG = logging.getLogger("dbtui.instrument")
 _NUMBERS = itertools.count(1)
 _LOCK = threading.Lock()
+#: What INSERT and UPDATE begin with: their parameters may be large, and tell nothing about loops.
+_WRITING = frozenset("IiUu")
+#: PyMySQL's cursors on the server count so many as long as they do not know: -1, without its sign.
+_UNKNOWN_ROWS = 1 << 62
 _INFO_KEY = "dbtui.statements"
 
 
@@ -149,7 +153,7 @@ class Tap:
                 time() - seconds,
                 seconds,
                 _count_rows(cursor, line),
-                None if is_many else params,
+                None if is_many or sql[:1] in _WRITING else params,
                 line.transaction,
                 SCOPE.get(),
                 site,
@@ -172,7 +176,7 @@ def _count_rows(cursor: Any, line: _Line) -> int | None:
     rows = cursor.rowcount
     if not rows:  # SQLite counts the rows of INSERT ... RETURNING while they are fetched
         return None if rows is None or (line.is_sqlite and cursor.description) else 0
-    return int(rows) if rows > 0 else None
+    return int(rows) if 0 < rows < _UNKNOWN_ROWS else None
 
 
 _TAPS: weakref.WeakKeyDictionary[Engine | type[Engine], Tap] = weakref.WeakKeyDictionary()
