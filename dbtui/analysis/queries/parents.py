@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dbtui.analysis.queries.forms import Form
@@ -13,54 +13,53 @@ from dbtui.model.queries import Lookup, ShapeKind, StatementEvent
 _LIMIT_BOUND = re.compile(r"LIMIT (?:\$\d+|\?|%s)\s*$", re.IGNORECASE)
 _MOST_CANDIDATES = 6
 _MOST_TRIMMED = 4
-_FARTHEST = 60
+_FARTHEST = 30
 _FARTHEST_BACK = 2_000
 _MOST_TRANSACTIONS_AWAY = 2
 _MOST_WRITTEN = 2
 
 
 @dataclass(slots=True)
-class Parenthood:
-    """A parent and the part of a run that belongs to it.
+class Loop:
+    """A shape that is repeated, and where. `is_n_plus_one`: as has been judged so far."""
 
-    `at`: where the parent is first; `runs`: the look-ups after each of its occurrences. `distance`,
-    `written`: how many others read or wrote between the two. `kinship`: what the names say.
-    `is_nested`: the parent is itself run once a row of another.
+    form: Form
+    at: list[int]
+    lookups: tuple[Lookup, ...] = ()
+    is_n_plus_one: bool = False
+
+
+@dataclass(slots=True)
+class Parenthood:
+    """The parent of a loop, and where it is.
+
+    `skipped`: look-ups at the front that ran before it. `distance`, `written`: how many others read or wrote between
+    the two. `kinship`: what the names say. `is_nested`: the parent is itself run in a loop.
     """
 
     form: Form
     at: int
-    runs: list[list[int]]
-    distance: int
-    written: int
+    skipped: int = 0
+    distance: int = 0
+    written: int = 0
     kinship: str = ""
     is_nested: bool = False
 
-    @property
-    def positions(self) -> list[int]:
-        """All look-ups, in order."""
-        return [at for run in self.runs for at in run]
 
+def find_parent(view: View, loop: Loop, loops: Sequence[Loop], least: int) -> Parenthood | None:
+    """Return the parent of a loop, the likeliest of the lists before it; None when there is none.
 
-def find_parent(
-    view: View, form: Form, lookups: tuple[Lookup, ...], found: Mapping[Form, Parenthood], least: int
-) -> Parenthood | None:
-    """Return the parent of a repeated look-up, the likeliest of those before it; None when there is none.
-
-    `lookups`: by what values that vary it looks rows up. `found`: the look-ups that have a parent already, one of which
-    may be this one's. `least`: repeats worth a hint. The
-    first look-ups of a run may be somebody else's, such as that of the user who is logged in: then what stands between
-    them and the rest is asked too.
+    `loops`: all of the view, in order. `least`: repeats worth a hint. The first look-ups of a loop may be somebody
+    else's, such as that of the user who is logged in: then what stands between them and the rest is asked too.
     """
-    positions = view.where[form]
     best: tuple[tuple[bool, int, int], Parenthood] | None = None
-    for anchor in range(min(max(len(positions) - least + 1, 1), _MOST_TRIMMED)):
-        low = positions[anchor - 1] if anchor else -1
-        for order, at in enumerate(_candidates(view, form, low, positions[anchor])):
-            parenthood = _try(view, form, lookups, at, positions[anchor:], found, least)
-            if parenthood is None or (anchor and not parenthood.kinship and best is None and low >= 0 and order):
+    for skipped in range(min(max(len(loop.at) - least + 1, 1), _MOST_TRIMMED)):
+        low = loop.at[skipped - 1] if skipped else -1
+        for order, at in enumerate(_candidates(view, loop, low, loop.at[skipped])):
+            parenthood = _try(view, loop, at, skipped, loops, least)
+            if parenthood is None:
                 continue
-            rank = (bool(parenthood.kinship), -anchor, -order)
+            rank = (bool(parenthood.kinship), -skipped, -order)
             if best is None or rank > best[0]:
                 best = (rank, parenthood)
         if best is not None and best[0][0]:
@@ -68,9 +67,9 @@ def find_parent(
     return best[1] if best else None
 
 
-def _candidates(view: View, form: Form, low: int, high: int) -> Iterator[int]:
+def _candidates(view: View, loop: Loop, low: int, high: int) -> Iterator[int]:
     """Give the nearest statements before `high` that may return rows, one of each shape."""
-    seen: set[Form] = {form}
+    seen: set[Form] = {loop.form}
     lists = view.lists
     for order in range(bisect_left(lists, high) - 1, -1, -1):
         at = lists[order]
@@ -80,13 +79,13 @@ def _candidates(view: View, form: Form, low: int, high: int) -> Iterator[int]:
         if candidate in seen:
             continue
         seen.add(candidate)
-        if _may_return_rows(view, form, at):
+        if _may_return_rows(view, loop, at):
             yield at
         if len(seen) > _MOST_CANDIDATES:
             return
 
 
-def _may_return_rows(view: View, form: Form, at: int) -> bool:
+def _may_return_rows(view: View, loop: Loop, at: int) -> bool:
     """Whether a statement returned rows to go through, as far as anybody knows."""
     event, shape = view.events[at], view.forms[at].shape
     if event.rows is not None and shape.kind is not ShapeKind.CURSOR:
@@ -95,11 +94,11 @@ def _may_return_rows(view: View, form: Form, at: int) -> bool:
         if _asks_for_one(event):
             return False
         if not event.params and _LIMIT_BOUND.search(event.sql):
-            return bool(explain_kinship(form.shape, form.shape.lookups, shape))
+            return bool(explain_kinship(loop.form.shape, loop.lookups, shape))
     if view.forms[at].is_parent:
         return True
     return (len(shape.tables) > 1 or shape.is_truncated) and bool(
-        explain_kinship(form.shape, form.shape.lookups, shape)
+        explain_kinship(loop.form.shape, loop.lookups, shape)
     )
 
 
@@ -113,49 +112,40 @@ def _asks_for_one(event: StatementEvent) -> bool:
     return str(last[-1] if isinstance(last, list | tuple) and last else last) == "1"
 
 
-def _try(
-    view: View,
-    form: Form,
-    lookups: tuple[Lookup, ...],
-    at: int,
-    positions: Sequence[int],
-    found: Mapping[Form, Parenthood],
-    least: int,
-) -> Parenthood | None:
-    """Return what a run is under one parent; None when the parent goes along with it rather than before it."""
-    parent = view.forms[at]
-    again = [other for other in view.where[parent] if at <= other < positions[-1]]
-    runs = _split(positions, again)
-    longest = max(len(run) for run in runs)
-    is_nested = parent in found and parent.is_child
-    if len(again) == 1:
-        if parent.is_child and len(view.where[parent]) >= least:
-            return None  # the last of a loop that ended before this one began
-    elif is_nested:
-        if longest < least and len(positions) < 1.5 * len(again):
+def _try(view: View, loop: Loop, at: int, skipped: int, loops: Sequence[Loop], least: int) -> Parenthood | None:
+    """Return what a loop is to one parent; None when the parent goes along with it rather than before it."""
+    parent, turns = view.forms[at], loop.at[skipped:]
+    if not view.is_scoped and view.transactions[turns[0]] - view.transactions[at] > _MOST_TRANSACTIONS_AWAY:
+        return None
+    again = [other for other in view.where[parent] if at <= other < turns[-1]]
+    outer = next((each for each in loops if each.form is parent and each.at[0] <= at <= each.at[-1]), None)
+    is_nested = len(again) > 1
+    if is_nested:
+        longest = max(map(len, _split(turns, again)))
+        most = 1.5 if outer is not None and outer.is_n_plus_one else 2
+        if len(turns) < most * len(again) or (longest < least and most > 1.5):
             return None
-    elif longest < least or len(positions) < 2 * sum(bool(run) for run in runs):
+    elif outer is not None:
+        return None  # the last turn of a loop that ended before this one began
+    distance = _distance(view, at, turns[0], loops)
+    written = view.count_writes(at, turns[0])
+    if distance > _FARTHEST or written > _MOST_WRITTEN:
         return None
-    distance = _distance(view, at, positions[0], least)
-    if distance > _FARTHEST:
-        return None
-    if not view.is_scoped and view.transactions[positions[0]] - view.transactions[at] > _MOST_TRANSACTIONS_AWAY:
-        return None
-    written = view.count_writes(at, positions[0])
-    if written > _MOST_WRITTEN:
-        return None
-    kinship = explain_kinship(form.shape, lookups, parent.shape)
-    return Parenthood(parent, at, [run for run in runs if run], distance, written, kinship, is_nested)
+    kinship = explain_kinship(loop.form.shape, loop.lookups, parent.shape)
+    return Parenthood(parent, at, skipped, distance, written, kinship, is_nested)
 
 
-def _split(positions: Sequence[int], again: Sequence[int]) -> list[list[int]]:
+def _split(positions: Sequence[int], again: Sequence[int]) -> list[Sequence[int]]:
     """Return the look-ups after each occurrence of the parent."""
     ends = [*(bisect_left(positions, at) for at in again[1:]), len(positions)]
     begins = [0, *ends[:-1]]
-    return [list(positions[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    return [positions[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
 
-def _distance(view: View, at: int, first: int, least: int) -> int:
-    """Count what was read between a parent and the first look-up, other repeated look-ups apart."""
+def _distance(view: View, at: int, first: int, loops: Sequence[Loop]) -> int:
+    """Count what was read between a parent and the first look-up, the turns of other loops apart."""
     between = view.reads_between(at, first)
-    return sum(len(view.where[view.forms[each]]) < least for each in between)
+    if not between:
+        return 0
+    looped = {place for loop in loops if loop.at[0] < first and loop.at[-1] > at for place in loop.at}
+    return sum(place not in looped for place in between)

@@ -38,11 +38,9 @@ class _ChildSums:
         count = len(run.at)
         self.total += count
         self.batches += sum(math.ceil(len(stretch) / BATCH_VALUES) for stretch in run.stretches)
-        for at in run.at:
-            duration = events[at].duration_ms
-            if duration is not None:
-                self.timed += 1
-                self.milliseconds += duration
+        durations = [duration for at in run.at if (duration := events[at].duration_ms) is not None]
+        self.timed += len(durations)
+        self.milliseconds += sum(durations)
         if run.repeats > self.repeats:
             self.repeats, self.distinct = run.repeats, run.distinct
             self.samples = tuple(events[at].sql for at in _spread(max(run.stretches, key=len)))

@@ -7,9 +7,10 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
+from operator import ne
 
 from dbtui.analysis.queries.forms import Form
-from dbtui.model.queries import StatementEvent
+from dbtui.model.queries import ShapeKind, StatementEvent
 
 #: A server's transaction id where a request's is looked for: PostgreSQL's virtual transaction.
 VIRTUAL_TRANSACTION = re.compile(r"\d+/\d+")
@@ -74,6 +75,7 @@ class View:
                 known.append(at)
         self.writes = self._where_all(form for form in where if form.is_write)
         self.reads = self._where_all(form for form in where if form.is_read and not form.is_write)
+        self.plain_lists = self._where_all(form for form in where if form.shape.kind is ShapeKind.SET)
         self.lists = self._where_all(form for form in where if form.is_parent or form.is_doubtful_parent)
         self.transactions = self._count_transactions()
 
@@ -112,10 +114,22 @@ class View:
         """Return the statements between two that read tables."""
         return self.reads[bisect_right(self.reads, first) : bisect_left(self.reads, last)]
 
+    def pause_before(self, at: int) -> float | None:
+        """Return how long nothing ran before a statement, in seconds; None when the source does not tell finely."""
+        event, before = self.events[at], self.events[at - 1]
+        if at == 0 or event.ts is None or before.ts is None or (event.ts.is_integer() and before.ts.is_integer()):
+            return None
+        busy = max(event.duration_ms or 0.0, before.duration_ms or 0.0) / 1000
+        return max(event.ts - before.ts - busy, 0.0)
+
     def pairs_with_write(self, at: Sequence[int]) -> int:
         """Count the neighbours of a run between which something was written."""
-        return sum(self.count_writes(one, other) > 0 for one, other in pairwise(at)) if self.writes else 0
+        if len(self.writes) > len(at):
+            return sum(self.count_writes(one, other) > 0 for one, other in pairwise(at))
+        gaps = {gap for write in self.writes if 0 < (gap := bisect_left(at, write)) < len(at) and at[gap] != write}
+        return len(gaps)
 
     def pairs_apart(self, at: Sequence[int]) -> int:
         """Count the neighbours of a run that are in different transactions."""
-        return sum(self.transactions[one] != self.transactions[other] for one, other in pairwise(at))
+        numbers = [self.transactions[each] for each in at]
+        return sum(map(ne, numbers, numbers[1:]))
