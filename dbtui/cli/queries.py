@@ -88,8 +88,8 @@ def explain(**typed: Any) -> int:
     "--seconds", type=click.FloatRange(1, 3600), default=30.0, show_default=True, metavar="S", help="How long."
 )
 @click.option("--most", metavar="SIZE", default="64 MB", show_default=True, help="End earlier when so much was logged.")
-@click.option("--sample", type=click.FloatRange(0.001, 1.0), default=0.1, show_default=True, metavar="RATE",
-              help="Of all transactions, whole ones; 1 logs every statement.")  # fmt: skip
+@click.option("--sample", type=click.FloatRange(0.001, 1.0), metavar="RATE",
+              help="Of all transactions; 1 logs every statement. Default: 0.1, or 1 where few run.")  # fmt: skip
 @click.option("--free", metavar="SIZE", help="What is free where a server on another machine logs: only you can tell.")
 @click.option("--save", metavar="FILE", type=click.Path(), help="Keep the statements as JSON lines.")
 @dry_run_option

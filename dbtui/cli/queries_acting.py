@@ -31,7 +31,7 @@ def capture(
     target: str,
     seconds: float,
     most: str,
-    sample: float,
+    sample: float | None,
     free: str | None,
     models: str | None,
     save: str | None,

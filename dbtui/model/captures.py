@@ -11,13 +11,14 @@ from dbtui.model.queries import CaptureWay, SettingChange
 class CaptureWish:
     """What to capture. It ends after `seconds`, or when the server has written `most_bytes` for it.
 
-    `sample_rate`: of transactions, 1.0 is every statement. `free_bytes`: what the operator knows to be free where the
+    `sample_rate`: of transactions, 1.0 is every statement; None: a tenth, or every statement where few run.
+    `free_bytes`: what the operator knows to be free where the
     server logs; None: find it out, or refuse. `way`: None is the best that this server has.
     """
 
     seconds: float = 60.0
     most_bytes: int = 64_000_000
-    sample_rate: float = 0.1
+    sample_rate: float | None = None
     free_bytes: int | None = None
     way: CaptureWay | None = None
 

@@ -70,7 +70,7 @@ def plan_capture(c: RoutineContext, profile: ConnectionProfile, wish: CaptureWis
 def _check(wish: CaptureWish) -> None:
     if not 0 < wish.seconds <= _LONGEST_SECONDS:
         raise UsageError(f"a capture of {wish.seconds:g} s is too short or too long", "take up to an hour")
-    if not 0 < wish.sample_rate <= 1:
+    if wish.sample_rate is not None and not 0 < wish.sample_rate <= 1:
         raise UsageError(f"{wish.sample_rate:g} is no part of all transactions", "take more than 0, and 1 at most")
     if wish.most_bytes < _LEAST_BYTES:
         raise UsageError(f"{wish.most_bytes} bytes are too few for a capture", "take a megabyte or more")

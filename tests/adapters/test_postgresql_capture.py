@@ -63,6 +63,16 @@ def test_a_plan_says_what_it_changes_and_what_that_costs(server: PostgreSQL) -> 
     assert any("stay there" in warning for warning in everything.warnings)
 
 
+def test_everything_is_captured_where_little_runs(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a few transactions might hold no loop at all."""
+    with opened(server.url()) as target:
+        assert plan(target, CaptureWish()).sample_rate == 1.0
+        monkeypatch.setattr("dbtui.adapters.postgresql.capture._QUIET", 0.0)
+        busy = plan(target, CaptureWish())
+        assert busy.sample_rate == 0.1
+        assert changes_of(busy)["log_transaction_sample_rate"] == "0.1"
+
+
 def test_what_is_so_already_is_not_changed(server: PostgreSQL) -> None:
     names = ("log_min_duration_statement", "log_parameter_max_length", "log_destination")
     for name, value in zip(names, ("0", "10", "csvlog"), strict=True):

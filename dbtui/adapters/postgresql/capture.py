@@ -25,6 +25,9 @@ _ROLE_NAMES = (*_NAMES, "log_min_duration_sample", "log_statement_sample_rate")
 _PARAMETER_BYTES = "64"
 _JSON_SINCE, _PARAMETERS_SINCE, _SAMPLING_SINCE, _GRANTS_SINCE = 150000, 130000, 120000, 150000
 _LOOK_SECONDS = 1.0
+#: A part of the transactions tells enough, and costs nothing to speak of; fewer statements a second are all logged.
+_SAMPLE = 0.1
+_QUIET = 200.0
 #: Room that must be free where the server logs: a server whose disk is full stops, and others write there too.
 _ROOM = 4
 _LEAST_FREE_BYTES = 256_000_000
@@ -74,24 +77,29 @@ def plan_capture(target: PostgresqlTarget, wish: CaptureWish) -> CapturePlan:
     free_bytes = _find_free_bytes(row) if wish.free_bytes is None else wish.free_bytes
     facts = _Facts(row, settings, held, rights, free_bytes)
     format_name = _choose_format(target, row)
-    changes = tuple(_changes(target, facts, wish, format_name))
-    refusal = _refuse(target, facts, wish, changes)
+    sample_rate = _choose_rate(target, 0.0) if wish.sample_rate is None else wish.sample_rate
+    changes = tuple(_changes(target, facts, sample_rate, format_name))
+    refusal = _refuse(target, facts, wish, sample_rate, changes)
     rate, text_bytes = (None, 0.0) if refusal else _measure_rate(target)
+    if wish.sample_rate is None and not refusal:
+        sample_rate = _choose_rate(target, rate)
+        changes = tuple(_changes(target, facts, sample_rate, format_name))
+        refusal = _refuse(target, facts, wish, sample_rate, changes)
     destinations = {*_split(row.destinations), format_name} & _LINE_BYTES.keys()
     each_bytes = _LINES * sum(_LINE_BYTES[name] + text_bytes for name in destinations)
-    bytes_rate = None if rate is None else rate * wish.sample_rate * each_bytes
+    bytes_rate = None if rate is None else rate * sample_rate * each_bytes
     return CapturePlan(
         profile=target.profile.name,
         way=CaptureWay.POSTGRESQL_LOG,
         seconds=wish.seconds,
         most_bytes=wish.most_bytes,
-        sample_rate=wish.sample_rate,
+        sample_rate=sample_rate,
         changes=changes,
         statements_per_second=rate,
         bytes_per_second=bytes_rate,
         free_bytes=free_bytes,
-        cost="" if refusal else _describe_cost(wish, rate, bytes_rate),
-        warnings=() if refusal else tuple(_warnings(target, facts, wish)),
+        cost="" if refusal else _describe_cost(sample_rate, rate, bytes_rate),
+        warnings=() if refusal else tuple(_warnings(target, facts, sample_rate)),
         refusal=refusal,
         server=identify(row),
         format=format_name,
@@ -117,12 +125,18 @@ def _choose_format(target: PostgresqlTarget, row: Any) -> str:
 # ---------------------------------------------------------------- changes
 
 
-def _changes(target: PostgresqlTarget, facts: _Facts, wish: CaptureWish, format_name: str) -> Iterator[SettingChange]:
+def _choose_rate(target: PostgresqlTarget, statements_per_second: float | None) -> float:
+    """Every statement where few run: a tenth of them might hold no loop at all."""
+    is_quiet = statements_per_second is not None and statements_per_second < _QUIET
+    return 1.0 if is_quiet or target.info.version_number < _SAMPLING_SINCE else _SAMPLE
+
+
+def _changes(target: PostgresqlTarget, facts: _Facts, sample_rate: float, format_name: str) -> Iterator[SettingChange]:
     """What is not as it should be already. `log_statement` stays: its lines would have no duration."""
-    if wish.sample_rate >= 1:
+    if sample_rate >= 1:
         yield from _change(facts, DURATION, "0")
-    elif facts.settings[DURATION].setting != "0" and not _samples(facts, wish.sample_rate):
-        yield from _change(facts, SAMPLING, f"{wish.sample_rate:g}")
+    elif facts.settings[DURATION].setting != "0" and not _samples(facts, sample_rate):
+        yield from _change(facts, SAMPLING, f"{sample_rate:g}")
     if target.info.version_number >= _PARAMETERS_SINCE and facts.rights[PARAMETERS]:
         shown = facts.settings[PARAMETERS].setting
         if not 0 <= int(shown) <= int(_PARAMETER_BYTES):
@@ -149,7 +163,7 @@ def _change(facts: _Facts, name: str, value: str) -> Iterator[SettingChange]:
 
 
 def _refuse(
-    target: PostgresqlTarget, facts: _Facts, wish: CaptureWish, changes: Sequence[SettingChange]
+    target: PostgresqlTarget, facts: _Facts, wish: CaptureWish, sample_rate: float, changes: Sequence[SettingChange]
 ) -> str:  # fmt: skip
     """Return the first reason why not, with what to do; empty when there is none."""
     row = facts.row
@@ -167,7 +181,7 @@ def _refuse(
     if row.collects != "on":
         say = "ALTER SYSTEM SET logging_collector = on, then restart the server"
         return f"logging_collector is off, so that its log cannot be read over a connection; {say}, or {_IMPORT}"
-    if wish.sample_rate < 1 and target.info.version_number < _SAMPLING_SINCE:
+    if sample_rate < 1 and target.info.version_number < _SAMPLING_SINCE:
         return "this version cannot log a sample of transactions; capture everything (a sample of 1), for a short time"
     return _refuse_rights(target, facts, changes) or _refuse_settings(facts, changes) or _refuse_room(facts, wish)
 
@@ -251,20 +265,20 @@ def _measure_rate(target: PostgresqlTarget) -> tuple[float | None, float]:
     return max(0.0, after - before) / _LOOK_SECONDS, last[1] if last else 200.0
 
 
-def _describe_cost(wish: CaptureWish, rate: float | None, bytes_rate: float | None) -> str:
-    if wish.sample_rate >= 1:
+def _describe_cost(sample_rate: float, rate: float | None, bytes_rate: float | None) -> str:
+    if sample_rate >= 1:
         cost = "every statement is logged: a server that runs many tiny ones may do half as many meanwhile"
     else:
-        cost = f"{wish.sample_rate:.0%} of the transactions are logged, whole: no cost was measured"
+        cost = f"{sample_rate:.0%} of the transactions are logged, whole: no cost was measured"
     if rate is None or bytes_rate is None:
         return cost
     return f"{cost}; about {rate:.0f} statements/s run now, so that the log grows by {format_bytes(bytes_rate)}/s"
 
 
-def _warnings(target: PostgresqlTarget, facts: _Facts, wish: CaptureWish) -> Iterator[str]:
+def _warnings(target: PostgresqlTarget, facts: _Facts, sample_rate: float) -> Iterator[str]:
     yield "the text and the values of statements are written into the server's log, and stay there"
     yield "while the server cannot be reached it goes on logging: the guard puts it back when it can be again"
-    if wish.sample_rate < 1:
+    if sample_rate < 1:
         yield "statements outside of transactions are sampled one by one, and so are no sequence"
     if facts.row.log_statement != "none":
         yield f"log_statement is {facts.row.log_statement}: statements are logged twice, and some without duration"
