@@ -10,6 +10,8 @@ from dbtui.model.queries import CapturePlan
 from dbtui.model.text import format_bytes, format_duration, format_untrusted
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]?)B?")
+#: A sample that has seen fewer statements than this may have missed whole pages.
+_ENOUGH = 200
 _FACTORS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -19,6 +21,13 @@ def parse_size(name: str, text: str) -> int:
     if found is None:
         raise UsageError(f"{name}: {text!r} is no size", "write 64 MB or 1 GB")
     return int(float(found[1]) * _FACTORS[found[2]])
+
+
+def describe_few(statements: int, sample_rate: float) -> str:
+    """Return what to do when a sample has seen little; "" when it has seen enough."""
+    if sample_rate >= 1 or statements >= _ENOUGH:
+        return ""
+    return f"{sample_rate:.0%} of the transactions were few here: capture every statement"
 
 
 def describe_consequence(plan: CapturePlan, profile: ConnectionProfile) -> str:

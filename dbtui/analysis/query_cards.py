@@ -22,6 +22,8 @@ from dbtui.model.text import format_count
 from dbtui.model.top_queries import QuerySuspect
 
 _LISTED = re.compile(r"^select(?: distinct)? … from ", re.IGNORECASE)
+_TAIL = re.compile(r" (?:order by|limit|offset|fetch first) .*$", re.IGNORECASE)
+_FIRST = re.compile(r"[\w.\"`]+(?= )")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|[\w.]+|\s+|.", re.DOTALL)
 #: Values stand alone: texts of another length are compared from both ends, and no word is cut in two.
 _WORD = re.compile(r"\w")
@@ -31,8 +33,12 @@ _WORD = re.compile(r"\w")
 
 
 def name_statement(sql: str) -> str:
-    """Return a statement in a few words: `order_lines WHERE ? = order_lines.order_id`."""
-    return _LISTED.sub("", shorten_sql(sql))
+    """Return a statement in a few words: `order_lines WHERE ? = order_id`. What only orders and limits is left out."""
+    short = _TAIL.sub("", _LISTED.sub("", shorten_sql(sql)))
+    table = _FIRST.match(short)
+    if table is None or " JOIN " in short.upper() or "," in short[: table.end() + 1]:
+        return short
+    return short[: table.end()] + short[table.end() :].replace(f"{table[0].rpartition('.')[2]}.", "")
 
 
 def name_shape(shape: Shape) -> str:
@@ -51,8 +57,8 @@ def name_pattern(repetition: Repetition) -> str:
 def name_suspicion(suspect: QuerySuspect) -> str:
     """Return a suspicion in the same words; how often it repeats is a mean."""
     parent = name_statement(suspect.parent.sql)
-    table = re.split(r"\s", parent, maxsplit=1)[0] if " " in parent else parent
-    return f"{table} then {suspect.repeats:.0f} × {name_statement(suspect.child.sql)}"
+    table = _FIRST.match(parent)
+    return f"{table[0] if table else parent} then {suspect.repeats:.0f} × {name_statement(suspect.child.sql)}"
 
 
 def key_of(repetition: Repetition) -> str:
@@ -123,9 +129,9 @@ def _middle(sample: str, first: int, last: int) -> list[Piece]:
     return [piece for piece in pieces if piece.text]
 
 
-def mark_placeholders(shape: Shape) -> list[Piece]:
-    """Return a shape in pieces: the places of values are marked."""
-    parts = re.split(r"(\?\+?|\$\d+)", shape.text)
+def mark_placeholders(text: str) -> list[Piece]:
+    """Return the text of a shape in pieces: the places of values are marked."""
+    parts = re.split(r"(\?\+?|\$\d+)", text)
     return [Piece(part, bool(number % 2)) for number, part in enumerate(parts) if part]
 
 

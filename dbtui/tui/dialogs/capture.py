@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
-from dbtui.analysis.capture_words import choose_sample_rate, describe_consequence, describe_plan, parse_size
+from dbtui.analysis.capture_words import describe_consequence, describe_plan, parse_size
 from dbtui.analysis.load_words import parse_duration
 from dbtui.errors import DbtuiError
 from dbtui.jobs import JobRequest, JobRunner
@@ -24,7 +24,12 @@ from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
 
-_RATES = (("", "as many as cost little"), ("0.1", "10 % of transactions"), ("0.01", "1 %"), ("1", "every statement"))
+_RATES = (
+    ("", "what costs little"),
+    ("0.1", "10 % of transactions"),
+    ("0.01", "1 %"),
+    ("1", "every statement"),
+)
 _FIELDS = (
     ("seconds", "for", "30s", "30s, 2min; an hour at most"),
     ("most", "at most", "64 MB", "64 MB: it ends earlier when so much was logged"),
@@ -49,19 +54,16 @@ class CaptureDialog(ConfirmedDialog[CapturePlan, CapturePlan]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
 
-    def __init__(
-        self, runner: JobRunner, profile: ConnectionProfile, row: Row | None = None, rate: float | None = None
-    ) -> None:
-        """`row`: what is to be made sure of, for the title. `rate`: statements a second that run now."""
+    def __init__(self, runner: JobRunner, profile: ConnectionProfile, row: Row | None = None) -> None:
+        """`row`: what is to be made sure of, for the title."""
         about = f", to make sure of: {row.pattern}" if row is not None and row.suspect is not None else ""
         super().__init__(f"Capture what runs at {profile.name}{about}", runner,
                          production=profile.environment is Environment.PRODUCTION)  # fmt: skip
         self.profile = profile
-        self._sample_rate = f"{choose_sample_rate(rate):g}"
 
     def body(self) -> ComposeResult:
         """Yield the fields, the plan, and the name to type."""
-        yield Choice("capture", _RATES, self._sample_rate, id="rate")
+        yield Choice("capture", _RATES, id="rate")
         for name, label, value, placeholder in _FIELDS:
             with Horizontal(classes="field"):
                 yield Lines(line(dim(label)), classes="field-label")

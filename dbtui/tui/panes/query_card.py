@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from dbtui.analysis.queries.savings import format_seconds
 from dbtui.analysis.query_cards import Piece, count_moments, mark_placeholders, mark_values
-from dbtui.analysis.query_words import TITLES, describe_evidence, describe_place, describe_times
+from dbtui.analysis.query_words import TITLES, describe_evidence, describe_place, describe_times, shorten_sql
 from dbtui.model.queries import Child, Cure, PatternLevel, Repetition
 from dbtui.model.text import format_count
 from dbtui.model.top_queries import QuerySuspect
@@ -40,9 +40,11 @@ def _repetition(row: Row, repetition: Repetition, round_trip_seconds: float | No
         yield fact("where", strong(place))
     if lost := show_lost(row):
         yield fact("lost", Span(lost, Tone.WARNING))
+    yield from _cure(repetition.cure, saved_text(repetition, round_trip_seconds))
+    yield BLANK
     if repetition.parent is not None:
         rows = "" if repetition.parent_rows is None else f"   returned {repetition.parent_rows} rows"
-        yield fact("first", repetition.parent_sql or repetition.parent.text, dim(rows))
+        yield fact("first", _flat(repetition.parent_sql or repetition.parent.text), dim(rows))
     for child in repetition.children[:_CHILDREN]:
         yield from _child(child)
     if len(repetition.children) > _CHILDREN:
@@ -51,7 +53,8 @@ def _repetition(row: Row, repetition: Repetition, round_trip_seconds: float | No
     yield BLANK
     for number, reason in enumerate(repetition.reasons):
         yield fact("why" if not number else "", Span("● ", Tone.OK), reason)
-    yield from show_cure(repetition.cure, saved_text(repetition, round_trip_seconds))
+    if repetition.cure is not None and repetition.cure.why:
+        yield fact("because", repetition.cure.why)
     yield BLANK
     if times := describe_times(repetition):
         yield fact("times", times)
@@ -60,10 +63,15 @@ def _repetition(row: Row, repetition: Repetition, round_trip_seconds: float | No
         yield fact("last", format_time(repetition.last_at))
 
 
+def _flat(sql: str) -> str:
+    """A statement on one line: the panel breaks it where it is as wide as that."""
+    return " ".join(sql.split())
+
+
 def _child(child: Child) -> Iterator[Line]:
     took = f"   {format_seconds(child.seconds)} in all" if child.seconds is not None else ""
-    yield fact(f"then {format_count(child.repeats)} ×", *_pieces(mark_placeholders(child.shape)), dim(took))
-    for number, pieces in enumerate(mark_values(child.samples)):
+    yield fact(f"then {format_count(child.repeats)} ×", *_pieces(mark_placeholders(child.shape.text)), dim(took))
+    for number, pieces in enumerate(mark_values([shorten_sql(sample) for sample in child.samples])):
         yield fact("as" if not number else "", *_pieces(pieces, is_sample=True))
 
 
@@ -87,23 +95,20 @@ def _timeline(moments: Sequence[float], width: int) -> Iterator[Line]:
     yield fact("ran", Span(strip, Tone.ACCENT), dim(f" {format_seconds(max(moments))}"))
 
 
-def show_cure(cure: Cure | None, saved: str) -> Iterator[Line]:
-    """Yield what to write instead, with the keys that copy it."""
+def _cure(cure: Cure | None, saved: str) -> Iterator[Line]:
+    """Yield what to write instead, with the key that copies it."""
     if cure is None:
         return
     yield BLANK
-    if cure.snippet:
-        first, *others = cure.snippet.splitlines()
-        yield fact("cure", Span(first, Tone.ACCENT), dim(speak_keys("   {global.copy} copies it")))
-        yield from (fact("", Span(each, Tone.ACCENT)) for each in others)
-    if cure.why:
-        yield fact("because", cure.why)
-    if cure.snippet and cure.is_guess and "guess" not in cure.why:
-        yield fact("", dim("names are guessed"))
+    for number, each in enumerate(cure.snippet.splitlines()):
+        copies = "" if number else speak_keys("   {global.copy} copies it")
+        yield fact("" if number else "cure", Span(each, Tone.ACCENT), dim(copies))
     if cure.guard:
         yield fact("guard", Span(cure.guard, Tone.ACCENT), dim("   so that it does not come back"))
     for number, each in enumerate(cure.index_sql.splitlines()):
-        yield fact("index" if not number else "", Span(each, Tone.ACCENT))
+        yield fact("" if number else "index", Span(each, Tone.ACCENT))
+    if not cure.snippet and cure.why:
+        yield fact("cure", cure.why)
     if saved:
         yield fact("saved", saved)
 
@@ -114,13 +119,15 @@ def _suspect(row: Row, suspect: QuerySuspect) -> Iterator[Line]:
     yield line(Span(speak_keys("{queries.capture} "), Tone.KEY), "captures what runs, to make sure")
     yield BLANK
     yield fact("lost", Span(show_lost(row), Tone.WARNING), dim("   what the repeats take"))
-    yield fact("first", suspect.parent.sql, dim(f"   {suspect.parent_rows:.0f} rows each"))
-    yield fact(f"then {suspect.repeats:.0f} ×", suspect.child.sql)
     if suspect.child.database:
-        yield fact(
-            "database", suspect.child.database, dim(f"  user {suspect.child.user}" if suspect.child.user else "")
-        )
+        who = f"  user {suspect.child.user}" if suspect.child.user else ""
+        yield fact("database", suspect.child.database, dim(who))
+    yield from _cure(suspect.cure, "")
+    yield BLANK
+    yield fact("first", _flat(suspect.parent.sql), dim(f"   {suspect.parent_rows:.0f} rows each"))
+    yield fact(f"then {suspect.repeats:.0f} ×", *_pieces(mark_placeholders(_flat(suspect.child.sql))))
     yield BLANK
     for number, reason in enumerate(suspect.reasons):
         yield fact("why" if not number else "", Span("● ", Tone.WARNING), reason)
-    yield from show_cure(suspect.cure, "")
+    if suspect.cure is not None and suspect.cure.why:
+        yield fact("because", suspect.cure.why)

@@ -72,7 +72,8 @@ class FindingsView(PartitionView):
 
     def headline_lines(self) -> Sequence[Line]:
         """Where it comes from, and what is to be known of that."""
-        return listing.headline(self.watched, self.source, len(self.suspects))
+        suspected = sum(row.suspect is not None for row in self.table.view.rows)
+        return listing.headline(self.watched, self.source, suspected)
 
     def detail_lines(self, row: Any, width: int) -> Sequence[Line]:
         """The evidence."""

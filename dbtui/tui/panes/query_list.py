@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dbtui.analysis.capture_words import describe_stale
+from dbtui.analysis.capture_words import describe_few, describe_stale
 from dbtui.analysis.queries.live_sums import LiveLook
 from dbtui.analysis.query_words import describe_source, summarise_findings
 from dbtui.errors import DbtuiError
@@ -80,6 +80,8 @@ def _source(source: Source) -> Iterator[Line]:
         early = f", ended by: {source.ended_by}" if source.ended_by not in ("", "time") else ""
         yield line(" ", sign, strong(found), dim(f"   {how}{early}"),
                    dim("   settings are as before") if source.is_restored else "")  # fmt: skip
+    if few := describe_few(source.found.statements, source.sample_rate):
+        yield line(" ", Span("▲ ", Tone.WARNING), few, "   ", Span(speak_keys("{queries.capture}"), Tone.KEY))
     for left in source.left:
         yield line(" ", Span("✖ ", Tone.TROUBLE), Span(left, Tone.TROUBLE))
     for remark in describe_source(source.found.report) if source.found.report is not None else ():

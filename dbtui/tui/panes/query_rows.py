@@ -186,7 +186,7 @@ COLUMNS: list[Column[Row]] = [
     Column("PATTERN", lambda row: Span(row.pattern), 34, grow=6, order=_repeats, descending=True),
     Column("TIMES", lambda row: Span(_units(row)), 5, right=True, spare=3,
            order=lambda row: row.repetition.units if row.repetition is not None else None, descending=True),
-    Column("LOST", lambda row: Span(show_lost(row)), 11, right=True, order=lambda row: row.lost, descending=True),
+    Column("LOST", lambda row: Span(show_lost(row)), 12, right=True, order=lambda row: row.lost, descending=True),
     Column("WHERE", lambda row: dim(where(row)), 10, grow=2, widest=44, spare=1, order=where),
 ]  # fmt: skip
 
