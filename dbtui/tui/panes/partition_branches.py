@@ -15,7 +15,7 @@ from dbtui.model.tables import TableName
 from dbtui.model.text import format_bytes
 from dbtui.tui import partition_requests as requests
 from dbtui.tui.actions import Situation, bindings_of
-from dbtui.tui.cells import Line, Tone, dim, line
+from dbtui.tui.cells import BLANK, Line, Tone, dim, line
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.panes import partition_tree as tree
 from dbtui.tui.panes.partition_detail import show_node
@@ -47,7 +47,10 @@ class TreeView(PartitionView):
         self.exact: dict[TableName, int] = {}
         self._unfolded: frozenset[str] = frozenset()
         self._order, self._backwards = tree.ORDERS[0], False
-        self._strip, self._strip_of = Strip(), (0, 0)
+        self._strip, self._headline = Strip(), [BLANK]  # of ten thousand partitions: not for every step of the cursor
+        self._headline_of: tuple[JudgedTable | None, int] = (None, 0)
+        self._rows: list[tree.Node] = []
+        self._rows_of: tuple[object, ...] = ()
 
     def make_table(self) -> Table[tree.Node]:
         """The partitions."""
@@ -86,6 +89,7 @@ class TreeView(PartitionView):
         """Show nothing any more."""
         self.workers.cancel_node(self)
         self.judged = self.facts = self.taken_at = None
+        self._headline_of, self._rows, self._rows_of = (None, 0), [], ()
 
     def show(self, judged: JudgedTable) -> None:
         """Show this look at the table that is open."""
@@ -100,9 +104,11 @@ class TreeView(PartitionView):
         """Draw headline, timeline, tree and detail."""
         if self.facts is None:
             return
-        rows = tree.tree_of(self.facts, self._unfolded, self._order, self._backwards)
+        shape = (self.facts, self._unfolded, self._order, self._backwards)
+        if shape != self._rows_of:
+            self._rows, self._rows_of = tree.tree_of(*shape), shape
         first = speak_keys("{partitions.plan} plans the first")
-        self.table.show_rows(rows, [line(" It has no partition yet: ", dim(first))])
+        self.table.show_rows(self._rows, [line(" It has no partition yet: ", dim(first))])
         self.show_headline()
         self.show_detail()
 
@@ -111,13 +117,13 @@ class TreeView(PartitionView):
         if self.judged is None or self.facts is None:
             return ()
         assessment, width = self.judged.assessment, self.app.size.width
-        if self._strip_of != (id(self.judged), width):
+        if self._headline_of[0] is not self.judged or self._headline_of[1] != width:
             self._strip = lay_strip(assessment.coverage, self.judged.table.taken_at, width, assessment.due)
-            self._strip_of = (id(self.judged), width)
+            self._headline, self._headline_of = headline(self.judged, width), (self.judged, width)
         node, focused = self.node, None
         if node is not None:
             focused = node.gap or (self.facts.span_of(node.partition) if node.partition is not None else None)
-        return [*headline(self.judged, width), *self._strip.show(focused)]
+        return [*self._headline, *self._strip.show(focused)]
 
     def detail_lines(self, row: Any, width: int) -> Sequence[Line]:
         """All about the row under the cursor."""

@@ -47,7 +47,7 @@ GAP_MARK = PartitionMark("gap", PartitionLevel.WARNING)
 ENDED_MARK = PartitionMark("no partition", PartitionLevel.TROUBLE)
 
 
-@dataclass
+@dataclass(eq=False)
 class Facts:
     """What the rows of one tree share."""
 
