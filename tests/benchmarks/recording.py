@@ -1,14 +1,16 @@
 """What it costs an application that its statements are recorded: the caller's CPU time, beside that of a bare engine.
 
 A loop of lazy loads, the kind that is deepest in SQLAlchemy and has the most to be read from, and a loop of short
-queries without the ORM. Short rounds alternate between an engine that is recorded to a file and one that nobody listens
-to; the quickest tenth of them is compared, for which other programs left the processor alone, and the median is shown.
+queries without the ORM. Each statement is run once on an engine that is recorded to a file and once, right before or
+after it, on one that nobody listens to, so that a busy machine is as busy for both. What it costs more is the median of
+the differences; beside it stands the difference of the quickest tenths.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import sqlalchemy
@@ -18,66 +20,75 @@ from sqlalchemy.pool import StaticPool
 
 from dbtui.demo.servers import PostgreSQL
 from dbtui.instrument import record_statements
+from dbtui.instrument.recorder import Recorder
 from tests import orm_models
 from tests.orm_models import Post
 
 PROMISED_MICROSECONDS = 30.0
 _ROWS = 100
 
-Loop = Callable[[Engine], int]
+Step = Callable[[], object]
+Loop = Callable[[Engine], AbstractContextManager[list[Step]]]
 
 
-def load_lazily(engine: Engine) -> int:
-    """Go through posts and their comments; returns how many statements that were."""
+@contextmanager
+def lazy_loads(engine: Engine) -> Iterator[list[Step]]:
+    """Loads of the comments of posts, one post after the other."""
+
+    def make_step(post: Post) -> Step:
+        return lambda: post.comments
+
     with Session(engine) as session:
-        posts = session.scalars(select(Post).limit(_ROWS)).all()
-        for post in posts:
-            _ = post.comments
-    return len(posts) + 1
+        yield [make_step(post) for post in session.scalars(select(Post).limit(_ROWS))]
 
 
-def query_shortly(engine: Engine) -> int:
-    """Ask for one row, again and again, without the ORM."""
+@contextmanager
+def short_queries(engine: Engine) -> Iterator[list[Step]]:
+    """Queries for one row, without the ORM."""
     statement = text("SELECT title FROM post WHERE id = :id")
     with engine.connect() as connection:
-        for number in range(_ROWS):
-            connection.execute(statement, {"id": number}).first()
-    return _ROWS
 
+        def make_step(number: int) -> Step:
+            return lambda: connection.execute(statement, {"id": number}).first()
 
-def measure(loop: Loop, engine: Engine) -> tuple[float, float]:
-    """Return microseconds of CPU for one statement: of the thread that runs it, and of the process."""
-    thread, process = time.thread_time(), time.process_time()
-    count = loop(engine)
-    return (time.thread_time() - thread) / count * 1e6, (time.process_time() - process) / count * 1e6
+        yield [make_step(number) for number in range(_ROWS)]
 
 
 def compare(name: str, loop: Loop, bare: Engine, ours: Engine, repeat: int) -> float:
-    """Print both in turns; returns what a recorded statement costs its caller more, in microseconds."""
-    rounds: dict[Engine, list[tuple[float, float]]] = {bare: [], ours: []}
-    for engine in rounds:
-        loop(engine)
-    for turn in range(repeat):
-        for engine in (bare, ours) if turn % 2 else (ours, bare):
-            rounds[engine].append(measure(loop, engine))
-    callers, processes = ([[each[at] for each in taken] for taken in rounds.values()] for at in (0, 1))
-    plain, recorded = map(quickest_tenth, callers)
-    whole = quickest_tenth(processes[1]) - quickest_tenth(processes[0])
-    median = statistics.median(callers[1]) - statistics.median(callers[0])
-    figures = (plain, recorded, recorded - plain, recorded / plain, median, whole)
+    """Print what a statement costs on both; returns what a recorded one costs its caller more, in microseconds."""
+    taken: tuple[list[int], list[int]] = ([], [])
+    for turn in range(repeat + 1):
+        with loop(bare) as plain, loop(ours) as recorded:
+            for number, steps in enumerate(zip(plain, recorded, strict=True)):
+                order = (0, 1) if number % 2 else (1, 0)
+                for at in order:
+                    began = time.thread_time_ns()
+                    steps[at]()
+                    if turn:  # the first round fills SQLAlchemy's caches
+                        taken[at].append(time.thread_time_ns() - began)
+    one, other = (statistics.median(each) / 1000 for each in taken)
+    more = statistics.median(b - a for a, b in zip(*taken, strict=True)) / 1000
+    quick = [statistics.quantiles(each, n=10)[0] / 1000 for each in taken]
+    figures = (one, other, more, (one + more) / one, quick[1] - quick[0])
     print(f"{name:44}", *(f"{figure:9.2f}" for figure in figures), flush=True)
-    return recorded - plain
+    return more
 
 
-def quickest_tenth(taken: list[float]) -> float:
-    """Return the time that a tenth of the rounds stayed below."""
-    return statistics.quantiles(taken, n=10)[0]
+def measure_writer(recorder: Recorder, ours: Engine) -> float:
+    """Return microseconds of CPU that the writer's thread takes for one lazy load."""
+    assert recorder.flush()
+    with lazy_loads(ours) as steps:
+        process, thread = time.process_time(), time.thread_time()
+        for step in steps:
+            step()
+        assert recorder.flush()
+        return (time.process_time() - process - time.thread_time() + thread) / len(steps) * 1e6
 
 
 def compare_all(repeat: int) -> list[float]:
     """Print a table for SQLite in memory and for a private PostgreSQL; returns what each loop costs more."""
     header = "microseconds of CPU for one statement"
-    columns = ("bare", "recorded", "more", "ratio", "median", "+ writer")
+    columns = ("bare", "recorded", "more", "ratio", "quickest")
     print(f"{header:44}", *(f"{column:>9}" for column in columns))
     costs = []
     with tempfile.TemporaryDirectory(prefix="dbtui-bench-") as directory, PostgreSQL() as server:
@@ -87,9 +98,10 @@ def compare_all(repeat: int) -> list[float]:
             _fill(bare)
             ours = _make_engine(address, bare)
             with record_statements(ours, Path(directory, f"{place}.jsonl")) as recorder:
-                costs.append(compare(f"a lazy load, {place}", load_lazily, bare, ours, repeat))
-                costs.append(compare(f"a query without the ORM, {place}", query_shortly, bare, ours, repeat))
-                print(f"{'statements that did not fit the queue':44} {recorder.dropped:9}")
+                costs.append(compare(f"a lazy load, {place}", lazy_loads, bare, ours, repeat))
+                costs.append(compare(f"a query without the ORM, {place}", short_queries, bare, ours, repeat))
+                print(f"{'the thread that writes':44} {'':9} {measure_writer(recorder, ours):9.2f}")
+                print(f"{'statements that did not fit the queue':44} {'':9} {recorder.dropped:9}")
             for engine in (bare, ours):
                 engine.dispose()
     return costs
