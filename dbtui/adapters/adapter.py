@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
     )
     from dbtui.model.pools import ServerPool
     from dbtui.model.queries import CapturePlan, QuerySchema, SourceReport, StatementEvent, TopQueriesSnapshot, TopQuery
+    from dbtui.model.replicas import ReplicaAction, ServerReplication
     from dbtui.model.top_queries import PlanNode
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
@@ -336,6 +337,37 @@ class QueryAdapter(Protocol):
         ...
 
 
+class ReplicaAdapter(Protocol):
+    """Replication of one engine, as one server sees it. Who changes something looks first whether it still is so."""
+
+    def collect_replication(self, target: Target) -> ServerReplication:
+        """Ask a server for its own view: who receives from it, from whom it receives, how far it is.
+
+        What the login may not see is a gap with its GRANT. Raises ServerError, ConnectError.
+        """
+        ...
+
+    def show_orders(self, target: Target, action: ReplicaAction, slot: str = "") -> tuple[str, ...]:
+        """Return the statements that pausing, resuming, promoting or dropping `slot` runs, for the plan."""
+        ...
+
+    def pause_replay(self, target: Target) -> None:
+        """Have a replica go on receiving and apply nothing. Raises RefusedError with the GRANT, ServerError."""
+        ...
+
+    def resume_replay(self, target: Target) -> None:
+        """Have it apply again. Raises as `pause_replay` does."""
+        ...
+
+    def drop_slot(self, target: Target, slot: str) -> None:
+        """Drop what keeps the log for a reader. Raises UsageError (none of that name), RefusedError (in use)."""
+        ...
+
+    def promote(self, target: Target, patience_seconds: float) -> Routine[None]:
+        """Make a replica a primary; wait until it takes writes. Raises RefusedError, ServerError, Cancelled."""
+        ...
+
+
 class Adapter(Protocol):
     """One engine."""
 
@@ -367,6 +399,11 @@ class Adapter(Protocol):
     @property
     def queries(self) -> QueryAdapter | None:
         """Its statements; None when the engine keeps no record of them."""
+        ...
+
+    @property
+    def replicas(self) -> ReplicaAdapter | None:
+        """Its replication; None when the engine has no such thing."""
         ...
 
     def open_target(

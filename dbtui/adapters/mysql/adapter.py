@@ -9,6 +9,7 @@ from dbtui.adapters.adapter import (
     PartitionAdapter,
     PoolAdapter,
     QueryAdapter,
+    ReplicaAdapter,
     SessionAdapter,
     Target,
     narrow,
@@ -54,6 +55,13 @@ class MysqlAdapter:
         from dbtui.adapters.mysql.top_queries import QUERIES
 
         return QUERIES
+
+    @cached_property
+    def replicas(self) -> ReplicaAdapter | None:
+        """Its replication, imported when it is first wanted."""
+        from dbtui.adapters.mysql.replicas import REPLICAS
+
+        return REPLICAS
 
     def open_target(
         self,

@@ -504,3 +504,33 @@ FROM information_schema.statistics s
 WHERE s.table_schema = :schema OR (:schema = '' AND s.table_schema NOT IN
       ('information_schema', 'mysql', 'performance_schema', 'sys'))
 ORDER BY s.table_schema, s.table_name, s.index_name, s.seq_in_index;
+
+-- name: replication_identity
+-- Who the server is among others, and how far it is by GTID; a flavour has some of these and not the others.
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_id', 'server_uuid', 'port', 'hostname', 'report_host', 'gtid_executed',
+  'gtid_binlog_pos', 'gtid_current_pos', 'gtid_slave_pos', 'log_bin');
+
+-- name: replication_clock
+-- Compared with ours, for ages of changes are measured by the clocks of two servers.
+SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE) AS clock;
+
+-- name: replication_dumpers
+-- Whom the log is sent to, by session; who registered as a replica is in another list, and neither names the other.
+SELECT id, CAST(host AS CHAR) AS host, CAST(state AS CHAR) AS state, time AS seconds
+FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%' ORDER BY id;
+
+-- name: replication_stallers
+-- Sessions with a transaction open for some time, while the applier waits for a metadata lock: one of them holds it.
+SELECT p.id, CAST(p.user AS CHAR) AS login, CAST(p.command AS CHAR) AS command, t.trx_started AS since,
+  TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS seconds
+FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+WHERE p.user <> 'system user' AND p.id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 5;
+
+-- name: applied_transactions
+-- since: 8.0
+-- When the transactions that are or were applied last were committed where they were made (MySQL alone measures it).
+SELECT MIN(CASE WHEN applying_transaction <> '' THEN TIMESTAMPDIFF(MICROSECOND,
+         applying_transaction_original_commit_timestamp, NOW(6)) END) / 1e6 AS applying_seconds,
+       MIN(CASE WHEN last_applied_transaction <> '' THEN TIMESTAMPDIFF(MICROSECOND,
+         last_applied_transaction_original_commit_timestamp, NOW(6)) END) / 1e6 AS applied_seconds
+FROM performance_schema.replication_applier_status_by_worker;

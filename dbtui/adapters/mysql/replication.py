@@ -1,15 +1,26 @@
 """Whether a server is a replica, and how far behind: old and new words of MySQL, and MariaDB's named connections."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.probes import grant_everywhere, probes_of, replication_privilege
 from dbtui.model.text import format_untrusted
 
-_BEHIND = ("Seconds_Behind_Source", "Seconds_Behind_Master")
-_IO = ("Replica_IO_Running", "Slave_IO_Running")
-_SQL = ("Replica_SQL_Running", "Slave_SQL_Running")
+#: Columns of SHOW REPLICA STATUS under their new and old names (manual, 8.0.22; MariaDB has the old ones alone).
+_COLUMNS = {
+    "Seconds_Behind": ("Seconds_Behind_Source", "Seconds_Behind_Master"),
+    "IO_Running": ("Replica_IO_Running", "Slave_IO_Running"),
+    "SQL_Running": ("Replica_SQL_Running", "Slave_SQL_Running"),
+    "SQL_Running_State": ("Replica_SQL_Running_State", "Slave_SQL_Running_State"),
+    "Host": ("Source_Host", "Master_Host"),
+    "Port": ("Source_Port", "Master_Port"),
+    "Server_Id": ("Source_Server_Id", "Master_Server_Id"),
+    "Log_File": ("Source_Log_File", "Master_Log_File"),
+    "Read_Log_Pos": ("Read_Source_Log_Pos", "Read_Master_Log_Pos"),
+    "Relay_Log_File": ("Relay_Source_Log_File", "Relay_Master_Log_File"),
+    "Exec_Log_Pos": ("Exec_Source_Log_Pos", "Exec_Master_Log_Pos"),
+}
 _ALIVE = ("Yes", "Connecting", "Preparing")
 
 
@@ -45,25 +56,31 @@ def assess_sources(rows: Iterable[Row], *, is_read_only: bool) -> Replication:
     A server whose threads were all stopped is a replica as long as it is read-only.
     """
     sources = list(rows)
-    runs = any(_first(row, names) in _ALIVE for row in sources for names in (_IO, _SQL))
-    if not sources or not (runs or is_read_only):
+    if not is_replica_of(sources, is_read_only=is_read_only):
         return Replication("primary")
-    lags = [_first(row, _BEHIND) for row in sources]
+    lags = [read_column(row, "Seconds_Behind") for row in sources]
     gaps = tuple(gap for row in sources for gap in _explain_standstill(row))
     if any(lag is None for lag in lags):
         return Replication("replica", None, gaps or ("the lag is not known: the source has not answered yet",))
     return Replication("replica", max(float(str(lag)) for lag in lags), gaps)
 
 
-def _first(row: Row, names: Iterable[str]) -> object:
-    return next((row[name] for name in names if name in row), None)
+def is_replica_of(sources: Collection[Row], *, is_read_only: bool) -> bool:
+    """Whether a server with these sources applies their changes, or would if its threads were not stopped."""
+    runs = any(read_column(row, name) in _ALIVE for row in sources for name in ("IO_Running", "SQL_Running"))
+    return bool(sources) and (runs or is_read_only)
+
+
+def read_column(row: Row, name: str) -> object:
+    """Return a column of SHOW REPLICA STATUS under its new or its old name; None when there is neither."""
+    return next((row[each] for each in _COLUMNS[name] if each in row), None)
 
 
 def _explain_standstill(row: Row) -> Iterator[str]:
     channel = str(row.get("Connection_name") or row.get("Channel_Name") or "")
     of = f" of {format_untrusted(channel, 60)}" if channel else ""
-    for thread, names, error in (("IO", _IO, "Last_IO_Error"), ("SQL", _SQL, "Last_SQL_Error")):
-        state = str(_first(row, names))
+    for thread, error in (("IO", "Last_IO_Error"), ("SQL", "Last_SQL_Error")):
+        state = str(read_column(row, f"{thread}_Running"))
         if state != "Yes":
             said = format_untrusted(str(row.get(error) or ""), 200)
             word = "is connecting" if state in _ALIVE else "is stopped"

@@ -12,6 +12,7 @@ from dbtui.adapters.adapter import (
     PartitionAdapter,
     PoolAdapter,
     QueryAdapter,
+    ReplicaAdapter,
     SessionAdapter,
     Target,
     narrow,
@@ -59,6 +60,13 @@ class PostgresqlAdapter:
         from dbtui.adapters.postgresql.top_queries import QUERIES
 
         return QUERIES
+
+    @cached_property
+    def replicas(self) -> ReplicaAdapter | None:
+        """Its replication, imported when it is first wanted."""
+        from dbtui.adapters.postgresql.replicas import REPLICAS
+
+        return REPLICAS
 
     def open_target(
         self,

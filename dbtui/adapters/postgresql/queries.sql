@@ -1089,3 +1089,154 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_b
 -- name: terminate_own_session
 -- A session of ours whose connection was lost, and which the server has not noticed yet.
 SELECT pg_catalog.pg_terminate_backend(:process_id) AS is_sent;
+
+-- name: collect_replication
+-- A server's own place in replication, for every login. Its clock is read last in the round trip that measures the
+-- skew. On a replica the log ends with what it has received; a timeline is known exactly only to who writes on it.
+SELECT pg_is_in_recovery() AS is_replica,
+       (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS system,
+       CASE WHEN pg_is_in_recovery()
+            THEN greatest((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
+                          (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()))
+            ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
+       (CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+             ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn)::numeric AS position,
+       host(inet_server_addr()) AS host, current_setting('port') AS port, pg_backend_pid() AS process_id,
+       extract(epoch FROM clock_timestamp())::float8 AS clock;
+
+-- name: collect_replication_settings
+-- What replication is judged by. primary_conninfo holds a password, so that only its host and port leave the server,
+-- and only for who may see it. These hardly change, so they are asked rarely.
+SELECT extract(epoch FROM current_setting('wal_receiver_status_interval')::interval)::float8 AS report_seconds,
+       extract(epoch FROM current_setting('wal_receiver_timeout')::interval)::float8 AS timeout_seconds,
+       extract(epoch FROM current_setting('recovery_min_apply_delay')::interval)::float8 AS delay_seconds,
+       CASE WHEN current_setting('synchronous_commit') = 'off'
+            THEN extract(epoch FROM current_setting('wal_writer_delay')::interval)::float8 * 3 ELSE 0 END AS flush_seconds,
+       current_setting('cluster_name') AS cluster_name, current_setting('primary_slot_name') AS slot_name,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS sees_streams,
+       substring(c.setting FROM '(?:^|\s)host\s*=\s*''?([^\s'']+)') AS source_host,
+       substring(c.setting FROM '(?:^|\s)port\s*=\s*''?(\d+)') AS source_port,
+       d.setting AS data_directory
+FROM (SELECT 1) one
+LEFT JOIN pg_catalog.pg_settings c ON c.name = 'primary_conninfo'
+LEFT JOIN pg_catalog.pg_settings d ON d.name = 'data_directory';
+
+-- name: collect_streams
+-- Who receives the log from this server, with the slot that each reads. Who lacks pg_read_all_stats sees that
+-- somebody is there and nothing else. A base backup has two of these, of which one looks like a replica: its slot is
+-- named after it, and what it has replayed stays unknown. reply_time is by the replica's clock.
+SELECT r.pid AS process_id, r.application_name AS name, coalesce(host(r.client_addr), r.client_hostname) AS client,
+       r.state, r.sync_state, (r.sent_lsn - '0/0'::pg_lsn)::numeric AS sent, (r.write_lsn - '0/0'::pg_lsn)::numeric AS written,
+       (r.flush_lsn - '0/0'::pg_lsn)::numeric AS flushed, (r.replay_lsn - '0/0'::pg_lsn)::numeric AS replayed,
+       extract(epoch FROM r.write_lag)::float8 AS write_seconds, extract(epoch FROM r.flush_lag)::float8 AS flush_seconds,
+       extract(epoch FROM r.replay_lag)::float8 AS replay_seconds,
+       extract(epoch FROM clock_timestamp() - r.reply_time)::float8 AS reply_age_seconds, r.backend_start AS started_at,
+       s.slot_name, coalesce(s.slot_type, '') = 'logical' AS is_logical, coalesce(s.temporary, false) AS is_temporary,
+       b.pid IS NOT NULL AS is_copying
+FROM pg_catalog.pg_stat_replication r
+LEFT JOIN pg_catalog.pg_replication_slots s ON s.active_pid = r.pid
+LEFT JOIN pg_catalog.pg_stat_progress_basebackup b ON b.pid = r.pid
+ORDER BY r.backend_start, r.pid;
+
+-- name: collect_replication_slots
+-- Every login may see slots. What a slot keeps follows what its reader has flushed, not what it has replayed.
+SELECT slot_name, slot_type, coalesce(plugin, '') AS plugin, coalesce(database, '') AS database, active AS is_active,
+       temporary AS is_temporary, active_pid AS process_id,
+       (CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+             ELSE pg_current_wal_lsn() END - restart_lsn)::numeric AS retained_bytes,
+       safe_wal_size AS safe_bytes, coalesce(wal_status, '') AS status, '' AS invalidation,
+       NULL::timestamptz AS inactive_since, false AS is_synced
+FROM pg_catalog.pg_replication_slots ORDER BY slot_name;
+
+-- name: collect_replication_slots
+-- since: 16
+-- A slot of logical decoding on a replica may be given up for a conflict.
+SELECT slot_name, slot_type, coalesce(plugin, '') AS plugin, coalesce(database, '') AS database, active AS is_active,
+       temporary AS is_temporary, active_pid AS process_id,
+       (CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+             ELSE pg_current_wal_lsn() END - restart_lsn)::numeric AS retained_bytes,
+       safe_wal_size AS safe_bytes, coalesce(wal_status, '') AS status,
+       CASE WHEN conflicting THEN 'conflict' ELSE '' END AS invalidation,
+       NULL::timestamptz AS inactive_since, false AS is_synced
+FROM pg_catalog.pg_replication_slots ORDER BY slot_name;
+
+-- name: collect_replication_slots
+-- since: 17
+-- From 17 on the server says why it gave a slot up and since when nobody reads it, and copies slots to replicas.
+SELECT slot_name, slot_type, coalesce(plugin, '') AS plugin, coalesce(database, '') AS database, active AS is_active,
+       temporary AS is_temporary, active_pid AS process_id,
+       (CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+             ELSE pg_current_wal_lsn() END - restart_lsn)::numeric AS retained_bytes,
+       safe_wal_size AS safe_bytes, coalesce(wal_status, '') AS status,
+       coalesce(invalidation_reason, '') AS invalidation, inactive_since, synced AS is_synced
+FROM pg_catalog.pg_replication_slots ORDER BY slot_name;
+
+-- name: collect_base_backups
+-- Base backups that run. While one waits for its checkpoint nothing is copied yet, which looks as if it hung.
+SELECT b.pid AS process_id, b.phase, b.backup_streamed AS streamed_bytes, b.backup_total AS total_bytes,
+       a.backend_start AS started_at
+FROM pg_catalog.pg_stat_progress_basebackup b LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
+WHERE b.phase IS NOT NULL ORDER BY b.pid;
+
+-- name: collect_receiver
+-- How a replica gets the log. latest_end_lsn is where the sender's log ended when it was heard last. The server hides
+-- the password in conninfo, of which the name alone is wanted.
+SELECT coalesce(w.status, '') AS status, w.sender_host AS source_host, w.sender_port::text AS source_port,
+       (w.flushed_lsn - '0/0'::pg_lsn)::numeric AS received, w.received_tli AS received_timeline,
+       (w.latest_end_lsn - '0/0'::pg_lsn)::numeric AS source_end,
+       extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8 AS silence_seconds,
+       coalesce(w.slot_name, '') AS slot_name, coalesce(w.conninfo, '') AS conninfo
+FROM pg_catalog.pg_stat_wal_receiver w WHERE w.pid IS NOT NULL;
+
+-- name: collect_applier
+-- How a replica applies the log. The age of the last commit that was applied is no lag when nothing is written.
+SELECT (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::numeric AS replayed,
+       (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::numeric AS received,
+       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS replay_age_seconds,
+       CASE WHEN pg_is_wal_replay_paused() THEN 'paused' ELSE 'not paused' END AS pause,
+       (SELECT concat_ws(': ', a.wait_event_type, a.wait_event) FROM pg_catalog.pg_stat_activity a
+        WHERE a.backend_type = 'startup') AS state;
+
+-- name: collect_applier
+-- since: 14
+-- From 14 on a pause that was asked for is told from one that has begun.
+SELECT (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::numeric AS replayed,
+       (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::numeric AS received,
+       extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS replay_age_seconds,
+       pg_get_wal_replay_pause_state() AS pause,
+       (SELECT concat_ws(': ', a.wait_event_type, a.wait_event) FROM pg_catalog.pg_stat_activity a
+        WHERE a.backend_type = 'startup') AS state;
+
+-- name: collect_recovery_conflicts
+-- Queries on a replica that were cancelled because replay had waited for them long enough.
+SELECT sum(confl_tablespace)::bigint AS tablespace, sum(confl_lock)::bigint AS lock, sum(confl_snapshot)::bigint AS snapshot,
+       sum(confl_bufferpin)::bigint AS "buffer pin", sum(confl_deadlock)::bigint AS deadlock
+FROM pg_catalog.pg_stat_database_conflicts;
+
+-- name: collect_stalling_sessions
+-- While replay waits for queries the server does not say for which: those with the oldest view of the data are likeliest.
+SELECT pid AS process_id, coalesce(usename::text, '') AS login, coalesce(application_name, '') AS application,
+       coalesce(state, '') AS state, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+ORDER BY xact_start LIMIT 5;
+
+-- name: pause_replay
+-- Reversible: what is received stays on the replica's disk and is applied when replay goes on.
+SELECT pg_wal_replay_pause();
+
+-- name: resume_replay
+-- The opposite.
+SELECT pg_wal_replay_resume();
+
+-- name: drop_replication_slot
+-- What the slot kept of the log may go; its reader, if it comes back, may have to be built anew.
+SELECT pg_drop_replication_slot(:slot);
+
+-- name: promote_replica
+-- Asks for promotion and does not wait for it: that is looked at from outside, so that it can be told and given up.
+SELECT pg_promote(false) AS is_asked;
+
+-- name: look_at_recovery
+-- Whether a promotion has come to its end.
+SELECT pg_is_in_recovery() AS is_replica;

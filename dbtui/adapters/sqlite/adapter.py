@@ -12,6 +12,7 @@ from dbtui.adapters.adapter import (
     PartitionAdapter,
     PoolAdapter,
     QueryAdapter,
+    ReplicaAdapter,
     SessionAdapter,
     Target,
     narrow,
@@ -33,6 +34,7 @@ class SqliteAdapter:
     pools: PoolAdapter | None = None
     partitions: PartitionAdapter | None = None
     queries: QueryAdapter | None = None
+    replicas: ReplicaAdapter | None = None
 
     @cached_property
     def backups(self) -> BackupAdapter:
