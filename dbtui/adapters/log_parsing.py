@@ -12,7 +12,7 @@ from dbtui.model.queries import LogFormat, SourceReport, StatementEvent
 
 #: A record longer than this is given up: no server writes one, but a file that is no log may seem to hold one.
 MOST_RECORD_BYTES = 1 << 28
-_SMALL_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 200
 _MOST_WARNINGS = 20
 

@@ -1,5 +1,6 @@
 """Opening logs: the format is told, what is none is said in a sentence; packed, piped, half and growing files."""
 
+import gc
 import gzip
 import io
 import os
@@ -296,3 +297,51 @@ def test_reading_stops_when_it_is_asked_to(tmp_path: Path) -> None:
         cancellation.request()
         with pytest.raises(Cancelled):
             next(batches)
+
+
+def test_a_very_long_statement_is_read_without_being_looked_at_again_and_again() -> None:
+    """It comes in many pieces, and each is not searched from the beginning."""
+    text = "SELECT 1\n" + "\t, 'a long one'\n" * 400_000
+    log = f"2026-11-23 02:53:00.454 UTC [7] LOG:  duration: 5.5 ms  statement: {text.strip()}\n{line(2)}"
+    searched = 0
+    parser = SAMPLES["stderr"].make()
+    find_cut = parser._find_cut
+
+    def count(held: bytes) -> int:
+        nonlocal searched
+        searched += len(held)
+        return find_cut(held)
+
+    parser._find_cut = count  # type: ignore[method-assign]
+    data = log.encode()
+    pieces = [data[at : at + 4096] for at in range(0, len(data), 4096)]
+    events = [event for piece in pieces for event in parser.feed(piece)] + parser.finish()
+    assert [len(event.sql) for event in events] == [len(text.strip().replace("\n\t", "\n")), 8]
+    assert searched < 30 * len(data)
+
+
+def test_a_record_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded, whatever a file holds."""
+    monkeypatch.setattr("dbtui.adapters.log_parsing.MOST_RECORD_BYTES", 10_000)
+    parser = SAMPLES["trace"].make()
+    trace = SAMPLES["trace"].text.encode()
+    events = [event for _ in range(50) for event in parser.feed(b"x" * 1000)]
+    events += [*parser.feed(b"\n" + trace), *parser.finish()]
+    assert len(events) == 3
+    assert parser.counts.unreadable >= 1
+    assert "longer than" in parser.counts.first_unreadable
+
+
+def test_the_collector_is_as_before_when_a_log_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(line(1) * 1000)
+    before = gc.get_threshold()
+    with open_log(path) as first, open_log(path) as second:
+        reading, other = first.batches(), second.batches()
+        next(reading)
+        next(other)
+        assert gc.get_threshold() != before
+        list(reading)
+        assert gc.get_threshold() != before
+        list(other)
+        assert gc.get_threshold() == before
