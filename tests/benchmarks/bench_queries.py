@@ -133,7 +133,7 @@ def compare_shapes(count: int, rounds: int) -> bool:
         ours, theirs = [], []
         for _ in range(rounds):
             ours.append(float(run_self("--normalise", str(path))))
-            argv = [python, "-c", _FINGERPRINT, str(path)]
+            argv = [str(python), "-c", _FINGERPRINT, str(path)]
             theirs.append(float(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout))
     mine, peer = count / min(ours), count / min(theirs)
     print(f"shapes {mine:12,.0f} st/CPU s   libpg_query {peer:10,.0f} st/CPU s   ratio {mine / peer:5.2f}", flush=True)

@@ -155,7 +155,7 @@ def list_with_a_condition(d: Dialect, t: Tape, n: int) -> None:
 @positive
 def with_a_setting_read_once_within(d: Dialect, t: Tape, n: int) -> None:
     t.run(d.rows("post"), d.of("comment", "post_id", 1), d.rows("setting", None))
-    for i in range(2, n + 1):
+    for i in range(2, n + 2):
         t.run(d.of("comment", "post_id", i))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from heapq import nsmallest
+from itertools import islice
 
 from dbtui.analysis.queries.judging import Limits, Match, judge_unit
 from dbtui.analysis.queries.normalising import Normaliser
@@ -60,9 +61,11 @@ class Detector:
 
     def feed_all(self, events: Iterable[StatementEvent]) -> None:
         """Take statements until there are no more."""
-        feed = self.feed
-        for event in events:
-            feed(event)
+        coming = iter(events)
+        while batch := list(islice(coming, _BATCH)):
+            self._buffer += batch
+            if len(self._buffer) >= _BATCH:
+                self._drain()
 
     def findings(self, final: bool = True, report: SourceReport | None = None) -> QueryFindings:
         """Return what was found so far; the stream may go on. `final`: units that are not over count too."""
@@ -123,7 +126,7 @@ class Detector:
             ts = event.ts
             unit = units.get(name)
             if unit is None or (ts is not None and ts > unit.until and not unit.goes_on_at(event)):
-                unit = self._begin_unit(name, event, unit, is_scoped=bool(scope))
+                unit = self._begin_unit(name, unit, is_scoped=bool(scope))
             elif len(unit.events) >= _MOST_IN_UNIT:
                 self._judge_part(unit)
             if ts is not None:
@@ -137,17 +140,17 @@ class Detector:
             unit.events.append(event)
             unit.forms.append(form)
         self._statements += len(buffer)
+        if len(self._sessions) < _MOST_SESSIONS:
+            self._sessions.update(map(hash, {event.session for event in buffer}))
         self._held += held
         if self._held > _MOST_HELD:
             self._make_room()
 
-    def _begin_unit(self, name: str, event: StatementEvent, over: Unit | None, *, is_scoped: bool) -> Unit:
+    def _begin_unit(self, name: str, over: Unit | None, *, is_scoped: bool) -> Unit:
         if over is not None:
             self._close(over)
         unit = self._units[name] = Unit(is_scoped=is_scoped)
         self._unit_count += 1
-        if len(self._sessions) < _MOST_SESSIONS:
-            self._sessions.add(hash(event.session))
         return unit
 
     def _close(self, unit: Unit) -> None:

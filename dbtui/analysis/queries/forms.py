@@ -1,7 +1,11 @@
 """A shape with what the detector asks of it in every statement, worked out once."""
 
+import re
+
 from dbtui.model.queries import Shape, ShapeKind
 
+#: What only asks whether there is a row: `SELECT 1 AS one FROM ...`.
+_ASKS_WHETHER = re.compile(r"SELECT \?(?: AS \S+)? FROM ")
 _COUNTED = frozenset({ShapeKind.WRITE, ShapeKind.BATCH, ShapeKind.CURSOR, ShapeKind.LOCKING, ShapeKind.SET})
 _READS = frozenset(
     {ShapeKind.LOOKUP, ShapeKind.BATCH, ShapeKind.AGGREGATE, ShapeKind.SET, ShapeKind.RANGE, ShapeKind.LOCKING}
@@ -42,7 +46,12 @@ class Form:
 def _parenthood(shape: Shape) -> tuple[bool, bool]:
     """Whether rows of a shape can be gone through: surely, or perhaps."""
     kind = shape.kind
-    if shape.has_limit_one or kind is ShapeKind.AGGREGATE or not (shape.tables or kind is ShapeKind.UNREADABLE):
+    if (
+        shape.has_limit_one
+        or kind is ShapeKind.AGGREGATE
+        or _ASKS_WHETHER.match(shape.text)
+        or not (shape.tables or kind is ShapeKind.UNREADABLE)
+    ):
         return False, False
     if kind in (ShapeKind.SET, ShapeKind.BATCH, ShapeKind.RANGE, ShapeKind.CURSOR):
         return True, False

@@ -1,26 +1,19 @@
-"""What the repetitions of one unit of work are: N+1, or one of the things that look like it.
+"""What the repetitions of one unit of work are: N+1, or one of the things that look like it."""
 
-Rules, and the names of the classes, are those of model.queries.PatternKind. All thresholds are here or in weighing.
-"""
-
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
+from dbtui.analysis.queries.classes import APART_SHARE, classify_loop
 from dbtui.analysis.queries.forms import Form
+from dbtui.analysis.queries.loops import find_loops
 from dbtui.analysis.queries.normalising import Normaliser
-from dbtui.analysis.queries.parents import Parenthood, find_parent
+from dbtui.analysis.queries.parents import Loop, Loops, Parenthood, find_parent
 from dbtui.analysis.queries.units import Unit, View
-from dbtui.analysis.queries.weighing import LEAST_SHOWN, Run, recorder_says_lazy, weigh
-from dbtui.model.queries import Lookup, PatternKind, ShapeKind
-
-#: Writes between a run's look-ups, as a share of them, from which the look-ups belong to the writes.
-WRITE_SHARE = 0.3
-#: The share of a run's neighbours in different transactions from which each is a request of its own.
-APART_SHARE = 0.9
-_MOST_VALUES_READ = 30
+from dbtui.analysis.queries.values import ask_the_same, read_values
+from dbtui.analysis.queries.weighing import LEAST_SHOWN, Run, weigh
+from dbtui.model.queries import PatternKind, ShapeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +26,9 @@ class Limits:
 
 @dataclass(slots=True)
 class Match:
-    """One pattern met in one unit. `above`: the parents of the parent, nearest first.
+    """One pattern met once: one loop. `above`: the parents of the parent, nearest first.
 
-    `is_continued`: its first look-ups go on where an earlier part of the unit ended.
+    `is_continued`: it goes on where an earlier part of the unit ended.
     """
 
     kind: PatternKind
@@ -49,16 +42,15 @@ class Match:
 
     @property
     def repeats(self) -> int:
-        """The most often that one of its shapes was repeated after one parent."""
-        return max(run.repeats for run in self.runs)
+        """The most often that one of its shapes was repeated."""
+        return max(len(run.at) for run in self.runs)
 
     @property
     def last_parent_at(self) -> int | None:
         """Where the parent ran last, before the last look-ups."""
-        parenthood = self.runs[0].parenthood
-        if parenthood is None:
+        if self.parent_at is None:
             return None
-        where = self.view.where[parenthood.form]
+        where = self.view.where[self.view.forms[self.parent_at]]
         return where[bisect_left(where, self.runs[0].at[-1]) - 1]
 
 
@@ -99,115 +91,73 @@ class _Judge:
         self._view = view
         self._normaliser = normaliser
         self._limits = limits
-        self._found: dict[Form, Parenthood] = {}
-        self._n_plus_one: list[Run] = []
+        self._runs: dict[int, list[Run]] = {}  # N+1, by where the parent is; those without one by where they begin
+        self._parents: dict[Form, Parenthood] = {}
+        self._told: set[Form] = set()  # shapes with a loop that has a class of its own
         self._others: list[tuple[PatternKind, Run]] = []
 
     def judge(self) -> list[Match]:
         """Return the patterns of the view."""
-        least = self._limits.hint_repeats
-        for form, at in sorted(self._view.where.items(), key=lambda item: item[1][0]):
+        view, least = self._view, self._limits.hint_repeats
+        loops: list[Loop] = []
+        for form, at in view.where.items():
             if len(at) < least or not form.is_counted:
                 continue
             if form.is_child:
-                self._judge_lookups(form)
+                loops += [Loop(form, places) for places in find_loops(view, form, least)]
             else:
                 self._judge_other(form, at)
+        loops.sort(key=lambda loop: loop.at[0])
+        known = Loops(loops)
+        for loop in loops:
+            self._judge_loop(loop, known)
+        for form, at in view.where.items():
+            if form.is_child and form not in self._told:
+                self._judge_rest(form, at)
         self._drop_single_owners()
-        parents = {parenthood.form for parenthood in self._found.values()}
-        self._others = [
-            (kind, run) for kind, run in self._others if kind is not PatternKind.DUPLICATE or run.form not in parents
-        ]
-        return [*self._merge_n_plus_one(), *self._merge_others()]
+        return [*self._weigh_all(), *self._merge_others()]
 
-    def _judge_lookups(self, form: Form) -> None:
-        view, least = self._view, self._limits.hint_repeats
-        distinct, lookups = self._read_values(form, view.where[form])
-        parenthood = find_parent(view, form, lookups, self._found, least)
-        if parenthood is not None and not parenthood.is_nested:
-            parenthood.runs = [run for run in parenthood.runs if len(run) >= 2] or parenthood.runs
-        run = Run(form, parenthood.positions if parenthood else view.where[form], distinct, lookups, parenthood)
-        longest = max(run.stretches, key=len)
-        if distinct is not None and len(longest) < len(view.where[form]):
-            run.distinct, run.lookups = self._read_values(form, longest)
-        kind = self._class_of(run)
-        if kind is not PatternKind.N_PLUS_ONE:
-            if kind is not None:
-                self._others.append((kind, run))
-            return
-        self._n_plus_one.append(run)
-        if parenthood is not None:
-            self._found[form] = parenthood
-
-    def _class_of(self, run: Run) -> PatternKind | None:
-        """Return what a run of look-ups is by the rules that need no weighing."""
-        view, count = self._view, len(run.at)
-        event = view.events[run.at[0]]
-        if event.load in ("selectin", "subquery", "joined"):
-            return None
-        if run.distinct == 1:
-            texts = {view.events[at].sql for at in run.at[:_MOST_VALUES_READ]}
-            return PatternKind.DUPLICATE if len(texts) == 1 else None
-        pairs = count - 1
-        is_lazy = recorder_says_lazy(view, run)
-        written = 0 if is_lazy else view.count_writes(run.at[0], run.at[-1])
-        if written >= 0.5 * pairs or (written and view.pairs_with_write(run.at) >= WRITE_SHARE * pairs):
-            return PatternKind.WRITE_LOOP
-        parenthood = run.parenthood
-        if view.pairs_apart(run.at) >= APART_SHARE * pairs and not (
-            parenthood and view.transactions[parenthood.at] == view.transactions[run.at[0]]
-        ):
-            return PatternKind.POOLED_REQUESTS
-        if parenthood is not None and not view.is_scoped and self._is_requests(run, parenthood):
-            return PatternKind.POOLED_REQUESTS
-        if parenthood is None and not (is_lazy or any(lookup.is_value_first for lookup in run.lookups)):
-            return PatternKind.LOOKUP_LOOP
-        if run.distinct is None and run.form.shape.kind is ShapeKind.RANGE:
-            return PatternKind.LOOKUP_LOOP
-        return PatternKind.N_PLUS_ONE
-
-    def _is_requests(self, run: Run, parenthood: Parenthood) -> bool:
-        """Whether each look-up has the same forerunners as its parent: the session and user of a request."""
+    def _judge_loop(self, loop: Loop, loops: Loops) -> None:
         view = self._view
-        first_list = view.where[parenthood.form][0]
-        earlier = {form for form in view.forms[max(first_list - 20, 0) : first_list] if form.is_child}
-        earlier &= set(view.forms[parenthood.at : run.at[0]])
-        earlier.discard(run.form)
-        if not earlier:
-            return False
-        gaps = [set(view.forms[one:other]) for one, other in pairwise(run.at)]
-        forerunners = [form for form in earlier if sum(form in gap for gap in gaps) >= 0.8 * len(gaps)]
-        if len(forerunners) == 1:
-            known = self._found.get(forerunners[0])
-            return known is None or not known.kinship
-        return len(forerunners) > 1
+        distinct, loop.lookups = read_values(self._normaliser, loop.form, [view.events[at] for at in loop.at])
+        parenthood = find_parent(view, loop, loops, self._limits.hint_repeats)
+        run = Run(loop.form, loop.at, distinct, loop.lookups, parenthood)
+        if parenthood is not None and parenthood.skipped:
+            run.at = loop.at[parenthood.skipped :]
+            run.distinct, run.lookups = read_values(self._normaliser, loop.form, [view.events[at] for at in run.at])
+        kin = {
+            form for form, known in self._parents.items() if known.kinship and parenthood and known.at == parenthood.at
+        }
+        kind = classify_loop(view, run, kin)
+        if kind is PatternKind.N_PLUS_ONE:
+            loop.is_n_plus_one = True
+            self._add(run)
+            if parenthood is not None:
+                self._parents[loop.form] = parenthood
+        elif kind is not None and kind is not PatternKind.POOLED_REQUESTS:
+            self._others.append((kind, run))
+        if kind is not PatternKind.POOLED_REQUESTS:
+            self._told.add(loop.form)
 
-    def _read_values(self, form: Form, at: Sequence[int]) -> tuple[int | None, tuple[Lookup, ...]]:
-        """Return how many different values a shape's statements look up, and by which columns they vary.
+    def _add(self, run: Run) -> None:
+        """Put a run to those of the same parent; one of the same shape goes on where a pause broke it off."""
+        runs = self._runs.setdefault(run.parenthood.at if run.parenthood else run.at[0], [])
+        for known in runs:
+            if known.form is run.form:
+                known.at = sorted({*known.at, *run.at})
+                events = [self._view.events[at] for at in known.at]
+                known.distinct, known.lookups = read_values(self._normaliser, known.form, events)
+                return
+        runs.append(run)
 
-        None when they are hidden. A sample is read where more than one value is in the text.
-        """
-        events = [self._view.events[each] for each in at]
-        lookups = form.shape.lookups
-        if form.shape.is_hidden and not any(event.params for event in events):
-            return None, lookups
-        if form.shape.is_hidden:
-            different = len({(event.sql, str(event.params)) for event in events})
-        else:
-            different = len({event.sql for event in events})
-        if different == 1 or not (form.has_many_values or form.shape.is_hidden):
-            return different, lookups
-        step = max(len(events) // _MOST_VALUES_READ, 1)
-        sample = [self._normaliser.values(event.sql, event.params) for event in events[::step]]
-        count = len({tuple(value for _, value in each) for each in sample})
-        if count == 1:
-            return 1, lookups
-        columns: dict[Lookup, set[str]] = {}
-        for each in sample:
-            for lookup, value in each:
-                columns.setdefault(lookup, set()).add(value)
-        varying = tuple(lookup for lookup, values in columns.items() if len(values) > 1)
-        return min(count * step, different), varying or lookups
+    def _judge_rest(self, form: Form, at: list[int]) -> None:
+        """Judge look-ups that are repeated all over the unit, rather than in a loop."""
+        if len(at) < self._limits.finding_repeats:
+            return
+        if self._view.pairs_apart(at) >= APART_SHARE * (len(at) - 1):
+            self._others.append((PatternKind.POOLED_REQUESTS, Run(form, at)))
+        elif not form.shape.is_hidden and ask_the_same([self._view.events[each] for each in at]):
+            self._others.append((PatternKind.DUPLICATE, Run(form, at, 1)))
 
     def _judge_other(self, form: Form, at: list[int]) -> None:
         kind = form.shape.kind
@@ -219,86 +169,74 @@ class _Judge:
         elif kind in (ShapeKind.WRITE, ShapeKind.LOCKING):
             self._others.append((PatternKind.WRITE_LOOP, run))
         elif kind is ShapeKind.SET and not form.shape.is_hidden:
-            run.distinct = len({self._view.events[each].sql for each in at})
-            if run.distinct == 1 and self._view.pairs_apart(at) < APART_SHARE * (len(at) - 1):
+            run.distinct = 1
+            is_apart = self._view.pairs_apart(at) >= APART_SHARE * (len(at) - 1)
+            if not is_apart and ask_the_same([self._view.events[each] for each in at]):
                 self._others.append((PatternKind.DUPLICATE, run))
 
     def _drop_single_owners(self) -> None:
         """Without a parent, lazy loads beside a look-up of each owner are a loop over single objects."""
-        loops = [run.form for kind, run in self._others if kind is PatternKind.LOOKUP_LOOP]
-        for run in [run for run in self._n_plus_one if run.parenthood is None]:
-            if any(len(self._view.where[form]) >= 0.8 * len(run.at) for form in loops):
-                self._n_plus_one.remove(run)
+        owners = [run for kind, run in self._others if kind is PatternKind.LOOKUP_LOOP]
+        for begin, runs in list(self._runs.items()):
+            run = runs[0]
+            if run.parenthood is not None:
+                continue
+            beside = [bisect_right(each.at, run.at[-1]) - bisect_left(each.at, run.at[0]) for each in owners]
+            if any(count >= 0.8 * (len(run.at) - 1) for count in beside):
+                del self._runs[begin]
                 self._others.append((PatternKind.LOOKUP_LOOP, run))
 
-    def _merge_n_plus_one(self) -> list[Match]:
-        """Put the look-ups of one loop together: those with the same parent."""
-        groups: dict[object, list[Run]] = {}
-        for run in self._n_plus_one:
-            key: object = run.parenthood.form if run.parenthood else run.form
-            groups.setdefault(key, []).append(run)
-        matches = []
-        for runs in groups.values():
+    def _weigh_all(self) -> Iterator[Match]:
+        """Weigh the look-ups of each loop together: those with the same parent."""
+        places = sorted(at for runs in self._runs.values() for run in runs for at in run.at)
+        for runs in self._runs.values():
+            shown = []
             for run in runs:
-                weight = weigh(self._view, run, self._companions(run))
+                inside = bisect_left(places, run.at[-1]) - bisect_right(places, run.at[0])
+                weight = weigh(self._view, run, inside - max(len(run.at) - 2, 0))
                 run.confidence, run.reasons = weight.value, tuple(weight.reasons)
-            shown = [run for run in runs if run.confidence >= LEAST_SHOWN]
-            self._others += [(PatternKind.LOOKUP_LOOP, run) for run in runs if run.confidence < LEAST_SHOWN]
+                if run.confidence >= LEAST_SHOWN:
+                    shown.append(run)
+                else:
+                    self._others.append((PatternKind.LOOKUP_LOOP, run))
             if shown:
-                matches.append(self._make_match(shown))
-        return matches
-
-    def _companions(self, run: Run) -> int:
-        """Count the other shapes that go along with a run, once each time or more."""
-        first, last = run.at[0], run.at[-1]
-        count = 0
-        for other in self._n_plus_one:
-            if other is not run:
-                inside = sum(first < at < last for at in other.at)
-                count += round(inside / len(run.at))
-        return count
+                yield self._make_match(shown)
 
     def _make_match(self, runs: list[Run]) -> Match:
-        best = max(runs, key=lambda run: (run.confidence, run.repeats))
-        reasons = list(best.reasons)
+        best = max(runs, key=lambda run: (run.confidence, len(run.at)))
+        reasons = best.reasons
         if len(runs) > 1:
-            reasons.append(f"{len(runs)} look-ups are repeated for the same rows")
+            reasons = (*reasons, f"{len(runs)} look-ups are repeated for the same rows")
         parenthood = best.parenthood
-        return Match(
-            PatternKind.N_PLUS_ONE,
-            runs,
-            self._view,
-            best.confidence,
-            tuple(reasons),
-            parenthood.at if parenthood else None,
-            self._above(parenthood),
-        )
+        at = parenthood.at if parenthood else None
+        return Match(PatternKind.N_PLUS_ONE, runs, self._view, best.confidence, reasons, at, self._above(parenthood))
 
     def _above(self, parenthood: Parenthood | None) -> tuple[Form, ...]:
         """Return the parents of a parent that is itself repeated, nearest first."""
         above: list[Form] = []
         while parenthood is not None and parenthood.is_nested:
-            parenthood = self._found.get(parenthood.form)
+            parenthood = self._parents.get(parenthood.form)
             if parenthood is None or parenthood.form in above:
                 break
             above.append(parenthood.form)
         return tuple(above)
 
-    def _merge_others(self) -> list[Match]:
+    def _merge_others(self) -> Iterator[Match]:
         """Make one match of each shape that is no N+1, but one of all that belong to a write loop or to requests."""
-        matches = []
         together: dict[PatternKind, list[Run]] = {}
+        lists = {known.form for known in self._parents.values()}
         for kind, run in self._others:
             if len(run.at) < self._limits.finding_repeats and kind not in (PatternKind.BATCH, PatternKind.CURSOR):
+                continue
+            if kind is PatternKind.DUPLICATE and run.form in lists:
                 continue
             if kind in (PatternKind.WRITE_LOOP, PatternKind.POOLED_REQUESTS):
                 together.setdefault(kind, []).append(run)
             else:
-                matches.append(Match(kind, [run], self._view, 0.9, _reasons_of(kind, run)))
+                yield Match(kind, [run], self._view, 0.9, _reasons_of(kind, run))
         for kind, runs in together.items():
             runs.sort(key=lambda run: -len(run.at))
-            matches.append(Match(kind, runs[:4], self._view, 0.9, _reasons_of(kind, runs[0])))
-        return matches
+            yield Match(kind, runs[:4], self._view, 0.9, _reasons_of(kind, runs[0]))
 
 
 def _reasons_of(kind: PatternKind, run: Run) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 from dbtui.analysis.queries.python_names import bare_name, is_same_table, points_to, stem_of
-from dbtui.model.queries import Lookup, Shape
+from dbtui.model.queries import Lookup, Shape, ShapeKind
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -16,6 +16,8 @@ COMMON_COLUMNS = frozenset(
     | {"code", "position", "description", "created_at", "updated_at", "deleted_at", "deleted", "active", "locale"}
     | {"language", "body"}
 )
+_KEY_COLUMNS = frozenset({"id", "uuid", "pk"})
+_KIND_COLUMNS = frozenset({"type", "kind", "status", "state", "deleted", "active", "locale", "language"})
 
 
 @lru_cache(maxsize=4096)
@@ -39,10 +41,11 @@ def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
     table = lookup.table or (child.tables[0] if len(child.tables) == 1 else "")
     if not table or lookup.is_value_first:
         return ""
-    if any(is_same_table(table, each) for each in parent.tables) and not stem_of(lookup.column):
+    is_again = any(is_same_table(table, each) for each in parent.tables)
+    if is_again and not stem_of(lookup.column) and not _says_what_kind(child, lookup):
         return f"it reads rows of {table} again, one by one"
     columns = dict.fromkeys(_WORD.findall(parent.text))
-    if lookup.column.lower() not in ("id", "uuid", "pk") and not points_to(lookup.column, table):
+    if lookup.column.lower() not in _KEY_COLUMNS and not points_to(lookup.column, table):
         if lookup.column.lower() in columns and lookup.column.lower() not in COMMON_COLUMNS:
             return f"the statement before it returns {lookup.column}"
         return ""
@@ -50,6 +53,12 @@ def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
         if stem_of(column) and points_to(column, table):
             return f"the statement before it returns {column}, a key to {bare_name(table)}"
     return ""
+
+
+def _says_what_kind(child: Shape, lookup: Lookup) -> bool:
+    """Whether a column tells kinds of rows, not one row: each state is counted, or listed, once."""
+    column = lookup.column.lower()
+    return column in _KIND_COLUMNS or (child.kind is ShapeKind.AGGREGATE and column not in _KEY_COLUMNS)
 
 
 def _shown(lookup: Lookup) -> str:

@@ -1,8 +1,8 @@
 """Which statement's rows a repeated look-up goes through."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dbtui.analysis.queries.forms import Form
@@ -14,7 +14,7 @@ _LIMIT_BOUND = re.compile(r"LIMIT (?:\$\d+|\?|%s)\s*$", re.IGNORECASE)
 _MOST_CANDIDATES = 6
 _MOST_TRIMMED = 4
 _FARTHEST = 30
-_FARTHEST_BACK = 2_000
+_MOST_STEPS = 40
 _MOST_TRANSACTIONS_AWAY = 2
 _MOST_WRITTEN = 2
 
@@ -27,6 +27,23 @@ class Loop:
     at: list[int]
     lookups: tuple[Lookup, ...] = ()
     is_n_plus_one: bool = False
+
+
+class Loops:
+    """All loops of a view."""
+
+    def __init__(self, loops: Iterable[Loop]) -> None:
+        self._by_form: dict[Form, list[Loop]] = {}
+        self.places: set[int] = set()
+        for loop in loops:
+            self._by_form.setdefault(loop.form, []).append(loop)
+            self.places.update(loop.at)
+
+    def find(self, form: Form, at: int) -> Loop | None:
+        """Return the loop of a shape that a statement is a turn of, or stands within."""
+        loops = self._by_form.get(form, ())
+        order = bisect_right(loops, at, key=lambda loop: loop.at[0]) - 1
+        return loops[order] if order >= 0 and at <= loops[order].at[-1] else None
 
 
 @dataclass(slots=True)
@@ -46,43 +63,46 @@ class Parenthood:
     is_nested: bool = False
 
 
-def find_parent(view: View, loop: Loop, loops: Sequence[Loop], least: int) -> Parenthood | None:
+def find_parent(view: View, loop: Loop, loops: Loops, least: int) -> Parenthood | None:
     """Return the parent of a loop, the likeliest of the lists before it; None when there is none.
 
-    `loops`: all of the view, in order. `least`: repeats worth a hint. The first look-ups of a loop may be somebody
+    `loops`: all of the view. `least`: repeats worth a hint. The first look-ups of a loop may be somebody
     else's, such as that of the user who is logged in: then what stands between them and the rest is asked too.
     """
     best: tuple[tuple[bool, int, int], Parenthood] | None = None
     for skipped in range(min(max(len(loop.at) - least + 1, 1), _MOST_TRIMMED)):
         low = loop.at[skipped - 1] if skipped else -1
-        for order, at in enumerate(_candidates(view, loop, low, loop.at[skipped])):
+        for order, at in enumerate(_candidates(view, loop, loops, low, loop.at[skipped])):
             parenthood = _try(view, loop, at, skipped, loops, least)
             if parenthood is None:
                 continue
             rank = (bool(parenthood.kinship), -skipped, -order)
             if best is None or rank > best[0]:
                 best = (rank, parenthood)
+            if parenthood.kinship:
+                break
         if best is not None and best[0][0]:
             break
     return best[1] if best else None
 
 
-def _candidates(view: View, loop: Loop, low: int, high: int) -> Iterator[int]:
-    """Give the nearest statements before `high` that may return rows, one of each shape."""
+def _candidates(view: View, loop: Loop, loops: Loops, low: int, high: int) -> Iterator[int]:
+    """Give the nearest statements before `high` that may return rows, one of each shape. Loops are passed over."""
     seen: set[Form] = {loop.form}
     lists = view.lists
-    for order in range(bisect_left(lists, high) - 1, -1, -1):
-        at = lists[order]
-        if at <= low or at < high - _FARTHEST_BACK:
+    order = bisect_left(lists, high) - 1
+    for _ in range(_MOST_STEPS):
+        if order < 0 or (at := lists[order]) <= low:
             return
         candidate = view.forms[at]
-        if candidate in seen:
-            continue
-        seen.add(candidate)
-        if _may_return_rows(view, loop, at):
-            yield at
-        if len(seen) > _MOST_CANDIDATES:
-            return
+        if candidate not in seen:
+            seen.add(candidate)
+            if _may_return_rows(view, loop, at):
+                yield at
+            if len(seen) > _MOST_CANDIDATES:
+                return
+        within = loops.find(candidate, at)
+        order = order - 1 if within is None else min(bisect_left(lists, within.at[0]), order) - 1
 
 
 def _may_return_rows(view: View, loop: Loop, at: int) -> bool:
@@ -97,9 +117,7 @@ def _may_return_rows(view: View, loop: Loop, at: int) -> bool:
             return bool(explain_kinship(loop.form.shape, loop.lookups, shape))
     if view.forms[at].is_parent:
         return True
-    return (len(shape.tables) > 1 or shape.is_truncated) and bool(
-        explain_kinship(loop.form.shape, loop.lookups, shape)
-    )
+    return (len(shape.tables) > 1 or shape.is_truncated) and bool(explain_kinship(loop.form.shape, loop.lookups, shape))
 
 
 def _asks_for_one(event: StatementEvent) -> bool:
@@ -112,13 +130,14 @@ def _asks_for_one(event: StatementEvent) -> bool:
     return str(last[-1] if isinstance(last, list | tuple) and last else last) == "1"
 
 
-def _try(view: View, loop: Loop, at: int, skipped: int, loops: Sequence[Loop], least: int) -> Parenthood | None:
+def _try(view: View, loop: Loop, at: int, skipped: int, loops: Loops, least: int) -> Parenthood | None:
     """Return what a loop is to one parent; None when the parent goes along with it rather than before it."""
     parent, turns = view.forms[at], loop.at[skipped:]
     if not view.is_scoped and view.transactions[turns[0]] - view.transactions[at] > _MOST_TRANSACTIONS_AWAY:
         return None
-    again = [other for other in view.where[parent] if at <= other < turns[-1]]
-    outer = next((each for each in loops if each.form is parent and each.at[0] <= at <= each.at[-1]), None)
+    places = view.where[parent]
+    again = places[bisect_left(places, at) : bisect_left(places, turns[-1])]
+    outer = loops.find(parent, at)
     is_nested = len(again) > 1
     if is_nested:
         longest = max(map(len, _split(turns, again)))
@@ -127,7 +146,7 @@ def _try(view: View, loop: Loop, at: int, skipped: int, loops: Sequence[Loop], l
             return None
     elif outer is not None:
         return None  # the last turn of a loop that ended before this one began
-    distance = _distance(view, at, turns[0], loops)
+    distance = sum(place not in loops.places for place in view.reads_between(at, turns[0]))
     written = view.count_writes(at, turns[0])
     if distance > _FARTHEST or written > _MOST_WRITTEN:
         return None
@@ -140,12 +159,3 @@ def _split(positions: Sequence[int], again: Sequence[int]) -> list[Sequence[int]
     ends = [*(bisect_left(positions, at) for at in again[1:]), len(positions)]
     begins = [0, *ends[:-1]]
     return [positions[begin:end] for begin, end in zip(begins, ends, strict=True)]
-
-
-def _distance(view: View, at: int, first: int, loops: Sequence[Loop]) -> int:
-    """Count what was read between a parent and the first look-up, the turns of other loops apart."""
-    between = view.reads_between(at, first)
-    if not between:
-        return 0
-    looped = {place for loop in loops if loop.at[0] < first and loop.at[-1] > at for place in loop.at}
-    return sum(place not in looped for place in between)

@@ -1,7 +1,6 @@
 """Patterns, summed over the units of work that showed them: one row each, however often it was met."""
 
 import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -37,13 +36,13 @@ class _ChildSums:
     def add(self, run: Run, events: Sequence[StatementEvent]) -> None:
         count = len(run.at)
         self.total += count
-        self.batches += sum(math.ceil(len(stretch) / BATCH_VALUES) for stretch in run.stretches)
+        self.batches += math.ceil(count / BATCH_VALUES)
         durations = [duration for at in run.at if (duration := events[at].duration_ms) is not None]
         self.timed += len(durations)
         self.milliseconds += sum(durations)
-        if run.repeats > self.repeats:
-            self.repeats, self.distinct = run.repeats, run.distinct
-            self.samples = tuple(events[at].sql for at in _spread(max(run.stretches, key=len)))
+        if count > self.repeats:
+            self.repeats, self.distinct = count, run.distinct
+            self.samples = tuple(events[at].sql for at in _spread(run.at))
 
 
 def _spread(at: Sequence[int]) -> list[int]:
@@ -76,10 +75,9 @@ class Pattern:
         self.confidence = max(self.confidence, match.confidence)
         for run in match.runs:
             self.children.setdefault(run.form.shape.text, _ChildSums()).add(run, events)
-        episodes = _count_episodes(match)
-        self.units += episodes - match.is_continued
+        self.units += not match.is_continued
         if len(self.counts) < _MOST_COUNTS or match.repeats in self.counts:
-            self.counts[match.repeats] += episodes
+            self.counts[match.repeats] += 1
         if match.repeats > self.example.repeats:
             self.example = _example_of(match)
         stamps = [events[run.at[edge]].ts for run in match.runs for edge in (0, -1)]
@@ -157,15 +155,10 @@ def key_of(match: Match, route: str) -> Key:
     return match.kind, event.database, route or event.application, parent, children, event.call_site
 
 
-def _count_episodes(match: Match) -> int:
-    """Count how often a match's parent ran and was followed by enough look-ups."""
-    return max(sum(len(stretch) >= 2 for stretch in run.stretches) for run in match.runs) or 1
-
-
 def _example_of(match: Match) -> Repetition:
     """Make a row of one match alone."""
     events = match.view.events
-    parent, positions = _best_stretch(match)
+    parent, positions = match.parent_at, sorted(at for run in match.runs for at in run.at)
     event = events[positions[0]]
     return Repetition(
         kind=match.kind,
@@ -174,7 +167,7 @@ def _example_of(match: Match) -> Repetition:
         children=tuple(
             Child(
                 shape=run.form.shape,
-                repeats=run.repeats,
+                repeats=len(run.at),
                 seconds=None,
                 relationship=events[run.at[0]].relationship,
                 load=events[run.at[0]].load,
@@ -198,19 +191,6 @@ def _example_of(match: Match) -> Repetition:
         above=tuple(form.shape for form in match.above),
         timeline=_timeline(events, positions[0] if parent is None else parent, positions),
     )
-
-
-def _best_stretch(match: Match) -> tuple[int | None, list[int]]:
-    """Return where the parent of the most repeats stands, and all look-ups that belong to it."""
-    best = max(match.runs, key=lambda run: run.repeats)
-    positions = sorted(at for run in match.runs for at in run.at)
-    if best.parenthood is None or best.parenthood.is_nested:
-        return match.parent_at, positions
-    first = max(best.stretches, key=len)[0]
-    parents = match.view.where[best.parenthood.form]
-    after = bisect_left(parents, first)
-    end = parents[after] if after < len(parents) else len(match.view.events)
-    return parents[after - 1], [at for at in positions if parents[after - 1] < at < end]
 
 
 def _timeline(events: Sequence[StatementEvent], origin: int, positions: Sequence[int]) -> tuple[float, ...]:

@@ -5,8 +5,9 @@
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from operator import ne
 
 from dbtui.analysis.queries.forms import Form
@@ -16,6 +17,8 @@ from dbtui.model.queries import ShapeKind, StatementEvent
 VIRTUAL_TRANSACTION = re.compile(r"\d+/\d+")
 #: Within an open transaction a pause this long does not end the unit.
 LONGEST_WAIT_SECONDS = 60.0
+_BURST_SECONDS = 0.005
+_BURST_FACTOR = 8
 
 
 class Unit:
@@ -77,6 +80,7 @@ class View:
         self.reads = self._where_all(form for form in where if form.is_read and not form.is_write)
         self.plain_lists = self._where_all(form for form in where if form.shape.kind is ShapeKind.SET)
         self.lists = self._where_all(form for form in where if form.is_parent or form.is_doubtful_parent)
+        self.knows_transactions = True
         self.transactions = self._count_transactions()
 
     def _where_all(self, forms: Iterable[Form]) -> list[int]:
@@ -87,7 +91,7 @@ class View:
         """Number each statement's transaction; statements between two ends are one."""
         numbers: list[int] = []
         number, is_used = 0, False
-        if any(form.is_end for form in self.where):
+        if any(form.is_boundary for form in self.where):
             for form in self.forms:
                 if form.is_boundary:
                     number += is_used
@@ -96,15 +100,37 @@ class View:
                     is_used = True
                 numbers.append(number)
             return numbers
-        if not (self.events and (self.events[0].transaction or self.events[0].scope)):
-            return [0] * len(self.events)
+        names = self._shared_transactions()
+        if not any(names):
+            return self._count_bursts()
         before = ""
-        for event in self.events:
-            name = transaction_of(event)
+        for name in names:
             number += bool(name and before and name != before)
             before = name or before
             numbers.append(number)
         return numbers
+
+    def _shared_transactions(self) -> list[str]:
+        """Return the transaction of each statement, "" where it is in none with others.
+
+        By the extended protocol a statement outside of any transaction is logged with one of its own.
+        """
+        names = [transaction_of(event) for event in self.events]
+        counts = Counter(names)
+        return [name if counts[name] > 1 else "" for name in names]
+
+    def _count_bursts(self) -> list[int]:
+        """Number the statements that followed one another at once: between two bursts there is a longer pause.
+
+        Where nothing is known of transactions, this is what is left to tell the requests that share a connection.
+        """
+        pauses = [self.pause_before(at) for at in range(1, len(self.events))]
+        known = [pause for pause in pauses if pause is not None]
+        self.knows_transactions = False
+        if len(known) < len(pauses) or not known or self.is_scoped:
+            return [0] * len(self.events)
+        longest = max(_BURST_SECONDS, _BURST_FACTOR * sorted(known)[len(known) // 4])
+        return [0, *accumulate(pause > longest for pause in known)]
 
     def count_writes(self, first: int, last: int) -> int:
         """Count the writes between two statements."""

@@ -32,7 +32,7 @@ class Weight:
 
 @dataclass(slots=True)
 class Run:
-    """The look-ups of one shape in a unit.
+    """The look-ups of one shape in a loop.
 
     `at`: where. `distinct`: different values, None when they are hidden. `lookups`: those whose values vary.
     """
@@ -45,23 +45,11 @@ class Run:
     confidence: float = 0.0
     reasons: tuple[str, ...] = ()
 
-    @property
-    def stretches(self) -> list[list[int]]:
-        """The look-ups after each occurrence of the parent; all of them where there is none, or it is repeated too."""
-        if self.parenthood is None or self.parenthood.is_nested:
-            return [self.at]
-        return self.parenthood.runs
-
-    @property
-    def repeats(self) -> int:
-        """The most look-ups after one occurrence of the parent."""
-        return max(len(stretch) for stretch in self.stretches)
-
 
 def weigh(view: View, run: Run, companions: int) -> Weight:
-    """Return how sure a run of look-ups is an N+1. `companions`: look-ups of other shapes in the same loop."""
+    """Return how sure a run of look-ups is an N+1. `companions`: other look-ups of the same loop among them."""
     weight = Weight()
-    count = run.repeats
+    count = len(run.at)
     values = f"{run.distinct} different values" if run.distinct is not None else "values that the text hides"
     weight.add(min(0.02 * count, 0.30), f"the same look-up ran {count} times in one unit of work, with {values}")
     if recorder_says_lazy(view, run):
@@ -72,8 +60,8 @@ def weigh(view: View, run: Run, companions: int) -> Weight:
         weight.add(-0.05, "its values are hidden, so they may have been the same")
     elif run.distinct < 0.5 * count:
         weight.add(-0.10, "most of the values were asked for more than once")
-    noise = _noise(view, run) - companions * len(run.at)
-    if noise > 2 * len(run.at):
+    noise = len(view.reads_between(run.at[0], run.at[-1])) - max(count - 2, 0) - companions
+    if noise > 2 * count:
         weight.add(-0.25, "much else was read in between")
     if not view.count_writes(run.at[0], run.at[-1]):
         weight.reasons.append("nothing was written in between")
@@ -111,7 +99,7 @@ def _weigh_parent(view: View, run: Run, weight: Weight) -> None:
     if parenthood.kinship:
         weight.add(0.10, parenthood.kinship)
     if rows is not None and not parenthood.is_nested and shape.kind is not ShapeKind.CURSOR:
-        longest = run.repeats
+        longest = len(run.at)
         if 0.5 * rows <= longest <= 1.15 * rows:
             weight.add(0.10, f"{longest} look-ups match its {rows} rows")
         elif longest > 1.3 * rows + 1:
@@ -140,11 +128,6 @@ def _weigh_unkeyed(run: Run, weight: Weight) -> None:
     is_common = all(lookup.column.lower() in COMMON_COLUMNS for lookup in run.lookups)
     is_unsaid = returns_all(parenthood.form.shape) and not is_common
     weight.add(-0.35 if is_unsaid else -0.50, "what it looks up is no key, and not what the rows before it returned")
-
-
-def _noise(view: View, run: Run) -> int:
-    """Count what was read between the look-ups, within the runs after each parent."""
-    return sum(len(view.reads_between(each[0], each[-1])) - max(len(each) - 2, 0) for each in run.stretches)
 
 
 def _weigh_call_sites(view: View, run: Run, weight: Weight) -> None:
