@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from dbtui.errors import ServerError
 from dbtui.model.connections import EngineName
-from dbtui.model.partitions import DefaultBound, Partition
+from dbtui.model.partitions import DefaultBound, HashBound, KeyKind, Partition, PartitionStrategy
 from dbtui.model.tables import TableName
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.panes.partitions import PartitionsPane
@@ -297,6 +297,21 @@ async def test_sqlite_has_none(lab: PartitionWorld) -> None:
         await wait_to_see(pilot, "SQLite has no partitioned tables: a table is one tree of pages in one file.")
         await pilot.press("n")
         await wait_to_see(pilot, "plan: SQLite has no partitioned tables")
+
+
+async def test_a_hash_says_its_modulus_and_what_is_missing(lab: PartitionWorld) -> None:
+    """By what the server says, not by how many there are."""
+    parts = [Partition(table=TableName("public", f"carts_{n}"), bound=HashBound(8, n), bound_text="")
+             for n in range(8) if n != 5]  # fmt: skip
+    lab.tables = [table("carts", *parts, strategy=PartitionStrategy.HASH, key_columns=("id",),
+                        key_kinds=(KeyKind.INTEGER,), key_text="HASH (id)")]  # fmt: skip
+    app = lab.world.app()
+    async with app.run_test(size=LARGE) as pilot:
+        await _open(pilot, app)
+        await wait_to_see(pilot, "hash(id) modulus 8", "✖ incomplete hash", "rows of remainder 5 of 8")
+        await pilot.press("enter")
+        await wait_to_see(pilot, "3 of 8")
+        assert "coverage" not in screen_text(app)
 
 
 async def test_a_table_without_partitions(lab: PartitionWorld) -> None:

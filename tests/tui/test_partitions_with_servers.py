@@ -216,6 +216,14 @@ def ui(lab: Lab, tmp_path: Path) -> Iterator[Terminal]:
     terminal.process.close()
 
 
+def _bytes_of(ui: Terminal, key: str) -> int:
+    ui.press(key)
+    sent = 0
+    while count := ui.read(0.6):
+        sent += count
+    return sent
+
+
 def test_a_gap_is_cured_in_a_terminal(ui: Terminal, lab: Lab) -> None:
     """4, enter, n, enter, esc, a, y: and the month is there."""
     ui.wait_to_see("PG 15")
@@ -224,6 +232,8 @@ def test_a_gap_is_cured_in_a_terminal(ui: Terminal, lab: Lab) -> None:
     ui.press("\r")
     ui.wait_to_see("coverage")
     ui.wait_to_see("▲ gap")
+    ui.wait_until_idle()
+    assert all(0 < sent < 1500 for sent in [_bytes_of(ui, key) for key in "kkjj"])  # two rows, timeline and footer
     ui.press("n")
     ui.wait_to_see("plan for public.logs")
     ui.press("\r")

@@ -13,11 +13,11 @@ from dbtui.analysis.partition_trees import (
 from dbtui.analysis.partition_words import describe_key, describe_policy
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.partitions import (
+    HashBound,
     PartitionAssessment,
     PartitionedTable,
     PartitionFinding,
     PartitionLevel,
-    PartitionStrategy,
 )
 from dbtui.model.text import format_bytes, format_count, format_duration
 from dbtui.tui.ages import format_time
@@ -58,9 +58,8 @@ def every_text(judged: JudgedTable) -> str:
     policy = judged.assessment.policy
     if policy is not None and policy.interval is not None:
         return str(policy.interval)
-    if judged.table.strategy is PartitionStrategy.HASH:
-        return f"modulus {count_partitions(judged.table.partitions)}"
-    return ""
+    moduli = [each.bound.modulus for each in judged.table.partitions if isinstance(each.bound, HashBound)]
+    return f"modulus {max(moduli)}" if moduli else ""
 
 
 def ends_text(assessment: PartitionAssessment) -> str:
