@@ -28,13 +28,15 @@ _LOCK = threading.Lock()
 _WRITING = frozenset("IiUu")
 #: PyMySQL's cursors on the server count so many as long as they do not know: -1, without its sign.
 _UNKNOWN_ROWS = 1 << 62
+#: Statements that fail leave their beginning behind.
+_MOST_BEGUN = 10_000
 _INFO_KEY = "dbtui.statements"
 
 
 class _Line:
     """One connection to the server: its name, and how many statements and transactions it had."""
 
-    __slots__ = ("began", "count", "database", "is_sqlite", "name", "number", "process", "transaction", "transactions")
+    __slots__ = ("count", "database", "is_sqlite", "name", "number", "process", "transaction", "transactions")
 
     def __init__(self, process: str, connection: Connection) -> None:
         self.process = process
@@ -45,7 +47,6 @@ class _Line:
         self.count = itertools.count(1).__next__
         self.transactions = 0
         self.transaction = f"{self.number}/0"
-        self.began = perf_counter()
 
 
 class Sighting(NamedTuple):
@@ -99,6 +100,7 @@ class Tap:
     def __init__(self, engine: Engine | type[Engine]) -> None:
         self._listeners: tuple[Listener, ...] = ()
         self._was_logged = False
+        self._began: dict[int, float] = {}  # when the statements that run now began, by their cursors
         self._key = (_INFO_KEY, id(self))
         event.listen(engine, "before_cursor_execute", self._before, retval=True)
         event.listen(engine, "after_cursor_execute", self._after)
@@ -126,15 +128,22 @@ class Tap:
 
     def _begin(self, connection: Connection, _xid: object = None) -> None:
         if self._listeners:
-            line = self._line_of(connection)
+            try:
+                line = self._line_of(connection)
+            except Exception as error:
+                self._log(error)
+                return
             line.transactions += 1
             line.transaction = f"{line.number}/{line.transactions}"
 
     def _before(
-        self, connection: Connection, _cursor: Any, sql: str, params: Any, _context: Any, _is_many: bool
+        self, _connection: Connection, cursor: Any, sql: str, params: Any, _context: Any, _is_many: bool
     ) -> tuple[str, Any]:
         if self._listeners:
-            self._line_of(connection).began = perf_counter()
+            began = self._began
+            if len(began) >= _MOST_BEGUN:
+                began.clear()
+            began[id(cursor)] = perf_counter()
         return sql, params
 
     def _after(self, connection: Connection, cursor: Any, sql: str, params: Any, context: Any, is_many: bool) -> None:
@@ -145,7 +154,7 @@ class Tap:
         try:
             line = self._line_of(connection)
             site, loader, collection = find_caller(sql)
-            seconds = ended - line.began
+            seconds = ended - self._began.pop(id(cursor), ended)
             seen = Sighting(
                 line,
                 line.count(),
