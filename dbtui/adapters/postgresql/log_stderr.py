@@ -69,8 +69,9 @@ class StderrParser(LogParser):
     def _count_strays(self, text: str) -> None:
         for found in self._records.finditer(text):
             if found[self._stray + 1]:
+                why = "" if text.endswith("\n") else "the log ends within this line"
                 line = self.counts.lines + text.count("\n", 0, found.start()) + 1
-                self.counts.add_unreadable(line, found[self._stray + 1])
+                self.counts.add_unreadable(line, found[self._stray + 1], why)
 
     def _parse_half(self, half: bytes) -> list[StatementEvent]:
         """The last line has no end: its statement may be cut anywhere."""
