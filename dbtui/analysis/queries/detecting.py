@@ -1,12 +1,13 @@
 """Finding N+1 in a stream of statements: cheap for each statement, bounded in memory, and asked at any time."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
 from dbtui.analysis.queries.judging import Limits, Match, judge_unit
-from dbtui.analysis.queries.normalising import Normaliser
+from dbtui.analysis.queries.normalising import Normaliser, near_key
 from dbtui.analysis.queries.patterns import Key, Pattern, key_of
 from dbtui.analysis.queries.round_trips import RoundTrips
 from dbtui.analysis.queries.tags import NO_TAGS
@@ -19,6 +20,7 @@ _MOST_HELD = 60_000  # statements of units that are not over, those with long te
 _MOST_IN_UNIT = 5_000
 _OPEN = 50  # statements at the end of a long unit's part within which a loop may go on
 _MOST_PATTERNS = 2_000
+_MOST_SHAPES = 10_000
 _MOST_SESSIONS = 500_000
 _MOST_TEXT = 4_000
 
@@ -51,6 +53,7 @@ class Detector:
         self._patterns: dict[Key, Pattern] = {}
         self._round_trips = RoundTrips()
         self._sessions: set[int] = set()
+        self._ran: Counter[str] = Counter()
         self._statements = self._unit_count = self._held = self._dropped = 0
 
     def feed(self, event: StatementEvent) -> None:
@@ -70,11 +73,11 @@ class Detector:
     def findings(self, final: bool = True, report: SourceReport | None = None) -> QueryFindings:
         """Return what was found so far; the stream may go on. `final`: units that are not over count too."""
         self._drain()
-        patterns = self._patterns
+        patterns, ran = self._patterns, self._ran
         if final:
-            patterns = dict(patterns)
+            patterns, ran = dict(patterns), ran.copy()
             for unit in self._units.values():
-                for match in judge_unit(unit, self.normaliser, self._limits):
+                for match in judge_unit(unit, self.normaliser, self._limits, ran):
                     key = key_of(match, unit.route)
                     known = patterns.get(key)
                     if known is None:
@@ -83,7 +86,7 @@ class Detector:
                         patterns[key] = known.copy()
                     patterns[key].absorb(match)
         round_trip = self._measured if self._measured is not None else self._round_trips.estimate()
-        shown = [self._show(pattern, round_trip) for pattern in patterns.values()]
+        shown = [self._show(pattern, round_trip) for pattern in patterns.values() if not pattern.is_chance(ran)]
         shown.sort(key=_rank)
         return QueryFindings(
             statements=self._statements,
@@ -107,23 +110,22 @@ class Detector:
         """Put the buffered statements into their units."""
         buffer, self._buffer = self._buffer, []
         normaliser, units, gap = self.normaliser, self._units, self._gap
-        known_texts, read = normaliser.texts, normaliser.read
-        held = 0
+        known_texts, known_near, read = normaliser.texts, normaliser.near, normaliser.read
+        held = len(buffer)
         for event in buffer:
-            sql = event.sql
-            form = known_texts.get(sql)
-            scope = event.scope
+            name, _, sql, ts, _, _, _, _, scope, _, _, _, _, _, is_truncated = event
             route = ""
+            form = known_texts.get(sql)
+            if form is None and not is_truncated and (near := near_key(sql)) is not None:
+                form = known_near.get(near)
             if form is None:
-                form = read(sql, is_truncated=event.is_truncated)
+                form = read(sql, is_truncated=is_truncated)
                 tags = normaliser.tags
                 if tags is not NO_TAGS:
                     scope, route = scope or tags.scope, tags.route
-            if scope and not VIRTUAL_TRANSACTION.fullmatch(scope):
-                name = "scope " + scope
-            else:
-                name, scope = event.session, ""
-            ts = event.ts
+            if scope:
+                scope = "" if VIRTUAL_TRANSACTION.fullmatch(scope) else f"scope {scope}"
+                name = scope or name
             unit = units.get(name)
             if unit is None or (ts is not None and ts > unit.until and not unit.goes_on_at(event)):
                 unit = self._begin_unit(name, unit, is_scoped=bool(scope))
@@ -136,10 +138,10 @@ class Detector:
             if len(sql) > _MOST_TEXT:
                 event = event._replace(sql=sql[:_MOST_TEXT])
                 held += 2
-            held += 1
             unit.events.append(event)
             unit.forms.append(form)
         self._statements += len(buffer)
+        self._forget_shapes()
         if len(self._sessions) < _MOST_SESSIONS:
             self._sessions.update(map(hash, {event.session for event in buffer}))
         self._held += held
@@ -156,7 +158,12 @@ class Detector:
     def _close(self, unit: Unit) -> None:
         """Judge a unit and let its statements go."""
         self._held -= len(unit.events)
-        self._absorb(judge_unit(unit, self.normaliser, self._limits), unit.route)
+        self._absorb(judge_unit(unit, self.normaliser, self._limits, self._ran), unit.route)
+
+    def _forget_shapes(self) -> None:
+        """Keep the shapes that ran most."""
+        if len(self._ran) > 2 * _MOST_SHAPES:
+            self._ran = Counter(dict(self._ran.most_common(_MOST_SHAPES)))
 
     def _absorb(self, matches: Iterable[Match], route: str) -> None:
         for match in matches:
@@ -181,7 +188,7 @@ class Detector:
 
     def _judge_part(self, unit: Unit) -> None:
         """Judge a unit that has become long, and go on with its last list, whose rows may still be gone through."""
-        matches = judge_unit(unit, self.normaliser, self._limits)
+        matches = judge_unit(unit, self.normaliser, self._limits, self._ran)
         self._absorb(matches, unit.route)
         self._held -= len(unit.events)
         kept = sorted({at for match in matches if _is_open(match, unit) and (at := match.last_parent_at) is not None})

@@ -110,10 +110,11 @@ class Normaliser:
         self._engine = engine
         self._keys: dict[str, Form] = {}
         self._older: dict[str, Form] = {}
-        self._near: dict[tuple[str, ...], Form] = {}
         self._forms: dict[tuple[str, bool, bool], Form] = {}
         #: Texts without values of their own, such as prepared statements. Read by the detector without asking.
         self.texts: dict[str, Form] = {}
+        #: Texts without one of their numbers, by `near_key`. Read by the detector too.
+        self.near: dict[tuple[str, ...], Form] = {}
         self.tags: Tags = NO_TAGS
 
     def shape(self, sql: str, *, is_truncated: bool = False) -> Shape:
@@ -134,7 +135,7 @@ class Normaliser:
         if form is not None:
             return form
         near = near_key(sql)
-        if near is not None and (form := self._near.get(near)) is not None:
+        if near is not None and (form := self.near.get(near)) is not None:
             return form
         text, said = sql, ""
         if "*/" in sql:
@@ -146,9 +147,9 @@ class Normaliser:
             self.tags = parse_tags(said)
         form = self._recall(key, text)
         if near is not None and not said and self._keys[key] is form:
-            if len(self._near) >= _MOST_TEXTS:
-                self._near.clear()
-            self._near[near] = form
+            if len(self.near) >= _MOST_TEXTS:
+                self.near.clear()
+            self.near[near] = form
         if not said and (form.shape.is_hidden or key == sql):
             if len(self.texts) >= _MOST_TEXTS:
                 self.texts.clear()
