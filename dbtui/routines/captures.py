@@ -275,7 +275,7 @@ class _Capture:
                 shown = now
                 yield Progressed(int(now - began), int(self.plan.seconds), "seconds", f"{self._events} statements")
                 if self.on_findings is not None:
-                    self.on_findings(self.judge.findings(False))
+                    self.on_findings(self.judge.findings())  # a pooled session may be one unit until the end
             if ended_by := self._look_for_end(now - began, tail):
                 return ended_by
             self.c.cancellation.wait(min(tail.every_seconds, max(0.0, self.plan.seconds - (now - began))))

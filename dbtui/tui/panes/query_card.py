@@ -1,5 +1,6 @@
 """All about one pattern: what repeats after what, with which values, when, why it is one, what to write instead."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from dbtui.analysis.queries.savings import format_seconds
@@ -18,6 +19,7 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDEST_STRIP = 60
 _LABEL = 12
 _CHILDREN = 4
+_TAGS = re.compile(r"\s*/\*[^*]*\*/\s*;?\s*$")
 
 
 def show_card(row: Row, source: Source | None, width: int) -> list[Line]:
@@ -64,14 +66,14 @@ def _repetition(row: Row, repetition: Repetition, round_trip_seconds: float | No
 
 
 def _flat(sql: str) -> str:
-    """A statement on one line: the panel breaks it where it is as wide as that."""
-    return " ".join(sql.split())
+    """A statement on one line, without what an application has written behind it; the panel breaks it."""
+    return " ".join(_TAGS.sub("", sql).split())
 
 
 def _child(child: Child) -> Iterator[Line]:
     took = f"   {format_seconds(child.seconds)} in all" if child.seconds is not None else ""
     yield fact(f"then {format_count(child.repeats)} ×", *_pieces(mark_placeholders(child.shape.text)), dim(took))
-    for number, pieces in enumerate(mark_values([shorten_sql(sample) for sample in child.samples])):
+    for number, pieces in enumerate(mark_values([shorten_sql(_flat(sample)) for sample in child.samples])):
         yield fact("as" if not number else "", *_pieces(pieces, is_sample=True))
 
 

@@ -73,7 +73,7 @@ class FindingsView(PartitionView):
     def headline_lines(self) -> Sequence[Line]:
         """Where it comes from, and what is to be known of that."""
         suspected = sum(row.suspect is not None for row in self.table.view.rows)
-        return listing.headline(self.watched, self.source, suspected)
+        return listing.headline(self.watched, self.source, suspected, self.app.size.width)
 
     def detail_lines(self, row: Any, width: int) -> Sequence[Line]:
         """The evidence."""

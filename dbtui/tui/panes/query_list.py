@@ -11,6 +11,7 @@ from dbtui.model.captures import StaleCapture
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.text import format_count, format_duration
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
+from dbtui.tui.panes.partition_list import join_parts
 from dbtui.tui.panes.query_rows import Source
 from dbtui.tui.spoken_keys import speak_keys
 
@@ -39,13 +40,13 @@ class Watched:
         return self.profile is not None and self.profile.engine is EngineName.SQLITE
 
 
-def headline(watched: Watched, source: Source | None, suspected: int) -> list[Line]:
+def headline(watched: Watched, source: Source | None, suspected: int, width: int) -> list[Line]:
     """Return what there is to know before the list is read."""
     lines = [*map(_stale, watched.stale), *problem_lines(watched)]
     if watched.reading:
         lines.append(line(" ", Span("▌", Tone.ACCENT), watched.reading, dim(speak_keys("   {global.back} stops"))))
     if source is not None:
-        lines += _source(source)
+        lines += _source(source, width)
     if watched.look is not None and (source is None or not source.is_file):
         lines.append(_live(watched, watched.look, suspected))
         lines += [line(" ", Span("○ ", Tone.WARNING), gap) for gap in watched.look.snapshot.gaps[:_MOST_GAPS]]
@@ -67,7 +68,7 @@ def problem_lines(watched: Watched) -> list[Line]:
     return [line(" ", Span("✖ ", Tone.TROUBLE), text, dim(f"   {hint}" if hint else ""))]
 
 
-def _source(source: Source) -> Iterator[Line]:
+def _source(source: Source, width: int) -> Iterator[Line]:
     found = summarise_findings(source.found)
     if source.is_running:
         yield line(" ", Span("▌", Tone.ACCENT), strong("capturing"), f"   {found} so far")
@@ -78,8 +79,9 @@ def _source(source: Source) -> Iterator[Line]:
     else:
         how = f"captured {source.taken_at.astimezone():%H:%M:%S}, {format_duration(source.seconds or 0)}"
         early = f", ended by: {source.ended_by}" if source.ended_by not in ("", "time") else ""
-        yield line(" ", sign, strong(found), dim(f"   {how}{early}"),
-                   dim("   settings are as before") if source.is_restored else "")  # fmt: skip
+        parts = [line(" ", sign, strong(found)), line(dim(how + early))]
+        parts += [line(dim("settings are as before"))] if source.is_restored and not source.left else []
+        yield from join_parts(parts, width)
     if few := describe_few(source.found.statements, source.sample_rate):
         yield line(" ", Span("▲ ", Tone.WARNING), few, "   ", Span(speak_keys("{queries.capture}"), Tone.KEY))
     for left in source.left:

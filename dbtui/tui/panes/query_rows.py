@@ -17,7 +17,6 @@ from dbtui.analysis.query_cards import (
 )
 from dbtui.analysis.query_words import SIGNS, TITLES, describe_place
 from dbtui.model.queries import Cure, PatternLevel, QueryFindings, Repetition, Shape
-from dbtui.model.text import format_count
 from dbtui.model.top_queries import QuerySuspect
 from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
 from dbtui.tui.widgets.rows import Column
@@ -147,10 +146,6 @@ def show_lost(row: Row) -> str:
     return f"{sign}{format_seconds(row.lost)}{per}"
 
 
-def _units(row: Row) -> str:
-    return format_count(row.repetition.units) if row.repetition is not None else ""
-
-
 def where(row: Row) -> str:
     """Return where it was met."""
     if row.repetition is not None:
@@ -181,13 +176,11 @@ def _repeats(row: Row) -> float:
 
 
 COLUMNS: list[Column[Row]] = [
-    Column("", sign_of, 1, order=_rank, descending=True),
-    Column("WHAT", _what, 8, grow=1, widest=17),
-    Column("PATTERN", lambda row: Span(row.pattern), 34, grow=6, order=_repeats, descending=True),
-    Column("TIMES", lambda row: Span(_units(row)), 5, right=True, spare=3,
-           order=lambda row: row.repetition.units if row.repetition is not None else None, descending=True),
+    Column("", sign_of, 1),
+    Column("WHAT", _what, 8, grow=1, widest=17, order=_rank, descending=True),
+    Column("PATTERN", lambda row: Span(row.pattern), 38, grow=6, order=_repeats, descending=True),
     Column("LOST", lambda row: Span(show_lost(row)), 12, right=True, order=lambda row: row.lost, descending=True),
-    Column("WHERE", lambda row: dim(where(row)), 10, grow=2, widest=44, spare=1, order=where),
+    Column("WHERE", lambda row: dim(where(row)), 9, grow=1, widest=44, spare=1, order=where),
 ]  # fmt: skip
 
 
