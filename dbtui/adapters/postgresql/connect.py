@@ -135,7 +135,7 @@ class PostgresqlTarget:
             self._pinned["hostaddr"] = address
 
     def _introduce(self) -> ServerInfo:
-        row = self.collect_one("introduce_server")
+        row = self.collect_one("introduce_server", after="trust_catalogue_briefly")
         # A pooler such as PgBouncer answers with a process number of its own.
         self.is_pooled = row.process_id != self._connection.info.backend_pid
         return ServerInfo(
@@ -165,6 +165,7 @@ class PostgresqlTarget:
         settings = {**defaults, **self._settings}
         if self.profile.read_only:
             settings["default_transaction_read_only"] = "on"
+        self.collect("trust_catalogue", of)
         for name, value in settings.items():
             self.rows("SELECT set_config(%(name)s, %(value)s, false)", {"name": name, "value": value}, of)
         of.commit()
@@ -209,7 +210,8 @@ class PostgresqlTarget:
             if are_texts_bytes:
                 register_type(BYTES, cursor)
             if on is None and self.is_pooled:
-                cursor.execute("; ".join(f"SET LOCAL {name} = '{limit}'" for name, limit in self._limits().items()))
+                limits = [f"SET LOCAL {name} = '{limit}'" for name, limit in self._limits().items()]
+                cursor.execute("; ".join([*limits, statement("trust_catalogue_briefly", 0)]))
             cursor.execute(sql, binds)
             return cursor.fetchall() if cursor.description else []
 
@@ -310,7 +312,7 @@ class PostgresqlTarget:
             made = self._open({**way, "dbname": row.database})
         except ConnectError:
             return None
-        seen = self.collect_one("introduce_way_past_pooler", made)
+        seen = self.collect_one("introduce_way_past_pooler", made, after="trust_catalogue_briefly")
         is_direct = self.collect_one("introduce_server", made).process_id == made.info.backend_pid
         made.close()
         return way if is_direct and seen.started == row.started else None

@@ -1,3 +1,18 @@
+-- name: trust_catalogue_briefly
+-- Until the transaction ends functions and operators are the server's own, even where the owner of a database has set a
+-- search_path that finds others first: they would run as whoever looks.
+SELECT pg_catalog.set_config('search_path', CASE
+  WHEN pg_catalog.strpos(pg_catalog.current_setting('search_path'), 'pg_catalog') OPERATOR(pg_catalog.>) 1
+  THEN pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path'))
+  ELSE pg_catalog.current_setting('search_path') END, true);
+
+-- name: trust_catalogue
+-- The same for a session, which nobody else is handed afterwards.
+SELECT pg_catalog.set_config('search_path', CASE
+  WHEN pg_catalog.strpos(pg_catalog.current_setting('search_path'), 'pg_catalog') OPERATOR(pg_catalog.>) 1
+  THEN pg_catalog.concat('pg_catalog, ', pg_catalog.current_setting('search_path'))
+  ELSE pg_catalog.current_setting('search_path') END, false);
+
 -- name: introduce_server
 -- What every answer is judged by, in one round trip. The process number tells a pooler from a server.
 SELECT current_setting('server_version') AS version,
