@@ -52,6 +52,9 @@ def _end_of_loop(view: View, at: Sequence[int], begin: int, least: int) -> int:
     body, surprises = set(first), 0
     turn = begin + least
     while turn < len(at) and (numbers[at[turn - 1]] != numbers[at[turn]]) is is_apart:
+        if at[turn] == at[turn - 1] + 1:  # as most are
+            turn += 1
+            continue
         between = shapes_between(view, at[turn - 1], at[turn])
         if between is None:
             break

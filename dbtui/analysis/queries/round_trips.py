@@ -7,6 +7,8 @@ from dbtui.model.queries import PatternKind
 
 _MOST_PAUSES = 2_000
 _MOST_SECONDS = 0.25
+#: Loops that are looked at when none of them gives a pause: the source times in whole seconds, or not at all.
+_MOST_IN_VAIN = 500
 
 
 class RoundTrips:
@@ -14,11 +16,16 @@ class RoundTrips:
 
     def __init__(self) -> None:
         self._pauses: list[float] = []
+        self._in_vain = 0
 
     def learn(self, match: Match) -> None:
         """Take the pauses of a loop, where the source times both ends finely enough."""
         if match.kind is not PatternKind.N_PLUS_ONE or len(self._pauses) >= _MOST_PAUSES:
             return
+        if not self._pauses:
+            self._in_vain += 1
+            if self._in_vain > _MOST_IN_VAIN:
+                return
         events = match.view.events
         for run in match.runs:
             for one, other in pairwise(run.at[:50]):

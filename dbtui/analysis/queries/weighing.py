@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from dbtui.analysis.queries.forms import Form
-from dbtui.analysis.queries.kinship import COMMON_COLUMNS, returns_all
 from dbtui.analysis.queries.parents import Parenthood
 from dbtui.analysis.queries.shapes import is_key_column
 from dbtui.analysis.queries.units import View
@@ -125,12 +124,10 @@ def _weigh_unkeyed(run: Run, weight: Weight) -> None:
     parenthood = run.parenthood
     if parenthood is None or parenthood.kinship:
         return
-    is_common = all(lookup.column.lower() in COMMON_COLUMNS for lookup in run.lookups)
-    is_unsaid = returns_all(parenthood.form.shape) and not is_common
-    weight.add(-0.35 if is_unsaid else -0.50, "what it looks up is no key, and not what the rows before it returned")
+    weight.add(-0.50, "what it looks up is no key, and not what the rows before it returned")
 
 
 def _weigh_call_sites(view: View, run: Run, weight: Weight) -> None:
-    sites = {view.events[at].call_site for at in run.at[:200]}
-    if len(sites) == 1 and (site := sites.pop()):
+    site = view.events[run.at[0]].call_site
+    if site and all(view.events[at].call_site == site for at in run.at[:200]):
         weight.add(0.20, f"every one came from {site}")
