@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from dbtui.analysis.partitions import assess_partitions, plan_partitions
+from dbtui.analysis.partitions import assess_partitions, plan_partitions, steps_to_count
 from dbtui.model.connections import EngineName
 from dbtui.model.partitions import KeyKind, Limit, PartitionIndex, PartitionTrouble, StepKind
 from dbtui.model.policies import ArchiveMode, Interval, IntervalUnit, KeyCodec
+from dbtui.model.tables import TableName
 from tests.unit.partition_scenes import (
     DAY,
     MONTH,
@@ -17,6 +18,7 @@ from tests.unit.partition_scenes import (
     Server,
     at,
     days,
+    default,
     kinds,
     numbers,
     partition,
@@ -102,3 +104,14 @@ def test_seconds_since_1970_end_with_the_key() -> None:
     assert [upper for _, upper in ranges(plan)] == [int(at(2038, 1, 1).timestamp()), Limit.HIGHEST]
     server.apply(plan.steps, at(2037, 11, 5))
     assert server.plan(at(2037, 11, 5)).is_converged
+
+
+def test_rows_that_foreign_keys_point_at_are_not_planned_to_move() -> None:
+    asked = policy(DAY, premake=2)
+    kept = table((*days(at(2026, 11, 1), 23), default()), default_rows=7, referenced_by=(TableName("public", "items"),))
+    counted = {step.bound: 0 for step in steps_to_count(kept, asked, NOW) if step.bound is not None}
+    first = next(iter(counted))
+    plan = plan_partitions(kept, asked, NOW, conflicts={**counted, first: 7})
+    assert set(kinds(plan)) == {StepKind.CREATE}
+    assert first not in [step.bound for step in plan.steps]
+    assert "foreign keys of public.items point at public.logs" in " ".join(plan.refusals)

@@ -279,6 +279,12 @@ def settle_conflicts(
                 break
         elif rows == 0:
             settled.steps.append(step)
+        elif table.referenced_by and conflicts is not None:
+            settled.refusals.append(
+                f"{default.table} has {format_count(rows)} rows in the way of {step.partition}, and foreign keys of"
+                f" {table.referenced_by[0]} point at {table.table}: what moves is deleted and inserted, so drop those"
+                " keys for the move, or move the rows by hand"
+            )
         else:
             why = f"{step.why}; up to {rows} rows of {default.table} belong into it and move in one transaction"
             settled.steps.append(replace(step, kind=StepKind.DRAIN_DEFAULT, why=why, rows_estimate=rows))
