@@ -5,7 +5,7 @@ import re
 from dbtui.model.queries import Shape, ShapeKind
 
 #: What only asks whether there is a row: `SELECT 1 AS one FROM ...`.
-_ASKS_WHETHER = re.compile(r"SELECT \?(?: AS \S+)? FROM ")
+ASKS_WHETHER = re.compile(r"SELECT \?(?: AS \S+)? FROM ")
 _COUNTED = frozenset({ShapeKind.WRITE, ShapeKind.BATCH, ShapeKind.CURSOR, ShapeKind.LOCKING, ShapeKind.SET})
 _READS = frozenset(
     {ShapeKind.LOOKUP, ShapeKind.BATCH, ShapeKind.AGGREGATE, ShapeKind.SET, ShapeKind.RANGE, ShapeKind.LOCKING}
@@ -24,7 +24,7 @@ class Form:
 
     __slots__ = (
         "has_many_values", "is_boundary", "is_child", "is_counted", "is_doubtful_parent", "is_end", "is_parent",
-        "is_read", "is_reset", "is_write", "shape",
+        "is_read", "is_reset", "is_utility", "is_write", "shape",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, *, has_many_values: bool = False) -> None:
@@ -39,6 +39,7 @@ class Form:
         self.is_write = kind is ShapeKind.WRITE
         self.is_boundary = kind in (ShapeKind.BEGIN, ShapeKind.END)
         self.is_end = kind is ShapeKind.END
+        self.is_utility = kind is ShapeKind.UTILITY
         self.is_reset = kind is ShapeKind.RESET
         self.is_parent, self.is_doubtful_parent = _parenthood(shape)
 
@@ -49,7 +50,7 @@ def _parenthood(shape: Shape) -> tuple[bool, bool]:
     if (
         shape.has_limit_one
         or kind is ShapeKind.AGGREGATE
-        or _ASKS_WHETHER.match(shape.text)
+        or ASKS_WHETHER.match(shape.text)
         or not (shape.tables or kind is ShapeKind.UNREADABLE)
     ):
         return False, False

@@ -3,13 +3,13 @@
 import re
 from functools import lru_cache
 
+from dbtui.analysis.queries.forms import ASKS_WHETHER
 from dbtui.analysis.queries.python_names import bare_name, is_same_table, points_to, stem_of
 from dbtui.model.queries import Lookup, Shape, ShapeKind
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-_STAR = re.compile(r"(?:\bSELECT |, |\.)\*")
 #: Columns that many tables have, and that say nothing when two statements both name them.
 COMMON_COLUMNS = frozenset(
     {"id", "uuid", "pk", "name", "title", "type", "kind", "status", "state", "value", "key", "label", "text", "slug"}
@@ -27,11 +27,6 @@ def explain_kinship(child: Shape, lookups: tuple[Lookup, ...], parent: Shape) ->
         if clause := _explain(child, lookup, parent):
             return clause
     return ""
-
-
-def returns_all(parent: Shape) -> bool:
-    """Whether a statement returns columns that it does not name."""
-    return _STAR.search(parent.text) is not None
 
 
 def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
@@ -58,7 +53,9 @@ def _explain(child: Shape, lookup: Lookup, parent: Shape) -> str:
 def _says_what_kind(child: Shape, lookup: Lookup) -> bool:
     """Whether a column tells kinds of rows, not one row: each state is counted, or listed, once."""
     column = lookup.column.lower()
-    return column in _KIND_COLUMNS or (child.kind is ShapeKind.AGGREGATE and column not in _KEY_COLUMNS)
+    if child.kind is ShapeKind.AGGREGATE or ASKS_WHETHER.match(child.text):
+        return column not in _KEY_COLUMNS
+    return column in _KIND_COLUMNS
 
 
 def _shown(lookup: Lookup) -> str:

@@ -11,7 +11,7 @@ _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "COPY", "
 _ENDS = frozenset({"COMMIT", "END", "abort"})
 _RANGES = frozenset(
     {"<", ">", "<=", ">=", "BETWEEN", "LIKE", "ILIKE", "SIMILAR", "~", "~*", "!~", "!~*", "~~", "~~*", "@>", "<@", "@@"}
-    | {"OFFSET", "regexp", "rlike"}
+    | {"regexp", "rlike"}
 )
 _AGGREGATES = words(
     "count max min sum avg array_agg string_agg group_concat bool_or bool_and every json_agg jsonb_agg stddev"
@@ -21,6 +21,7 @@ _LEAVES_FROM = frozenset(
     {"WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "WINDOW", "FOR", "UNION", "EXCEPT", "INTERSECT"}
 )
 _JOINS = frozenset({"FROM", "JOIN", "STRAIGHT_JOIN", ","})
+_PRIMARY = frozenset({"id", "pk", "uuid", "guid", "_id"})
 _KEY_ENDINGS = ("_id", "_uuid", "_guid", "_pk", "_fk", "_ptr", "_ref", "_no", "_nr")
 #: A column of this name says what kind of row it is, not which.
 _KIND_COLUMNS = ("type", "kind", "status", "state", "deleted", "content_type_id", "locale", "language", "scope")
@@ -37,6 +38,7 @@ class _Clauses:
     batches: list[tuple[str, str]] = field(default_factory=list)
     values: list[Item] = field(default_factory=list)  # what is looked up
     has_range: bool = False
+    has_offset: bool = False
     has_bind: bool = False
     has_limit_one: bool = False
     is_locking: bool = False
@@ -121,7 +123,7 @@ def _kind_of_select(verb: str, found: _Clauses, *, is_cut: bool) -> ShapeKind:
         return ShapeKind.LOCKING
     if _is_batch(found):
         return ShapeKind.BATCH
-    if found.has_range:
+    if found.has_range or (found.has_offset and not _is_one_row(found)):
         return ShapeKind.RANGE
     if not found.lookups:
         return ShapeKind.SET
@@ -146,6 +148,11 @@ def _is_batch(found: _Clauses) -> bool:
         column.lower() not in _KIND_COLUMNS and not column.lower().endswith("_type")
         for _, column, _, _ in found.lookups
     )
+
+
+def _is_one_row(found: _Clauses) -> bool:
+    """Whether a primary key is looked up, so that an offset, which Prisma writes always, makes no page of it."""
+    return any(column.lower() in _PRIMARY for _, column, _, _ in found.lookups)
 
 
 def _tables_of(found: _Clauses) -> tuple[str, ...]:
@@ -224,7 +231,7 @@ def _enter_clause(found: _Clauses, level: _Level, items: list[Item], at: int, *,
             found.is_grouped = True
         level.clause = text if text != "HAVING" else "GROUP"
     if text == "OFFSET":
-        found.has_range = True
+        found.has_offset = True
     if text == "EXISTS" and is_top and level.clause == "SELECT":
         found.is_aggregate = True
 
