@@ -1,8 +1,9 @@
 """How often the detector is right on what libraries write, in four states of telling.
 
-Django's and ActiveRecord's programs were run against PostgreSQL 15. Django's statements come by the simple protocol, ActiveRecord's by the
-extended one, where a statement outside of a transaction is logged with a transaction id of its own. The others are written by hand: spans with
-markers for values, logs of Rails, Laravel, Hibernate, Prisma and more, workers, seeds, validations, windows of time.
+Django's and ActiveRecord's programs were run against PostgreSQL 15. Django's statements come by the simple protocol,
+ActiveRecord's by the extended one, where a statement outside of a transaction is logged with a transaction id of its
+own. The others are written by hand: spans with markers for values, logs of Rails, Laravel, Hibernate, Prisma and
+more, workers, seeds, validations, windows of time.
 """
 
 import gzip
