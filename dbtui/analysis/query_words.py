@@ -18,6 +18,16 @@ TITLES = {
     PatternKind.CURSOR: "cursor",
     PatternKind.POOLED_REQUESTS: "pooled requests",
 }
+#: The same where there is little room.
+SHORT_TITLES = {
+    PatternKind.N_PLUS_ONE: "N+1",
+    PatternKind.DUPLICATE: "same",
+    PatternKind.WRITE_LOOP: "writes",
+    PatternKind.LOOKUP_LOOP: "loop",
+    PatternKind.BATCH: "batches",
+    PatternKind.CURSOR: "cursor",
+    PatternKind.POOLED_REQUESTS: "pooled",
+}
 _LIST = re.compile(r"^(\s*select(?:\s+distinct)?)\s+(?!\*).{16,}?\s+(from)\b", re.IGNORECASE | re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _LEAST_KEY = 8

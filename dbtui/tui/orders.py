@@ -1,9 +1,12 @@
 """What the frame does when a part of it sends a message: run jobs, open targets, say sentences."""
 
+from pathlib import Path
 from typing import Any
 
 from dbtui.jobs import Job, JobRequest
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import LoadTicked
+from dbtui.tui.cells import Tone
 from dbtui.tui.global_actions import GlobalActions
 from dbtui.tui.messages import (
     Announced,
@@ -18,11 +21,26 @@ from dbtui.tui.messages import (
     StatusCollected,
     TargetOpened,
 )
+from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.workers import follow, run_in_background
 
 
 class Orders(GlobalActions):
     """The frame, its keys, and what its parts ask of it."""
+
+    def on_mount(self) -> None:
+        """A capture that was interrupted may have left something on: say so at the start."""
+        if any((Path(self.runner.history.state_dir) / "captures").glob("*.jsonl")):
+            run_in_background(self, "look for captures", self._tell_of_captures, self.opened)
+
+    async def _tell_of_captures(self, opened: ConnectionProfile | None) -> None:
+        from dbtui.tui.stale_captures import find_stale
+
+        names = await find_stale(self.runner, self.profiles if opened is None else (opened,))
+        if names:
+            here = "{global.queries}" if opened is not None else "{global.queries} on it"
+            go = speak_keys(f"{here}, then {{queries.repair}} puts it back")
+            self.say(f"a capture of {', '.join(names)} has left settings changed: {go}", Tone.WARNING)
 
     def start_job(self, request: JobRequest[Any]) -> None:
         """Run a job and follow it."""

@@ -3,6 +3,8 @@
 What is judged, compared and described is real; only the server is not.
 """
 
+import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -210,3 +212,36 @@ def patch_requests(queries: QueryWorld, monkeypatch: pytest.MonkeyPatch) -> None
     }  # fmt: skip
     for name, fake in fakes.items():
         monkeypatch.setattr(requests, name, fake)
+
+
+def busy_snapshot(number: int, profile: str) -> TopQueriesSnapshot:
+    """Look `number` at a server where two hundred shapes run, each more or less often than before."""
+    queries = []
+    for place in range(200):
+        calls = sum(1 + (each * 7 + place * 13) % 97 for each in range(number + 1))
+        queries.append(
+            TopQuery(key=f"{place}/busy", sql=f"SELECT item.name, item.price FROM item_{place} WHERE id = $1",
+                     database="erp", user="web", calls=calls, total_seconds=calls * (place + 1) * 0.0001,
+                     rows=calls * 3, read_bytes=calls * 8192, hit_bytes=calls * 16384, temp_bytes=calls * place)
+        )  # fmt: skip
+    whole = snapshot(number, profile, taken_at=datetime.now(UTC), monotonic_seconds=time.monotonic())
+    return replace(whole, queries=(*whole.queries, *queries))
+
+
+def patch_live(queries: QueryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, and the server is looked at as often as the pane asks for."""
+    patch_requests(queries, monkeypatch)
+
+    def watch(
+        profile: ConnectionProfile, sums: LiveSums, pace: Callable[[], float], seen: Callable[[LiveLook], None]
+    ) -> JobRequest[None]:
+        def start(context: RoutineContext) -> Routine[None]:
+            yield from ()
+            for number in itertools.count():
+                seen(sums.take(busy_snapshot(number, profile.name)))
+                context.cancellation.wait(pace())
+                context.cancellation.check()
+
+        return JobRequest(routine="watch", target=profile.name, start=start, changes=False)
+
+    monkeypatch.setattr(requests, "watch", watch)

@@ -157,3 +157,21 @@ def test_live_sessions(start_ui: Start, columns: int, rows: int) -> None:
 
     limit = 0.02 if columns == 80 else 0.025  # the server's answers are made up in this process
     assert least(share_of_processor, limit) <= limit
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_live_queries(start_ui: Start, columns: int, rows: int) -> None:
+    """Two hundred statements whose sums all change with each look, every two seconds: at most 5 kB a second."""
+    ui = start_ui("queries", columns=columns, rows=rows, COLORTERM="truecolor")
+    ui.wait_to_see("erp-test")
+    ui.press("gj5")
+    ui.wait_to_see("suspicions take")
+    ui.press("+t")
+    ui.wait_to_see("in the last 2 s")
+    process = psutil.Process(ui.process.pid)
+    before, began, sent = sum(process.cpu_times()[:2]), time.monotonic(), 0
+    while time.monotonic() - began < 12:
+        sent += ui.read(0.25)
+    seconds = time.monotonic() - began
+    assert 0 < sent / seconds <= 5000, sent / seconds
+    assert (sum(process.cpu_times()[:2]) - before) / seconds < 0.10

@@ -205,6 +205,17 @@ async def test_what_an_interrupted_capture_left_is_put_back_by_a_key(lab: QueryW
         assert ("repair", "erp-test") in lab.asked
 
 
+async def test_what_an_interrupted_capture_left_is_told_at_the_start(lab: QueryWorld) -> None:
+    """Whatever pane the UI begins with."""
+    lab.stale = (stale_capture(lab.world.profiles[0]),)
+    journals = Path(lab.world.runner.history.state_dir) / "captures"
+    journals.mkdir(parents=True)
+    (journals / "1.jsonl").write_text("{}")
+    app = lab.world.app(lab.world.profiles[0])
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_to_see(pilot, "a capture of erp-test has left settings changed: 5, then r puts it back")
+
+
 async def test_gaps_and_errors_are_lines_in_place(lab: QueryWorld) -> None:
     """An extension that is missing, and a server that does not answer."""
     app = lab.world.app()
@@ -266,7 +277,7 @@ async def test_what_repeats_and_is_no_n_plus_one_is_shown_on_request(lab: QueryW
         await _capture(pilot, app)
         await wait_to_see(pilot, "● No N+1 in 26 statements.", "v shows 1 that repeat")
         await pilot.press("v")
-        await wait_to_see(pilot, "○  same que", "rate WHERE code")
+        await wait_to_see(pilot, "○  same  ", "rate WHERE code")
         await pilot.press("enter")
         await wait_to_see(pilot, "○ same query again   no N+1")
 

@@ -15,7 +15,7 @@ from dbtui.analysis.query_cards import (
     write_card,
     write_suspicion,
 )
-from dbtui.analysis.query_words import SIGNS, TITLES, describe_place
+from dbtui.analysis.query_words import SHORT_TITLES, SIGNS, TITLES, describe_place
 from dbtui.model.queries import Cure, PatternLevel, QueryFindings, Repetition, Shape
 from dbtui.model.top_queries import QuerySuspect
 from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
@@ -131,10 +131,10 @@ def sign_of(row: Row) -> Span:
 def _what(row: Row) -> Line:
     if row.repetition is None:
         return line(Span("suspect", Tone.WARNING))
-    title = strong(TITLES[row.repetition.kind])
+    title = SHORT_TITLES[row.repetition.kind]
     if row.repetition.level is PatternLevel.INFO:
-        return line(dim(TITLES[row.repetition.kind]))
-    return line(title, f" {row.repetition.confidence:.2f}")
+        return line(dim(title))
+    return line(strong(title), f" {row.repetition.confidence:.2f}")
 
 
 def show_lost(row: Row) -> str:
@@ -177,7 +177,7 @@ def _repeats(row: Row) -> float:
 
 COLUMNS: list[Column[Row]] = [
     Column("", sign_of, 1),
-    Column("WHAT", _what, 8, grow=1, widest=17, order=_rank, descending=True),
+    Column("WHAT", _what, 8, order=_rank, descending=True),
     Column("PATTERN", lambda row: Span(row.pattern), 38, grow=6, order=_repeats, descending=True),
     Column("LOST", lambda row: Span(show_lost(row)), 12, right=True, order=lambda row: row.lost, descending=True),
     Column("WHERE", lambda row: dim(where(row)), 9, grow=1, widest=44, spare=1, order=where),
