@@ -262,6 +262,7 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         compress=table.compress or file.compress,
         pgbouncer_url=pooler.url if pooler else "",
         pgbouncer_password=pooler.password if pooler else None,
+        replicas=tuple(table.replicas),
         app_pools=check_places(source, where, table.app_pools),
         partitions=_parse_policies(source, (*where, "partitions"), table.partitions),
         warnings=_password_warnings(source, profile, pooler),

@@ -26,6 +26,7 @@ COMMANDS = {
     "partitions": ("dbtui.cli.partitions:partitions", "Partitioned tables: show, plan, apply; archive before a drop."),
     "pools": ("dbtui.cli.pools:pools", "Where it is saturated: application, PgBouncer, server, host; and what to do."),
     "queries": ("dbtui.cli.queries:queries", "N+1 patterns in logs and live, with their cures; what takes the time."),
+    "replicas": ("dbtui.cli.replicas:replicas", "Replicas: lag by stage, what is safe to read from now, slots."),
     "schedule": ("dbtui.cli.schedule:schedule", "The cron line and the systemd timer that run a command."),
     "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; explain, cancel, terminate."),
 }

@@ -1,17 +1,14 @@
 """`dbtui pools …`: what can be typed. What the commands do is in pools_reading, pools_advising and pools_acting."""
 
-import os
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from dbtui.cli.options import complete_targets, dry_run_option, json_option, quiet_option, target_argument
-from dbtui.errors import ConfigError, UsageError
+from dbtui.cli.target_groups import SHOW, TargetOrCommand
 from dbtui.model.ladders import FleetLevel, Level
 from dbtui.model.pools import PoolerVerb
 
-_SHOW = "show"
 EPILOG = """
 \b
 Examples:
@@ -24,38 +21,6 @@ Examples:
 
 A target that is called like one of the commands: dbtui pools show NAME.
 """
-
-
-class TargetOrCommand(click.Group):
-    """A group whose first word may also be a TARGET: then its ladder is shown."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take words that begin with no command for those of `show`."""
-        is_command = bool(args) and args[0] in self.commands
-        asks_for_help = bool(set(args) & set(ctx.help_option_names)) and not is_command
-        if is_command and len(args) == 1 and not ctx.resilient_parsing:
-            _refuse_profile(args[0])
-        if not asks_for_help and (args or not ctx.resilient_parsing) and not is_command:
-            args = [_SHOW, *args]
-        return super().parse_args(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the commands and the profiles' names."""
-        target = self.commands[_SHOW].params[0]
-        return [*super().shell_complete(ctx, incomplete), *complete_targets(ctx, target, incomplete)]
-
-
-def _refuse_profile(word: str) -> None:
-    """A command's name alone may be meant as the profile of that name: say how to name that. Raises UsageError."""
-    from dbtui.config import load_settings
-
-    try:
-        known = load_settings(os.environ).profile(word) if word != _SHOW else None
-    except ConfigError:
-        return  # told when the command itself reads it
-    if known is not None:
-        raise UsageError(f"{word} is a command of dbtui pools, and a profile of yours",
-                         f"dbtui pools show {word} shows that one's pools; the command needs a TARGET")  # fmt: skip
 
 
 named_target = click.argument("target", metavar="TARGET", shell_complete=complete_targets)
@@ -73,7 +38,7 @@ def pools() -> None:
     """
 
 
-@pools.command(_SHOW, hidden=True, epilog="Example: dbtui pools erp --watch 2")
+@pools.command(SHOW, hidden=True, epilog="Example: dbtui pools erp --watch 2")
 @target_argument
 @click.option("--watch", "watch_seconds", type=click.FloatRange(0.2, 3600), metavar="SECONDS",
               help="Look again and again until interrupted; with --json one object a line.")  # fmt: skip

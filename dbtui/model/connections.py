@@ -70,6 +70,7 @@ class ConnectionProfile:
     pgbouncer_url: str = ""
     pgbouncer_password: Secret | None = None
     partitions: tuple[PartitionPolicy, ...] = ()  # what its partitioned tables should be like
+    replicas: tuple[str, ...] = ()  # the names of their profiles
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
     connect_seconds: int | None = None
