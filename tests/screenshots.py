@@ -122,6 +122,34 @@ async def _see_pools(camera: Camera, is_small: bool = False) -> None:
         await camera.take("load-result")
 
 
+async def _see_queries(camera: Camera) -> None:
+    """A suspicion of the demo's naughty page, captured until it is found; the statements that take the time."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "5")
+    await walker.wait_to_see("▲  suspect")
+    await camera.take("queries-suspects")
+    await camera.press("c")
+    await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
+    await camera.take("queries-capture")
+    await camera.press("y")
+    await walker.wait_to_see("settings are as before")
+    await camera.press("g")
+    await camera.take("queries")
+    await camera.press("t", "x")
+    await walker.wait_to_see("expected, not measured")
+    await camera.take("top-queries")
+
+
+async def _see_small_queries(camera: Camera) -> None:
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "5")
+    await walker.wait_to_see("▲  suspect")
+    await camera.press("enter")
+    await camera.take("queries-80x24")
+
+
 async def _see_small_pools(camera: Camera) -> None:
     await _see_pools(camera, is_small=True)
 
@@ -260,6 +288,8 @@ def main() -> int:
         if world.web is None:
             raise ToolError("the pictures of pools need PgBouncer", "install the package pgbouncer")
         asyncio.run(_photograph(WIDE, _see_pools, world.web.url("/slow?ms=100")))
+        asyncio.run(_photograph(WIDE, _see_queries))
+        asyncio.run(_photograph(SMALL, _see_small_queries))
         asyncio.run(_photograph(SMALL, _see_small_pools, world.web.url("/slow?ms=100")))
     return 0
 

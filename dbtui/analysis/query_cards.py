@@ -41,6 +41,11 @@ def name_statement(sql: str) -> str:
     return short[: table.end()] + short[table.end() :].replace(f"{table[0].rpartition('.')[2]}.", "")
 
 
+def shorten_reading(sql: str) -> str:
+    """Return a statement on one line; one that reads begins with what it reads: `… orders WHERE id = ?`."""
+    return _LISTED.sub("… ", shorten_sql(sql))
+
+
 def name_shape(shape: Shape) -> str:
     """Return what a shape reads by the names of its tables, or its text."""
     return ", ".join(bare_name(table) for table in shape.tables[:2]) or name_statement(shape.text)

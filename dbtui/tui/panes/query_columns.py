@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dbtui.analysis.load_report import format_latency
 from dbtui.analysis.queries.savings import format_seconds
 from dbtui.analysis.queries.top_queries import sort_rates
-from dbtui.analysis.query_words import shorten_sql
+from dbtui.analysis.query_cards import shorten_reading
 from dbtui.model.text import format_bytes, format_count
 from dbtui.model.top_queries import TopQueriesWindow, TopQueryRate, TopQuerySort
 from dbtui.tui.cells import Span, Tone, dim, fresh
@@ -106,7 +106,7 @@ COLUMNS: list[Column[TopRow]] = [
            order=lambda row: row.rate.temp_bytes, descending=True),
     Column("WRITTEN", _bytes(lambda rate: rate.written_bytes), 7, right=True, spare=6,
            order=lambda row: row.rate.written_bytes, descending=True),
-    Column("SQL", lambda row: fresh(Span(shorten_sql(row.rate.query.sql)), "sql" in row.changed), 30, grow=1),
+    Column("SQL", lambda row: fresh(Span(shorten_reading(row.rate.query.sql)), "sql" in row.changed), 30, grow=1),
 ]  # fmt: skip
 TIME = 0
 
