@@ -25,6 +25,7 @@ _DOLLAR_QUOTE = re.compile(r"\$(?!\d)")
 _ZERO_IN_NAME = re.compile(r"(?<![\w$])0")
 _MOST_KEYS = 25_000
 _MOST_TEXTS = 10_000
+_MOST_WANTED = 1_000
 _DIGITS = "0123456789"
 _ONE_DIGIT = frozenset(_DIGITS)
 _ORDINAL_BINDS = ("?", "%s")
@@ -115,6 +116,7 @@ class Normaliser:
         self.texts: dict[str, Form] = {}
         #: Texts without one of their numbers, by `near_key`. Read by the detector too.
         self.near: dict[tuple[str, ...], Form] = {}
+        self._wanted: dict[str, tuple[list[tuple[Lookup, Item]], list[Item]]] = {}
         self.tags: Tags = NO_TAGS
 
     def shape(self, sql: str, *, is_truncated: bool = False) -> Shape:
@@ -158,12 +160,21 @@ class Normaliser:
 
     def values(self, sql: str, params: tuple[object, ...] | None = None) -> list[tuple[Lookup, str]]:
         """Return what a statement looks rows up by; bind markers stand for themselves where nobody knows more."""
-        statement = read_statement(cut_comments(sql)[0] if "*/" in sql else sql, self._engine)
-        wanted = find_values(statement)
+        wanted, markers = self._wanted.get(sql) or self._find_wanted(sql)
         if not params:
             return [(lookup, item.raw) for lookup, item in wanted]
-        markers = [item for item in statement.items if item.kind is ItemKind.VALUE and item.is_hidden]
         return [(lookup, str(_bound(item, markers, params))) for lookup, item in wanted]
+
+    def _find_wanted(self, sql: str) -> tuple[list[tuple[Lookup, Item]], list[Item]]:
+        """Return what a statement looks rows up by, and its bind markers; kept for texts that come again."""
+        statement = read_statement(cut_comments(sql)[0] if "*/" in sql else sql, self._engine)
+        markers = [item for item in statement.items if item.kind is ItemKind.VALUE and item.is_hidden]
+        found = find_values(statement), markers
+        if sql in self.texts:
+            if len(self._wanted) >= _MOST_WANTED:
+                self._wanted.clear()
+            self._wanted[sql] = found
+        return found
 
     def value_spans(self, sql: str) -> tuple[tuple[int, int], ...]:
         """Return where in a statement's text the values stand that it looks rows up by."""
