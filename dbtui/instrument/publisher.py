@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +88,8 @@ class Publisher:
         if self._closing or self._pid != os.getpid():
             return
         self._closing = True
-        self._waker.send(b"!")
+        with suppress(OSError):  # the thread has ended by itself: there is nobody to wake
+            self._waker.send(b"!")
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSING_SECONDS)
         self._waker.close()

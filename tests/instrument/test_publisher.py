@@ -401,6 +401,16 @@ def test_trouble_in_the_thread_is_logged_once_and_the_application_goes_on(
 # --- the end -------------------------------------------------------------------------------------------------
 
 
+def test_closing_takes_the_socket_away_even_when_the_thread_has_ended(publisher: Publisher) -> None:
+    """Interpreters end threads in no order: nobody is left to be woken."""
+    publisher._closing = True
+    publisher._waker.send(b"!")
+    publisher._thread.join(10)
+    publisher._closing = False
+    publisher.close()
+    assert not publisher.path.exists()
+
+
 def test_closing_takes_the_socket_away(publisher: Publisher, engine: Engine) -> None:
     publisher.close()
     publisher.close()
