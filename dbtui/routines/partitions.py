@@ -30,9 +30,7 @@ from dbtui.model.partitions import (
 from dbtui.model.policies import ArchiveMode, PartitionPolicy
 from dbtui.model.tables import TableName
 from dbtui.model.text import format_untrusted
-from dbtui.routines.backups.stored import database_of, server_name
 from dbtui.routines.context import RoutineContext
-from dbtui.routines.partition_archives import archive_partition, compare_rows, prove_archive
 from dbtui.routines.partition_journal import ArchiveProof, PartitionJournal, UnendedRun
 
 _UNSUPPORTED = {EngineName.SQLITE: "SQLite has no partitioned tables: a table is one tree of pages in one file"}
@@ -187,6 +185,8 @@ def partitions_lock(profile: ConnectionProfile, table: TableName) -> str:
 
 
 def _subject(profile: ConnectionProfile, table: TableName) -> str:
+    from dbtui.routines.backups.stored import database_of, server_name  # looking does without backups, and starts sooner
+
     return f"{table} in {database_of(profile)} on {server_name(profile)}"
 
 
@@ -323,6 +323,8 @@ class _Run:
         return (yield from self.executor.run(step))
 
     def _archive(self, step: PartitionStep) -> Routine[StepResult]:
+        from dbtui.routines.partition_archives import archive_partition
+
         proof = yield from archive_partition(self.c, self.profile, step.partition, self.plan.policy.archive_dir)
         self.journal.note_archive(step, proof)
         self.archived[step.partition] = proof
@@ -337,6 +339,8 @@ class _Run:
         """See to it that a backup holds every row of a table about to be dropped; one is made where none does."""
         fresh = self.archived.get(step.partition)
         if fresh is not None:
+            from dbtui.routines.partition_archives import compare_rows
+
             problem = yield from compare_rows(self.c, self.profile, step.partition, fresh)
         else:
             problem = yield from self._prove_earlier(step)
@@ -354,6 +358,8 @@ class _Run:
         backup_id = noted.backup_id if noted is not None else marked
         if not backup_id:
             return "no backup of it is known"
+        from dbtui.routines.partition_archives import prove_archive
+
         return (yield from prove_archive(self.c, self.profile, step.partition, directory, backup_id))
 
 
