@@ -185,7 +185,7 @@ def partitions_lock(profile: ConnectionProfile, table: TableName) -> str:
 
 
 def _subject(profile: ConnectionProfile, table: TableName) -> str:
-    from dbtui.routines.backups.stored import database_of, server_name  # looking does without backups, and starts sooner
+    from dbtui.routines.backups.stored import database_of, server_name  # looking starts sooner without
 
     return f"{table} in {database_of(profile)} on {server_name(profile)}"
 
