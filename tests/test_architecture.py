@@ -28,6 +28,7 @@ FOREIGN_HOOKS = {
     "get_content_height",
     "get_content_width",
     "get_default_screen",
+    "get_suggestion",
     "get_driver_class",
     "handle_error",
     "process_message",

@@ -12,7 +12,7 @@ def test_a_capture_in_a_terminal(start_ui: Start) -> None:
     ui = start_ui("queries", columns=80, rows=24)
     ui.wait_to_see("erp-test")
     ui.press("gj5")
-    ui.wait_to_see("suspect    post then 12", 60)
+    ui.wait_to_see("suspect   post then 12", 60)
     ui.press("c")
     ui.wait_to_see("log_transaction_sample_rate = 0.1")
     ui.wait_until_idle(0.3)

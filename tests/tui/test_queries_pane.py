@@ -56,7 +56,7 @@ async def test_a_suspect_becomes_a_finding_by_two_keys(lab: QueryWorld) -> None:
         pane = await _open(pilot, app, lab, 7)
         lines = screen_lines(app)
         assert lines[2].startswith(" ○ pg_stat_statements 1.10 every 3 s   1 suspected")
-        assert lines[4].startswith(" ▲  suspect    post then 12 × comment WHERE $1 = ")
+        assert lines[4].startswith(" ▲  suspect   post then 12 × comment WHERE $1 = ")
         assert "/min" in lines[4]
         await pilot.press("c")
         text = await wait_to_see(pilot, "Capture what runs at erp-test, to make sure of: post then 12 ×")
@@ -261,7 +261,7 @@ async def test_a_log_is_read_and_left_again(lab: QueryWorld, tmp_path: Path) -> 
         assert "/min" not in text
         assert "suspect" not in text
         await pilot.press("escape")
-        await wait_to_see(pilot, "suspect    post")
+        await wait_to_see(pilot, "suspect   post")
         lab.world.error = ServerError("no such file")
         await pilot.press("o", *"/nowhere/x.json", "enter")
         await wait_to_see(pilot, "x.json: no such file")

@@ -59,7 +59,7 @@ async def test_suspected_captured_found_and_put_back(
             await wait_to_see(pilot, "PG 15")
             await pilot.press("g", "5")
             await wait_to_see(
-                pilot, "▲  suspect    post then 12 × comment WHERE $1 = post_id", "foreign key", seconds=60
+                pilot, "▲  suspect   post then 12 × comment WHERE $1 = post_id", "foreign key", seconds=60
             )
             await _capture(pilot, app)
             text = await wait_to_see(pilot, "✖  N+1", "▌capturing", "▌capture queries erp", seconds=60)
