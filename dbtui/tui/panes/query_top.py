@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textual.binding import BindingType
 
+from dbtui.analysis.queries.live_sums import LiveLook
 from dbtui.analysis.queries.normalising import Normaliser
 from dbtui.jobs import JobRunner
 from dbtui.model.top_queries import TopQueriesWindow, TopQueryRate
@@ -64,6 +65,8 @@ class TopView(PartitionView):
         self._before: dict[str, TopQueryRate] | None = None
         self._now: TopQueriesWindow | None = None
         self._plan: _Plan | None = None
+        self._indexed: LiveLook | None = None  # the look whose rates are `_rates`: in the window, in all
+        self._rates: tuple[dict[str, TopQueryRate], dict[str, TopQueryRate]] = ({}, {})
         self._normaliser = Normaliser()
 
     def make_table(self) -> Table[TopRow]:
@@ -151,7 +154,10 @@ class TopView(PartitionView):
             return ()
         rate: TopQueryRate = row.rate
         key = rate.query.key
-        now, whole = (columns.rates_by_key(each).get(key) for each in (look.window, look.whole))
+        if self._indexed is not look:
+            self._indexed = look
+            self._rates = columns.rates_by_key(look.window), columns.rates_by_key(look.whole)
+        now, whole = (each.get(key) for each in self._rates)
         shape = self._normaliser.shape(rate.query.sql)
         plan = self._plan.show(width) if self._plan is not None and self._plan.key == key else None
         may = speak_keys("it may be repeated for each row of another one: {queries.top} shows why")
