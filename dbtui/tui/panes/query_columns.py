@@ -93,7 +93,7 @@ def _per_second(row: TopRow) -> Span:
 
 COLUMNS: list[Column[TopRow]] = [
     Column("TIME", _time, 8, right=True, order=lambda row: row.rate.total_seconds, descending=True),
-    Column("SHARE", _share, 5, right=True, order=lambda row: row.rate.share, descending=True),
+    Column("SHARE", _share, 6, right=True, order=lambda row: row.rate.share, descending=True),
     Column("CALLS", _calls, 7, right=True, order=lambda row: row.rate.calls, descending=True),
     Column("RATE", _per_second, 7, right=True, spare=3),
     Column("MEAN", lambda row: Span(format_latency(row.rate.mean_seconds)), 8, right=True,
