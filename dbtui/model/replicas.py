@@ -145,6 +145,7 @@ class ServerReplication:
     version: str = ""
     monotonic_seconds: float = 0.0
     is_replica: bool = False
+    is_role_known: bool = True  # False: the login may not see whether it is one
     system: str = ""
     identity: str = ""
     timeline: int | None = None

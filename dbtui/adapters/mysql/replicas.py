@@ -68,7 +68,7 @@ def collect_replication(target: MysqlTarget) -> ServerReplication:
     skew = measure_skew(told, sent, time.time())
     known = {str(row["Variable_name"]): str(row["Value"]) for row in target.collect("replication_identity")}
     sources = _collect_sources(target)
-    is_replica = is_replica_of(sources, is_read_only=bool(target.collect_one("read_only")["read_only"]))
+    is_replica = is_replica_of(sources or (), is_read_only=bool(target.collect_one("read_only")["read_only"]))
     return ServerReplication(
         profile=target.profile.name,
         engine=target.info.engine,
@@ -77,14 +77,15 @@ def collect_replication(target: MysqlTarget) -> ServerReplication:
         version=target.info.version,
         monotonic_seconds=began,
         is_replica=is_replica,
+        is_role_known=sources is not None,
         identity=known.get("server_id", ""),
         position=_number(log.get("Position")) if log else None,
         log_file=str(log.get("File", "")) if log else "",
         log_files=_collect_log_files(target) if log else (),
         gtid=known.get("gtid_binlog_pos") or _squeeze(known.get("gtid_executed", "")),
         streams=tuple(_collect_streams(target)),
-        receivers=tuple(read_receiver(row) for row in sources) if is_replica else (),
-        applier=_with_details(target, read_applier(sources)) if is_replica else None,
+        receivers=tuple(read_receiver(row) for row in sources or ()) if is_replica else (),
+        applier=_with_details(target, read_applier(sources or ())) if is_replica else None,
         clock_skew_seconds=skew,
         gaps=probes_of(target).gaps,
     )
@@ -161,10 +162,11 @@ def _client(row: Row) -> str:
 # ---------------------------------------------------------------- as a replica
 
 
-def _collect_sources(target: MysqlTarget) -> list[Row]:
+def _collect_sources(target: MysqlTarget) -> list[Row] | None:
+    """A row for each source; None when the login may not see them."""
     grant = grant_everywhere(target, replication_privilege(target))
     words = replica_words(target.is_mariadb, target.info.version_number)
-    return probes_of(target).ask("replication", words, f"role and lag of a replica need {grant}") or []
+    return probes_of(target).ask("replication", words, f"role and lag of a replica need {grant}")
 
 
 def read_receiver(row: Row) -> Receiver:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from dbtui.analysis.replicas.copying import assess_backup
 from dbtui.analysis.replicas.joining import Link, Tree, join, replayed_of
-from dbtui.analysis.replicas.measuring import Measured, measure
+from dbtui.analysis.replicas.measuring import Measured, add_parent, measure
 from dbtui.analysis.replicas.positions import end_of, sizes_of
 from dbtui.analysis.replicas.sentences import describe
 from dbtui.analysis.replicas.slots import assess_slot
@@ -35,7 +35,7 @@ def advance(track: Track, snapshot: ReplicasSnapshot) -> tuple[Track, ReplicasAs
     tree = join(snapshot)
     track = _remember(track, tree, snapshot)
     look = _Look(track, tree, snapshot)
-    replicas = tuple(look.judge(link) for link in tree.links)
+    replicas = tuple(look.judge_all())
     slots = tuple(_assess_slots(track, snapshot))
     backups = tuple(_assess_backups(track, snapshot))
     root = tree.root
@@ -126,13 +126,23 @@ class _Look:
         recent = [each for each in ends if each.at >= ends[-1].at - 15.0] if ends else []
         return rate_of(recent if len(recent) > 1 else ends[-2:], sizes_of(self.tree.root))
 
-    def judge(self, link: Link) -> ReplicaVerdict:
+    def judge_all(self) -> Iterator[ReplicaVerdict]:
+        """Judge parents before their children, which have what those have."""
+        known: dict[str, tuple[Measured, ReplicaState]] = {}
+        for link in self.tree.links:
+            parent, state = known.get(link.sender.profile, (None, None)) if link.sender is not None else (None, None)
+            measured = measure(link, self.tree.root, self.track.ends, self.snapshot.monotonic_seconds)
+            measured = add_parent(link, measured, self.tree.root, parent)
+            verdict = self.judge(link, measured, state)
+            known[link.key] = measured, verdict.state
+            yield verdict
+
+    def judge(self, link: Link, measured: Measured, parent: ReplicaState | None) -> ReplicaVerdict:
         """Return what is made of one replica."""
         root, thresholds = self.tree.root, self.track.thresholds
-        measured = measure(link, root, self.track.ends, self.snapshot.monotonic_seconds)
         speed = rate_of(self.track.replays.get(link.key, ()), sizes_of(link.sender))
         catch_up = self._catch_up(measured, speed)
-        state = find_state(link, root, measured, thresholds, is_catching_up=catch_up is not None)
+        state = find_state(link, root, measured, thresholds, is_catching_up=catch_up is not None, parent=parent)
         sentence, command = describe(link, root, state, measured, catch_up)
         serves = may_serve(link, state, measured, thresholds)
         return ReplicaVerdict(

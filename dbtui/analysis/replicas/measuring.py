@@ -5,7 +5,8 @@ nothing is written: neither is a lag by itself. So every second here is gated by
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from dbtui.analysis.replicas.joining import Link, replayed_of
 from dbtui.analysis.replicas.positions import Point, bytes_between, end_of, latest, point_of, sizes_of
@@ -64,8 +65,27 @@ def measure(link: Link, root: ServerReplication | None, ends: Sequence[Sample], 
         replayed=places.replayed,
         behind_bytes=behind,
         lag_seconds=lag,
-        safe_seconds=_safe_seconds(behind, ages, top, asked),
+        safe_seconds=_safe_seconds(behind, ages, top if in_root else link.sender, asked),
     )
+
+
+def add_parent(link: Link, measured: Measured, root: ServerReplication | None, parent: Measured | None) -> Measured:
+    """Return how far behind the primary a replica is that was measured behind its parent alone (MySQL's cascades)."""
+    if parent is None or _is_in_log_of(link, root):
+        return measured
+    return replace(
+        measured,
+        behind_bytes=_add(measured.behind_bytes, parent.behind_bytes),
+        lag_seconds=_add(measured.lag_seconds, parent.lag_seconds),
+        safe_seconds=_add(measured.safe_seconds, parent.safe_seconds),
+    )
+
+
+NumberT = TypeVar("NumberT", int, float)
+
+
+def _add(one: NumberT | None, other: NumberT | None) -> NumberT | None:
+    return None if one is None or other is None else one + other
 
 
 def _is_in_log_of(link: Link, root: ServerReplication | None) -> bool:
@@ -194,13 +214,13 @@ def _fresh_figure(stream: ReplicaStream | None, applier: Applier | None) -> floa
 
 
 def _safe_seconds(
-    behind: int | None, ages: Sequence[float], root: ServerReplication | None, asked: float
+    behind: int | None, ages: Sequence[float], source: ServerReplication | None, asked: float
 ) -> float | None:
     """What was committed longer ago than this has been applied.
 
-    Who had, when asked, all that the primary had a moment before, has everything older than that moment.
+    Who had, when asked, all that its source had a moment before, has everything older than that moment.
     """
-    delay = root.flush_delay_seconds if root is not None else 0.0
-    if behind == 0 and root is not None:
-        return max(0.0, asked - root.monotonic_seconds) + delay
+    delay = source.flush_delay_seconds if source is not None else 0.0
+    if behind == 0 and source is not None and not source.problem:
+        return max(0.0, asked - source.monotonic_seconds) + delay
     return min((age + delay for age in ages), default=None)

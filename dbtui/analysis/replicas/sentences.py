@@ -17,12 +17,16 @@ _CURES = {
 }
 
 
+#: They say it themselves, or there is nothing to be promised.
+_WITHOUT_PROMISE = (ReplicaState.CURRENT, ReplicaState.DOWN, ReplicaState.STRANGER, ReplicaState.OTHER_TIMELINE)
+
+
 def describe(
     link: Link, root: ServerReplication | None, state: ReplicaState, measured: Measured, catch_up: float | None
 ) -> tuple[str, str]:
     """Return the sentence and the command for a replica. `catch_up`: seconds until it has everything."""
     sentence, command = _describe_state(link, root, state, measured, catch_up)
-    if state is ReplicaState.CURRENT or state is ReplicaState.DOWN:
+    if state in _WITHOUT_PROMISE:
         return sentence, command
     return f"{sentence}; {_promise(measured)}", command
 
@@ -60,7 +64,8 @@ def _describe_lag(link: Link, state: ReplicaState, measured: Measured, catch_up:
     applier = link.server.applier if link.server is not None else None
     behind = format_behind(measured.behind_bytes, measured.lag_seconds)
     if state is ReplicaState.UNKNOWN:
-        return "its lag is not known"
+        is_known = link.server is None or link.server.is_role_known
+        return "its lag is not known" if is_known else "whether it is a replica may not be seen by this login"
     if state is ReplicaState.DELAYED and applier is not None:
         return f"applies {format_duration(applier.delay_seconds)} late on purpose; {behind} behind"
     if state is ReplicaState.CURRENT:
@@ -121,7 +126,7 @@ def _describe_stranger(link: Link, root: ServerReplication | None, state: Replic
     if root.system and server.system and root.system != server.system:
         return f"is of another primary: its system identifier is {server.system}, not {root.system}"
     if not server.is_replica:
-        return f"is no replica: it takes writes by itself; does the profile's URL lead to {name}?"
+        return f"is no replica of {name}: it takes writes by itself; look at the URL of its profile"
     source = next((each.source for each in server.receivers if each.source), "another server")
     return f"is of another primary: it receives from {source}"
 

@@ -30,13 +30,18 @@ def find_state(
     thresholds: ReplicaThresholds,
     *,
     is_catching_up: bool,
+    parent: ReplicaState | None = None,
 ) -> ReplicaState:
-    """Return what is worst. `is_catching_up`: it applies faster than the primary writes."""
+    """Return what is worst. `is_catching_up`: it applies faster than the primary writes; `parent`: its parent's."""
     server = link.server
     if server is not None and server.problem:
         return ReplicaState.DOWN
+    if server is not None and not server.is_role_known:
+        return ReplicaState.UNKNOWN
     if server is not None and (strange := _find_strangeness(link, server, root)) is not None:
         return strange
+    if parent is ReplicaState.STRANGER or parent is ReplicaState.OTHER_TIMELINE:
+        return parent  # it has what that one has
     slot = find_slot(link)
     if slot is not None and slot.status == _LOST:
         return ReplicaState.SLOT_LOST
