@@ -117,6 +117,13 @@ def with_a_commit_for_each(d: Dialect, t: Tape, n: int) -> None:
 
 
 @positive
+def with_a_transaction_for_each(d: Dialect, t: Tape, n: int) -> None:
+    t.run(d.rows("post"))
+    for i in range(n):
+        t.run("BEGIN", d.of("comment", "post_id", i), "COMMIT")
+
+
+@positive
 def refreshed_after_commit(d: Dialect, t: Tape, n: int) -> None:
     t.run("BEGIN", d.rows("post"), "COMMIT", "BEGIN")
     for i in range(n):

@@ -16,7 +16,7 @@ WRITE_SHARE = 0.3
 APART_SHARE = 0.9
 #: The share of a loop's turns in which what also ran before the list makes each turn a request.
 FORERUNNER_SHARE = 0.8
-_SLOW_SECONDS = 0.02
+_SLOW_SECONDS = 0.1
 _PAUSE_SECONDS = 0.002
 _PAUSE_FACTOR = 5
 _LIKE_OTHERS = 0.3
@@ -54,11 +54,29 @@ def _is_of_requests(view: View, run: Run, kin: set[Form]) -> bool:
     """Whether each turn is a request of its own, that has nothing in common with the others but the connection."""
     parenthood = run.parenthood
     is_apart = view.pairs_apart(run.at) >= APART_SHARE * (len(run.at) - 1)
-    if is_apart and (parenthood is None or view.transactions[parenthood.at] != view.transactions[run.at[0]]):
+    if is_apart and (parenthood is None or not _are_together(view, run, parenthood)):
         return True
     if parenthood is None or view.is_scoped or parenthood.is_nested:
         return False
     return _has_forerunners(view, run, parenthood, kin, is_apart=is_apart) or _has_pauses(view, run, parenthood)
+
+
+def _are_together(view: View, run: Run, parenthood: Parenthood) -> bool:
+    """Whether look-ups in transactions of their own go with the list: theirs is its, or they come without a pause.
+
+    A repository opens one for each call. Nothing else may run in them: a request begins with its session and user.
+    """
+    if view.are_together(parenthood.at, run.at[0]):
+        return True
+    places = [parenthood.at, *run.at]
+    if not parenthood.kinship or any(
+        view.transactions[other] - view.transactions[one] > 1 for one, other in pairwise(places)
+    ):
+        return False
+    if len(view.reads_between(parenthood.at, run.at[-1])) > len(run.at) - 1:
+        return False
+    pauses = [_longest_pause(view, one, other) for one, other in pairwise(places[:_MOST_TURNS])]
+    return all(pause is not None and pause < _PAUSE_SECONDS for pause in pauses)
 
 
 def _has_forerunners(view: View, run: Run, parenthood: Parenthood, kin: set[Form], *, is_apart: bool) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
-from dbtui.analysis.queries.judging import Limits, Match, judge_unit
+from dbtui.analysis.queries.judging import Limits, Match, Ran, judge_unit
 from dbtui.analysis.queries.normalising import Normaliser, near_key
 from dbtui.analysis.queries.patterns import Key, Pattern, key_of
 from dbtui.analysis.queries.round_trips import RoundTrips
@@ -53,7 +53,7 @@ class Detector:
         self._patterns: dict[Key, Pattern] = {}
         self._round_trips = RoundTrips()
         self._sessions: set[int] = set()
-        self._ran: Counter[str] = Counter()
+        self._ran: Ran = Counter()
         self._statements = self._unit_count = self._held = self._dropped = 0
 
     def feed(self, event: StatementEvent) -> None:

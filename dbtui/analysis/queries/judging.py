@@ -15,6 +15,9 @@ from dbtui.analysis.queries.values import ask_the_same, read_values
 from dbtui.analysis.queries.weighing import LEAST_SHOWN, Run, weigh
 from dbtui.model.queries import PatternKind, ShapeKind
 
+#: How often a shape ran, by database, application and shape.
+Ran = Counter[tuple[str, str, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -54,8 +57,8 @@ class Match:
         return where[bisect_left(where, self.runs[0].at[-1]) - 1]
 
 
-def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits) -> list[Match]:
-    """Return the patterns of a unit."""
+def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits, ran: Ran) -> list[Match]:
+    """Return the patterns of a unit. `ran` counts the shapes of units in which requests cannot be told apart."""
     least = limits.hint_repeats
     if len(unit.forms) < least:
         return []
@@ -64,6 +67,11 @@ def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits) -> list[Match
         return []
     matches: list[Match] = []
     for view, begin in _views(unit, counts):
+        if view.is_blind:
+            first = view.events[0]
+            for form, places in view.where.items():
+                if form.is_parent or form.is_child:
+                    ran[first.database, first.application, form.shape.text] += len(places)
         for match in _Judge(view, normaliser, limits).judge():
             at = match.parent_at
             match.is_continued = at is not None and at + begin < unit.carried
@@ -76,12 +84,10 @@ def _views(unit: Unit, counts: Counter[Form]) -> Iterator[tuple[View, int]]:
     if not any(form.is_reset for form in counts):
         yield View(unit.events, unit.forms, is_scoped=unit.is_scoped), 0
         return
-    begin = 0
-    for at, form in enumerate(unit.forms):
-        if form.is_reset:
-            yield View(unit.events[begin:at], unit.forms[begin:at], is_scoped=unit.is_scoped), begin
-            begin = at + 1
-    yield View(unit.events[begin:], unit.forms[begin:], is_scoped=unit.is_scoped), begin
+    resets = [at for at, form in enumerate(unit.forms) if form.is_reset]
+    for begin, end in zip([0, *(at + 1 for at in resets)], [*resets, len(unit.forms)], strict=True):
+        if begin < end:
+            yield View(unit.events[begin:end], unit.forms[begin:end], is_scoped=unit.is_scoped), begin
 
 
 class _Judge:

@@ -35,7 +35,7 @@ def _end_of_loop(view: View, at: Sequence[int], begin: int, least: int) -> int:
     """Return where in `at` a loop that begins at `begin` ends; `begin` when none does.
 
     Its first turns show what belongs to it: at most one shape may be there only once. Later ones may bring something
-    new at every fourth turn. A loop stays in one transaction, or has one for each turn.
+    new at every fourth turn, and any time within one transaction. A loop stays in one, or has one for each turn.
     """
     first: Counter[Form] = Counter()
     numbers = view.transactions
@@ -50,6 +50,7 @@ def _end_of_loop(view: View, at: Sequence[int], begin: int, least: int) -> int:
     if len(first) > MOST_SHAPES or (least > 2 and list(first.values()).count(1) > 1):
         return begin
     body, surprises = set(first), 0
+    is_one_work = view.is_scoped or (view.knows_transactions and not is_apart)
     turn = begin + least
     while turn < len(at) and (numbers[at[turn - 1]] != numbers[at[turn]]) is is_apart:
         if at[turn] == at[turn - 1] + 1:  # as most are
@@ -61,9 +62,9 @@ def _end_of_loop(view: View, at: Sequence[int], begin: int, least: int) -> int:
         new = between - body
         if new:
             surprises += len(new)
-            if surprises > (turn - begin + 1) // 4:
-                break
             body |= new
+            if len(body) > MOST_SHAPES or (not is_one_work and surprises > (turn - begin + 1) // 4):
+                break
         turn += 1
     return turn
 

@@ -140,9 +140,11 @@ def _try(view: View, loop: Loop, at: int, skipped: int, loops: Loops, least: int
     outer = loops.find(parent, at)
     is_nested = len(again) > 1
     if is_nested:
-        longest = max(map(len, _split(turns, again)))
-        most = 1.5 if outer is not None and outer.is_n_plus_one else 2
-        if len(turns) < most * len(again) or (longest < least and most > 1.5):
+        has_many = max(map(len, _split(turns, again))) >= least
+        if outer is not None and outer.is_n_plus_one:
+            if not has_many and len(turns) < 1.5 * len(again):
+                return None
+        elif not has_many or len(turns) < 2 * len(again):
             return None
     elif outer is not None:
         return None  # the last turn of a loop that ended before this one began

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from dbtui.analysis.queries.judging import Limits, Match
+from dbtui.analysis.queries.judging import Limits, Match, Ran
 from dbtui.analysis.queries.weighing import LEAST_FINDING, Run
 from dbtui.model.queries import Child, PatternKind, PatternLevel, Repetition, StatementEvent
 
@@ -15,6 +15,8 @@ BATCH_VALUES = 500
 MOST_TIMELINE = 200
 _SAMPLES = 3
 _MOST_COUNTS = 500
+_MANY = 20
+_LEAST_SHARE = 0.2
 _SAVES = frozenset({PatternKind.N_PLUS_ONE, PatternKind.LOOKUP_LOOP, PatternKind.DUPLICATE})
 
 #: Kind, database, application or route, parent's shape, children's shapes, call site.
@@ -59,6 +61,7 @@ class Pattern:
     example: Repetition
     children: dict[str, _ChildSums] = field(default_factory=dict)
     units: int = 0
+    sighted: int = 0  # units in which requests can be told apart
     counts: Counter[int] = field(default_factory=Counter)
     confidence: float = 0.0
     first_ts: float | None = None
@@ -76,6 +79,7 @@ class Pattern:
         for run in match.runs:
             self.children.setdefault(run.form.shape.text, _ChildSums()).add(run, events)
         self.units += not match.is_continued
+        self.sighted += not match.view.is_blind
         if len(self.counts) < _MOST_COUNTS or match.repeats in self.counts:
             self.counts[match.repeats] += 1
         if match.repeats > self.example.repeats:
@@ -90,6 +94,22 @@ class Pattern:
         """Return a copy that can absorb more without changing this one."""
         children = {text: replace(sums) for text, sums in self.children.items()}
         return replace(self, children=children, counts=self.counts.copy())
+
+    def is_chance(self, ran: Ran) -> bool:
+        """Whether requests in turn make such a loop now and then.
+
+        `ran`: how often each shape ran where requests cannot be told apart. There a loop is believed when it follows
+        its list, or takes its share of the look-ups, often enough.
+        """
+        if self.kind is not PatternKind.N_PLUS_ONE or self.sighted or self.example.load:
+            return False
+        example = self.example
+        parts = [(text, sums.total) for text, sums in self.children.items()]
+        if example.parent is not None and not example.above:
+            parts.append((example.parent.text, self.units))
+        counts = [(part, ran[example.database, example.application, text]) for text, part in parts]
+        shares = [part / whole for part, whole in counts if whole >= _MANY]
+        return bool(shares) and max(shares) < _LEAST_SHARE
 
     def total_seconds(self) -> float | None:
         """Return what the repeated statements took, None when nobody measured."""

@@ -33,7 +33,7 @@ class RoundTrips:
                 if other != one + 1 or began is None or ended is None or duration is None:
                     continue
                 pause = ended - began - duration / 1000
-                if 0 < pause < _MOST_SECONDS and not (began.is_integer() and ended.is_integer()):
+                if 0 < pause < _MOST_SECONDS and not began % 1 == ended % 1 == 0:
                     self._pauses.append(pause)
 
     def estimate(self) -> float | None:

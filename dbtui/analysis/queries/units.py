@@ -83,6 +83,11 @@ class View:
         self.knows_transactions = True
         self.transactions = self._count_transactions()
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether requests that share the connection cannot be told apart: by a scope, transactions or pauses."""
+        return not (self.is_scoped or self.knows_transactions or (self.transactions and self.transactions[-1]))
+
     def _where_all(self, forms: Iterable[Form]) -> list[int]:
         """Return where any of some shapes occurs, in order."""
         return sorted(chain.from_iterable(self.where[form] for form in forms))
@@ -115,6 +120,8 @@ class View:
 
         By the extended protocol a statement outside of any transaction is logged with one of its own.
         """
+        if not any(event.transaction or event.scope for event in self.events):
+            return []
         names = [transaction_of(event) for event in self.events]
         counts = Counter(names)
         return [name if counts[name] > 1 else "" for name in names]
@@ -143,10 +150,20 @@ class View:
     def pause_before(self, at: int) -> float | None:
         """Return how long nothing ran before a statement, in seconds; None when the source does not tell finely."""
         event, before = self.events[at], self.events[at - 1]
-        if at == 0 or event.ts is None or before.ts is None or (event.ts.is_integer() and before.ts.is_integer()):
+        if at == 0 or event.ts is None or before.ts is None or (event.ts % 1 == before.ts % 1 == 0):
             return None
         busy = max(event.duration_ms or 0.0, before.duration_ms or 0.0) / 1000
         return max(event.ts - before.ts - busy, 0.0)
+
+    def are_together(self, one: int, other: int) -> bool:
+        """Whether two statements are in one transaction; or the first in none, and the other in the next one."""
+        if self.transactions[one] == self.transactions[other]:
+            return True
+        between = [form for form in self.forms[one + 1 : other] if not form.is_utility]
+        if len(between) != 1 or not between[0].is_boundary or between[0].is_end:
+            return False
+        before = next((form for form in reversed(self.forms[:one]) if form.is_boundary), None)
+        return before is None or before.is_end
 
     def pairs_with_write(self, at: Sequence[int]) -> int:
         """Count the neighbours of a run between which something was written."""
