@@ -138,8 +138,9 @@ def _collect_streams(target: MysqlTarget) -> Iterator[ReplicaStream]:
         yield from (_dumper(row) for row in dumpers)
         return
     alone = dumpers[0] if len(registered) == len(dumpers) == 1 else None
-    for row in registered:
-        number, host, port = str(row["Server_id"]), str(row.get("Host") or ""), row.get("Port")
+    for spelt in registered:
+        row = {name.lower(): value for name, value in spelt.items()}  # Server_Id, once Server_id
+        number, host, port = str(row["server_id"]), str(row.get("host") or ""), row.get("port")
         yield ReplicaStream(
             name=format_untrusted(f"{host}:{port}" if host else f"server {number}", _NAME_LENGTH),
             client=format_untrusted(host or (_client(alone) if alone else "")),
