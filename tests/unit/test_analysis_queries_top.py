@@ -219,6 +219,18 @@ def test_many_to_one_is_suspect_only_under_an_uneven_load() -> None:
         assert suspected(windows) == found
 
 
+def test_a_loop_that_a_look_divides_goes_on_in_the_next_window() -> None:
+    """The parent's rows are counted in one window, half of the look-ups in the next, in which no parent runs."""
+    parent_calls = [2, 0, 4, 1, 0, 3, 2, 5]
+    child_calls = [18, 6, 48, 5, 7, 36, 24, 60]
+    rows = times(parent_calls, 12)
+    windows = windows_of((POSTS, parent_calls, rows), (COMMENTS, child_calls, child_calls))
+    assert suspected(windows) == [(COMMENTS, POSTS)]
+    child_calls[1] = 0  # what the look divided was never finished
+    windows = windows_of((POSTS, parent_calls, rows), (COMMENTS, child_calls, child_calls))
+    assert suspected(windows) == []
+
+
 @pytest.mark.parametrize(
     ("name", "parent", "child"),
     [
