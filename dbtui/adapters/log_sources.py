@@ -136,6 +136,21 @@ class PipeSource(LogSource):
         """The stream is its owner's to close."""
 
 
+class FifoSource(PipeSource):
+    """A named pipe. Opening it waits for nobody, so that it can be given up before anything writes."""
+
+    def __init__(self, path: Path) -> None:
+        with reading_errors(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(descriptor, True)
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        super().__init__(self._file, str(path))
+
+    def close(self) -> None:
+        """Close the pipe."""
+        self._file.close()
+
+
 class FollowedFile(LogSource):
     """A file that a server writes while it is read.
 

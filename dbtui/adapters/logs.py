@@ -9,7 +9,7 @@ from typing import BinaryIO, Self
 from dbtui.adapters.cancellation import Cancellation, current_cancellation
 from dbtui.adapters.collecting_less import collecting_less
 from dbtui.adapters.log_parsing import LogKind, LogParser
-from dbtui.adapters.log_sources import FileSource, FollowedFile, LogSource, PipeSource
+from dbtui.adapters.log_sources import FifoSource, FileSource, FollowedFile, LogSource, PipeSource
 from dbtui.adapters.mysql.logs import LOG_KINDS as MYSQL_KINDS
 from dbtui.adapters.postgresql.logs import LOG_KINDS as POSTGRESQL_KINDS
 from dbtui.adapters.traces import LOG_KINDS as TRACE_KINDS
@@ -104,6 +104,7 @@ class LogReader:
         yield parser.feed(sample)
         while not self._cancellation.requested or not self._source.is_followed:
             self._cancellation.check()
+            _await(self._source, self._cancellation)
             data = self._source.read()
             if data:
                 yield parser.feed(data)
@@ -165,16 +166,28 @@ def _named(format_name: str) -> LogKind:
 
 def _open_source(source: str | Path | BinaryIO, is_followed: bool) -> LogSource:
     if isinstance(source, str) and source == "-":
+        if sys.stdin is None:
+            raise UsageError("stdin is closed, so there is nothing to read", "name a file, or pipe a log into it")
         return PipeSource(sys.stdin.buffer)
     if not isinstance(source, str | Path):
         return PipeSource(source, str(getattr(source, "name", "the stream")))
-    return FollowedFile(Path(source)) if is_followed else FileSource(Path(source))
+    path = Path(source)
+    if path.is_fifo():
+        return FifoSource(path)
+    return FollowedFile(path) if is_followed else FileSource(path)
+
+
+def _await(source: LogSource, cancellation: Cancellation) -> None:
+    """Wait for a pipe that is quiet, as one from `tail -f` is. Raises Cancelled."""
+    while not source.is_ready(_IDLE_SECONDS):
+        cancellation.check()
 
 
 def _read_sample(source: LogSource, cancellation: Cancellation) -> bytes:
     """Read the first lines. From a pipe that is quiet, what is there by then must do; for a file one can wait."""
     sample = b""
     while len(sample) < _SAMPLE_BYTES and (b"\n" not in sample or source.is_ready(_QUIET_SECONDS)):
+        _await(source, cancellation)
         data = source.read()
         sample += data
         if not data and (sample or not source.is_followed):
@@ -191,12 +204,12 @@ def _make_parser(name: str, sample: bytes, kind: LogKind | None, prefix: str) ->
     for beginning, what in _ENDINGS.items():
         if sample.startswith(beginning):
             raise UsageError(f"{name} is {what}")
-    if b"\0" in sample:
-        raise UsageError(f"{name} is binary, so no log of statements", "name a log file or a trace")
     text = sample.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
     lines = text.split("\n")[:_SAMPLE_LINES]
     if kind is None:
         kind = _recognise([line for line in lines if line], prefix)
+    if kind is None and b"\0" in sample:  # within a log they are what a crash of the machine left
+        raise UsageError(f"{name} is binary, so no log of statements", "name a log file or a trace")
     if kind is None:
         first = next((line for line in lines if line.strip()), "")
         number = lines.index(first) + 1 if first else 1
