@@ -77,7 +77,7 @@ _KINDS = {
 }
 #: After one of these a quoted word may be a value; after anything else it is a name.
 _BEFORE_VALUE = frozenset({"=", "<>", "!=", "<", ">", "<=", ">=", "<=>", "(", ",", "like", "in", "values", "limit"})
-_BACKSLASH_QUOTE = re.compile(r"\\+['\"]")
+_BACKSLASH_QUOTE = re.compile(r"\\['\"]")
 
 
 def read_tokens(sql: str, engine: EngineName | None = None) -> Tokens:
@@ -101,6 +101,7 @@ def read_tokens(sql: str, engine: EngineName | None = None) -> Tokens:
 def _read(pattern: re.Pattern[str], sql: str) -> Tokens:
     items: list[Token] = []
     at, end, word = 0, len(sql), TokenKind.WORD
+    nests = True
     while at < end:
         for found in pattern.finditer(sql, at):
             group = found.lastgroup
@@ -110,8 +111,11 @@ def _read(pattern: re.Pattern[str], sql: str) -> Tokens:
                 items.append(Token(word, found[0], found.start(), found.end()))
                 continue
             if group == "comment":
-                at = _end_of_comment(sql, found.start())
+                at = _end_of_nest(sql, found.start()) if nests else 0
                 if at == 0:
+                    nests = False
+                    at = sql.find("*/", found.start() + 2) + 2
+                if at == 1:
                     return Tokens(items, True)
                 if _REST_OF_LIST.match(sql, found.start()):
                     items.append(Token(TokenKind.MANY, ", ...", found.start(), at))
@@ -136,15 +140,14 @@ def _read(pattern: re.Pattern[str], sql: str) -> Tokens:
     return Tokens(items, False)
 
 
-def _end_of_comment(sql: str, start: int) -> int:
+def _end_of_nest(sql: str, start: int) -> int:
     """Return where a comment that may hold others ends; 0 when it does not. MySQL's hold none: the first end is it."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(sql, start):
         depth += 1 if edge[0] == "/*" else -1
         if depth == 0:
             return edge.end()
-    closing = sql.find("*/", start + 2)
-    return closing + 2 if closing >= 0 else 0
+    return 0
 
 
 def _are_names_values(items: list[Token]) -> bool:

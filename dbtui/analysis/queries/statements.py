@@ -33,6 +33,7 @@ _TYPED = frozenset({"date", "timestamp", "timestamptz", "time", "timetz", "inter
 _TYPE_WORDS = frozenset({"varying", "precision", "with", "without", "time", "zone"})
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _CONSTANTS = frozenset({"NULL", "TRUE", "FALSE", "DEFAULT"})
+_BEGINS_LIST = _CONSTANTS | {"ARRAY"}
 
 
 class ItemKind(IntEnum):
@@ -179,7 +180,9 @@ def _fold_lists(items: list[Item]) -> list[Item]:
         item = items[at]
         folded.append(item)
         at += 1
-        if item.kind is not ItemKind.KEYWORD or at >= count or items[at].text != "(":
+        if item.kind is not ItemKind.KEYWORD or at + 1 >= count or items[at].text != "(":
+            continue
+        if items[at + 1].kind is ItemKind.KEYWORD and items[at + 1].text not in _BEGINS_LIST:
             continue
         if item.text == "IN":
             at = _fold_in(folded, items, at)

@@ -4,8 +4,12 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-_PAIR = re.compile(r"([A-Za-z_][\w.\-]*)\s*(?:=\s*'((?:[^'\\]|\\.)*)'|=\s*\"([^\"]*)\"|=\s*([^,\s'\"]+)|:\s*([^,]+))")
+#: A key begins where a word does, and is not tried again from within it: prose of any length is passed in one go.
+_PAIR = re.compile(
+    r"(?<![\w.\-])([A-Za-z_][\w.\-]*+)\s*+(?:=\s*'((?:[^'\\]|\\.)*)'|=\s*\"([^\"]*)\"|=\s*([^,\s'\"]+)|:\s*([^,]+))"
+)
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_MOST_READ = 4_000
 _SCOPES = ("trace_id", "traceid", "request_id", "requestid", "trace-id", "request-id")
 
 
@@ -22,7 +26,7 @@ NO_TAGS = Tags()
 def parse_tags(comment: str) -> Tags:
     """Read the pairs of a comment's text; what is no pair is passed over."""
     pairs: dict[str, str] = {}
-    for key, quoted, double, bare, marginal in _PAIR.findall(comment):
+    for key, quoted, double, bare, marginal in _PAIR.findall(comment[:_MOST_READ]):
         value = quoted or double or bare or marginal.strip()
         pairs.setdefault(key.lower(), unquote(value.replace("\\'", "'")))
     if not pairs:
