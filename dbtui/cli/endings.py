@@ -30,7 +30,11 @@ def finish(
     failed: int = exit_codes.FAILED,
 ) -> int:
     """Print the data on stdout and the summary on stderr; return the exit code."""
-    codes = {JobState.SUCCEEDED: exit_codes.DONE, JobState.PARTIAL: exit_codes.PARTLY_DONE}
+    codes = {
+        JobState.SUCCEEDED: exit_codes.DONE,
+        JobState.PARTIAL: exit_codes.PARTLY_DONE,
+        JobState.CANCELLED: exit_codes.INTERRUPTED,
+    }
     code = codes.get(outcome.state, failed)
     fields = {"seconds": outcome.seconds, "warnings": outcome.warnings, **fields_of(outcome.result)}
     if words_of is not None:

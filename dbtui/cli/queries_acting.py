@@ -74,6 +74,8 @@ def capture(
     )
     outcome = invocation.run(request, profile)
     result = outcome.result
+    if result is not None and not result.findings.statements:
+        _tell_why_nothing(invocation, plan)
     code = finish(
         invocation,
         outcome,
@@ -84,6 +86,13 @@ def capture(
     if code == exit_codes.DONE and result is not None:
         return code_of(result.findings, fail_on)
     return code
+
+
+def _tell_why_nothing(invocation: Invocation, plan: CapturePlan) -> None:
+    """Nothing was captured: what the plan warned of may be why."""
+    invocation.printer.warn("no statement was captured: none ran, or none that is logged")
+    for warning in plan.warnings:
+        invocation.printer.warn(warning)
 
 
 def _make_plan(invocation: Invocation, profile: ConnectionProfile, wish: CaptureWish) -> CapturePlan:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,38 @@ def test_capture_finds_what_runs_and_puts_everything_back(server: PostgreSQL, tm
     assert again.document["statements"] == last["statements"]
     assert "capture queries" in run("history", cwd=tmp_path, **place.environ).stdout
     assert place.run(*words).code == 2  # the file is there
+
+
+def test_ctrl_c_ends_a_capture_with_what_was_found(server: PostgreSQL, tmp_path: Path) -> None:
+    place = Place(tmp_path, server.url())
+    before = postgresql_state(server)
+    command = argv("queries", "capture", "shop", "--seconds", "60", "--sample", "1", "--yes", "shop")
+    surroundings = environment(**place.environ)
+    with (
+        running_application(server.url()),
+        subprocess.Popen(command, cwd=tmp_path, env=surroundings, stdout=subprocess.PIPE, text=True) as program,
+    ):
+        wait_until(lambda: ("0",) in server.execute("SHOW log_min_duration_statement"), "it is switched on")
+        time.sleep(1.0)  # of the application's work
+        program.send_signal(signal.SIGINT)
+        found = program.communicate(timeout=30)[0]
+    assert program.returncode == 130
+    assert "N+1" in found
+    assert postgresql_state(server) == before
+
+
+def test_why_nothing_was_captured_is_told(server: PostgreSQL, tmp_path: Path) -> None:
+    place = Place(tmp_path, server.url())
+    login = server.execute("SELECT current_user")[0][0]
+    server.execute(f'ALTER ROLE "{login}" SET log_min_duration_statement = 500')
+    try:
+        with running_application(server.url()):
+            ran = place.run("capture", "shop", "--seconds", "2", "--sample", "1", "--yes", "shop")
+    finally:
+        server.execute(f'ALTER ROLE "{login}" RESET log_min_duration_statement')
+    assert ran.code == 0
+    assert "0 findings in 0 statements" in ran.stderr
+    assert f"role {login} has log_min_duration_statement = 500" in ran.stderr
 
 
 def test_a_killed_capture_is_put_back_and_told(server: PostgreSQL, tmp_path: Path) -> None:
