@@ -68,7 +68,7 @@ def _numbers(chance: random.Random) -> list[str]:
 
 def events(mode: str, count: int) -> Iterator[StatementEvent]:
     """A stream: `requests` with an N+1 here and there, or every statement of another shape or session."""
-    statements = make_statements(min(count, 200_000))
+    statements = make_statements(min(count, 20_000))
     for number in range(count):
         ts = 1_795_359_501.0 + number * 0.0002
         session, sql = f"s{number % 50}", statements[number % len(statements)]

@@ -356,3 +356,24 @@ def test_parameters_tell_repeated_values_from_different_ones() -> None:
 
     assert find([1, 2, 3, 4, 5]) == (1, [])
     assert find([7] * 5) == (0, [PatternKind.DUPLICATE])
+
+
+def test_what_is_held_of_busy_connections_is_bounded() -> None:
+    """Twenty connections without a pause, whose statements come in large batches."""
+    detector = Detector()
+    tracemalloc.start()
+    for begin in range(0, 200_000, 5_000):
+        detector.feed_all(
+            StatementEvent(
+                f"s{number % 20}",
+                number,
+                f"SELECT a.id, a.name FROM a WHERE a.b_id = {number}",
+                1e9 + number * 1e-4,
+                0.1,
+            )
+            for number in range(begin, begin + 5_000)
+        )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert detector.findings().statements == 200_000
+    assert peak < 60e6

@@ -16,13 +16,14 @@ from dbtui.model.connections import EngineName
 from dbtui.model.queries import Cure, PatternKind, QueryFindings, Repetition, SourceReport, StatementEvent
 
 _BATCH = 4096
-_MOST_HELD = 60_000  # statements of units that are not over, those with long texts counted more than once
+_MOST_HELD = 40_000  # statements of units that are not over, those with long texts counted more than once
 _MOST_IN_UNIT = 5_000
+_LONG = 500  # statements of a unit from which a part of it can be judged
 _OPEN = 50  # statements at the end of a long unit's part within which a loop may go on
 _MOST_PATTERNS = 2_000
 _MOST_SHAPES = 10_000
 _MOST_SESSIONS = 500_000
-_MOST_TEXT = 4_000
+_LONG_TEXT, _MOST_TEXT = 700, 4_000
 
 
 class Detector:
@@ -115,7 +116,7 @@ class Detector:
         for event in buffer:
             name, _, sql, ts, _, _, _, _, scope, _, _, _, _, _, is_truncated = event
             route = ""
-            form = known_texts.get(sql)
+            form = None if is_truncated else known_texts.get(sql)
             if form is None and not is_truncated and (near := near_key(sql)) is not None:
                 form = known_near.get(near)
             if form is None:
@@ -135,9 +136,11 @@ class Detector:
                 unit.until = ts + gap
             if route:
                 unit.route = route
-            if len(sql) > _MOST_TEXT:
+            if len(sql) > _LONG_TEXT:
                 event = event._replace(sql=sql[:_MOST_TEXT])
-                held += 2
+                more = len(event.sql) // _LONG_TEXT
+                unit.extra += more
+                held += more
             unit.events.append(event)
             unit.forms.append(form)
         self._statements += len(buffer)
@@ -157,7 +160,7 @@ class Detector:
 
     def _close(self, unit: Unit) -> None:
         """Judge a unit and let its statements go."""
-        self._held -= len(unit.events)
+        self._held -= unit.weight
         self._absorb(judge_unit(unit, self.normaliser, self._limits, self._ran), unit.route)
 
     def _forget_shapes(self) -> None:
@@ -190,19 +193,24 @@ class Detector:
         """Judge a unit that has become long, and go on with its last list, whose rows may still be gone through."""
         matches = judge_unit(unit, self.normaliser, self._limits, self._ran)
         self._absorb(matches, unit.route)
-        self._held -= len(unit.events)
+        self._held -= unit.weight
         kept = sorted({at for match in matches if _is_open(match, unit) and (at := match.last_parent_at) is not None})
         unit.events = [unit.events[at] for at in kept]
         unit.forms = [unit.forms[at] for at in kept]
-        unit.carried = len(kept)
-        self._held += len(kept)
+        unit.carried, unit.extra = len(kept), 0
+        self._held += unit.weight
 
     def _make_room(self) -> None:
-        """Judge the units that are over, and when that is not enough those that have been quiet longest."""
+        """Judge the units that are over; when that is not enough the long ones, then those that are quiet longest."""
         now = max((unit.events[-1].ts or 0.0 for unit in self._units.values() if unit.events), default=0.0)
         for name in [name for name, unit in self._units.items() if unit.until < now]:
             self._close(self._units.pop(name))
-        if self._held > _MOST_HELD * 3 // 4:
+        enough = _MOST_HELD * 3 // 4
+        for unit in sorted(self._units.values(), key=lambda unit: -len(unit.events)):
+            if self._held <= enough or len(unit.events) < _LONG:
+                break
+            self._judge_part(unit)
+        while self._held > enough:
             names = nsmallest(max(len(self._units) // 2, 1), self._units, key=lambda name: self._units[name].until)
             for name in names:
                 self._dropped += 1

@@ -24,7 +24,7 @@ _BURST_FACTOR = 8
 class Unit:
     """Statements of one unit, and until when it goes on."""
 
-    __slots__ = ("carried", "events", "forms", "is_scoped", "route", "until")
+    __slots__ = ("carried", "events", "extra", "forms", "is_scoped", "route", "until")
 
     def __init__(self, *, is_scoped: bool) -> None:
         self.events: list[StatementEvent] = []
@@ -32,7 +32,13 @@ class Unit:
         self.until = float("inf")
         self.route = ""
         self.is_scoped = is_scoped
+        self.extra = 0  # what long texts weigh besides
         self.carried = 0  # statements at the front that an earlier part of the unit has been judged with
+
+    @property
+    def weight(self) -> int:
+        """How much memory it takes, in statements of usual length."""
+        return len(self.events) + self.extra
 
     def goes_on_at(self, event: StatementEvent) -> bool:
         """Whether an event after a pause still belongs here: a long statement, or an open transaction."""
@@ -94,17 +100,11 @@ class View:
 
     def _count_transactions(self) -> list[int]:
         """Number each statement's transaction; statements between two ends are one."""
+        boundaries = self._where_all(form for form in self.where if form.is_boundary)
+        if boundaries:
+            return self._count_between(boundaries)
         numbers: list[int] = []
-        number, is_used = 0, False
-        if any(form.is_boundary for form in self.where):
-            for form in self.forms:
-                if form.is_boundary:
-                    number += is_used
-                    is_used = False
-                elif form.is_read or form.is_write:
-                    is_used = True
-                numbers.append(number)
-            return numbers
+        number = 0
         names = self._shared_transactions()
         if not any(names):
             return self._count_bursts()
@@ -113,6 +113,16 @@ class View:
             number += bool(name and before and name != before)
             before = name or before
             numbers.append(number)
+        return numbers
+
+    def _count_between(self, boundaries: list[int]) -> list[int]:
+        """Number statements by the begins and ends before them; what has neither read nor written is no transaction."""
+        numbers: list[int] = []
+        number, before = 0, -1
+        for at in [*boundaries, len(self.forms)]:
+            numbers += [number] * (at - len(numbers))
+            number += self.count_reads(before, at) > 0 or self.count_writes(before, at) > 0
+            before = at
         return numbers
 
     def _shared_transactions(self) -> list[str]:
@@ -142,6 +152,10 @@ class View:
     def count_writes(self, first: int, last: int) -> int:
         """Count the writes between two statements."""
         return bisect_left(self.writes, last) - bisect_right(self.writes, first)
+
+    def count_reads(self, first: int, last: int) -> int:
+        """Count the statements between two that read tables."""
+        return bisect_left(self.reads, last) - bisect_right(self.reads, first)
 
     def reads_between(self, first: int, last: int) -> list[int]:
         """Return the statements between two that read tables."""
