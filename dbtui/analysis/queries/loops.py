@@ -54,7 +54,7 @@ def _end_of_loop(view: View, at: Sequence[int], begin: int, least: int) -> int:
     turn = begin + least
     while turn < len(at) and (numbers[at[turn - 1]] != numbers[at[turn]]) is is_apart:
         if at[turn] == at[turn - 1] + 1:  # as most are
-            turn += 1
+            turn = turn + 1 if is_apart else _end_of_direct_turns(numbers, at, turn)
             continue
         between = shapes_between(view, at[turn - 1], at[turn])
         if between is None:
@@ -67,6 +67,23 @@ def _end_of_loop(view: View, at: Sequence[int], begin: int, least: int) -> int:
                 break
         turn += 1
     return turn
+
+
+def _end_of_direct_turns(numbers: Sequence[int], at: Sequence[int], turn: int) -> int:
+    """Return the first turn from `turn` on that does not follow the one before it directly, in its transaction."""
+    step, low, high = 1, turn, len(at)
+    begin, number = at[turn - 1], numbers[at[turn - 1]]
+
+    def is_direct(other: int) -> bool:
+        return at[other] - begin == other - turn + 1 and numbers[at[other]] == number
+
+    while low + step < high and is_direct(low + step):
+        low, step = low + step, 2 * step
+    high = min(high, low + step)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if is_direct(middle) else (low, middle)
+    return low + 1
 
 
 def shapes_between(view: View, one: int, other: int) -> set[Form] | None:

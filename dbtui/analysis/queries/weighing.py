@@ -59,7 +59,7 @@ def weigh(view: View, run: Run, companions: int) -> Weight:
         weight.add(-0.05, "its values are hidden, so they may have been the same")
     elif run.distinct < 0.5 * count:
         weight.add(-0.10, "most of the values were asked for more than once")
-    noise = len(view.reads_between(run.at[0], run.at[-1])) - max(count - 2, 0) - companions
+    noise = view.count_reads(run.at[0], run.at[-1]) - max(count - 2, 0) - companions
     if noise > 2 * count:
         weight.add(-0.25, "much else was read in between")
     if not view.count_writes(run.at[0], run.at[-1]):
