@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 TRIES = 4
 
@@ -16,6 +17,11 @@ def quiet_heap() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def seconds_waited(pid: int) -> float:
+    """The seconds in which a process's first thread could have run, and no processor was free."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def least(measure: Callable[[], float], limit: float) -> float:

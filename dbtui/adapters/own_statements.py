@@ -17,6 +17,8 @@ _SYNONYMS = {"SQL_TSI_SECOND": "SECOND", "SYSTEM_USER": "USER", "SESSION_USER": 
 #: A statement of fewer words could be anybody's.
 _FEWEST_WORDS = 4
 _MARK = "DBTUI"
+#: What restores set, release and roll back to.
+_SAVEPOINT = "SAVEPOINT dbtui"
 
 
 def squeeze(sql: str) -> str:
@@ -38,4 +40,4 @@ def own_statements(package: str) -> frozenset[str]:
 def is_own(sql: str, package: str) -> bool:
     """Whether a server's text of a statement is one of the adapter's in `package`."""
     own = own_statements(package)
-    return squeeze(sql) in own or " ".join(sql.split()) in own
+    return squeeze(sql) in own or " ".join(sql.split()) in own or sql.endswith(_SAVEPOINT)

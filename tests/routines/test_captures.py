@@ -257,6 +257,7 @@ def test_what_somebody_changed_is_told_when_dbtui_starts_again(server: PostgreSQ
         server.execute(f"ALTER SYSTEM SET {CHANGED} = '77ms'")
         victim.kill()
         wait_until(lambda: not is_running(guard), "the guard has ended")
+    wait_until(lambda: has_stale(directory), "nobody holds its lock any more")
     (stale,) = list_stale_captures(directory)
     assert stale.is_restored and "'77ms'" in stale.left[0]
     assert setting(server) == "77ms"

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.costs import least
+from tests.costs import least, seconds_waited
 from tests.tui.fix_pty import ROOT, Terminal
 
 Start = Callable[..., Terminal]
@@ -52,20 +52,15 @@ def _seconds_run(pid: int) -> float:
     return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-def _seconds_waited(pid: int) -> float:
-    """The seconds in which a process's first thread could have run, and no processor was free."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-
-
 def _time_key(ui: Terminal, key: str) -> tuple[float, int]:
     """Seconds until a key is answered, without those in which the UI had no processor; the bytes of the answer."""
-    before, began = _seconds_waited(ui.process.pid), time.monotonic()
+    before, began = seconds_waited(ui.process.pid), time.monotonic()
     ui.press(key)
     sent = 0
     while not sent:
         sent = ui.read(2.0, 1)
     taken = time.monotonic() - began
-    waited = _seconds_waited(ui.process.pid) - before
+    waited = seconds_waited(ui.process.pid) - before
     while count := ui.read(0.08):
         sent += count
     return max(0.0, taken - waited), sent

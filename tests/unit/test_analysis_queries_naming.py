@@ -284,13 +284,13 @@ def test_one_statement_does_the_work_of_500(repeats: int, spared: int) -> None:
 def test_the_arithmetic_is_visible() -> None:
     repetition = repeated(look_up("comment", "post_id"), None, repeats=48)
     saving = estimate_saving(repetition, 0.0006)
-    assert saving.text == "(48 − 1) × (0.25 ms + 0.60 ms round trip) = 40.0 ms"
-    assert estimate_saving(repetition, None).text == "(48 − 1) × 0.25 ms = 11.8 ms"
+    assert saving.text == "(48 − 1) × (250 µs + 600 µs round trip) = 40.0 ms"
+    assert estimate_saving(repetition, None).text == "(48 − 1) × 250 µs = 11.8 ms"
     several = replace(repetition, children=(replace(repetition.children[0], executions=96, batches=2),))
-    assert estimate_saving(several, 0.001).text == "(96 − 2) × (0.12 ms + 1.00 ms round trip) = 105.8 ms"
+    assert estimate_saving(several, 0.001).text == "(96 − 2) × (125 µs + 1.00 ms round trip) = 106 ms"
     silent = replace(repetition, children=(replace(repetition.children[0], seconds=None),))
     assert estimate_saving(silent, None).text == "47 statements fewer; nobody measured their time"
     assert estimate_saving(silent, 0.001).text == "(48 − 1) × 1.00 ms round trip = 47.0 ms"
     assert [format_seconds(each) for each in (0.00005, 0.0099, 0.5, 2, 300)] == [
-        "50 µs", "9.90 ms", "500.0 ms", "2.0 s", "5.0 min",
+        "50.0 µs", "9.90 ms", "500 ms", "2.00 s", "5 min",
     ]  # fmt: skip
