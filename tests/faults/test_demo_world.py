@@ -74,7 +74,7 @@ def test_the_erp_keeps_its_audit_log_by_trigger() -> None:
 
 
 def test_a_server_that_is_not_here_is_said_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: object) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
         raise ToolError("no PostgreSQL server was found")
 
     monkeypatch.setattr(worlds, "PostgreSQL", refuse)
