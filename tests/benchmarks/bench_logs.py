@@ -76,48 +76,45 @@ def run_peer(name: str, path: Path, directory: Path) -> Cost:
 
 
 def compare(name: str, path: Path, directory: Path, statements: int, rounds: int) -> bool:
-    """Print one line of the table; whether the promise is kept."""
+    """Print one line of the table; whether the promises are kept."""
     costs = [(run_ours(path, statements), run_peer(name, path, directory)) for _ in range(rounds)]
     ours = min(cost.seconds for cost, _ in costs)
     peer = min(cost.seconds for _, cost in costs)
+    most_bytes = max(cost.most_bytes for cost, _ in costs)
     with path.open("rb") as file:
         lines = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-    megabytes = path.stat().st_size / 1e6
     print(
-        f"{name:8} {lines:9,} {statements:10,}   {lines / ours:11,.0f} {statements / ours:12,.0f}"
-        f" {megabytes / ours:7.1f}"
-        f"   {_PEERS[name][0]:16} {lines / peer:9,.0f} {statements / peer:12,.0f}   {peer / ours:5.1f}x"
-        f"   {max(cost.most_bytes for cost, _ in costs) / 1e6:5.0f} MB",
+        f"{name:8} {lines:10,} {statements:10,}   {lines / ours:11,.0f} {statements / ours:12,.0f}"
+        f" {path.stat().st_size / 1e6 / ours:7.1f} {most_bytes / 1e6:5.0f} MB"
+        f"   {_PEERS[name][0]:15} {lines / peer:9,.0f} {statements / peer:12,.0f}   {peer / ours:5.1f}x",
         flush=True,
     )
-    return peer / ours >= FACTOR
+    return peer / ours >= FACTOR and most_bytes <= MOST_BYTES
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print a table; 1 when a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--statements", type=int, default=300_000)
-    parser.add_argument("--many", type=int, default=1_000_000, help="statements of the log that memory is measured on")
+    parser.add_argument("--statements", type=int, default=300_000, help="in each of PostgreSQL's logs")
+    parser.add_argument("--slow-statements", type=int, default=1_000_000, help="in the slow log")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--formats", default=",".join(_PEERS))
     options = parser.parse_args(arguments)
+    # A statement of the extended protocol has ten lines, and what pgbadger needs for a million takes minutes.
+    counts = {"extended": options.statements // 4, "slow": options.slow_statements}
     kept = []
     with tempfile.TemporaryDirectory(prefix="dbtui-bench-") as folder:
         directory = Path(folder)
         print(f"Python {platform.python_version()} of {sys.base_prefix}")
         print(
-            "             lines statements   ours: lines/s statements/s    MB/s"
-            "   peer               lines/s statements/s"
+            "              lines statements   ours: lines/s statements/s    MB/s   memory"
+            "   peer              lines/s statements/s"
         )
         for name in options.formats.split(","):
-            count = options.statements // (4 if name == "extended" else 1)  # each has ten lines there
+            count = counts.get(name, options.statements)
             path = write_logs(directory, count, (name,))[name]
             kept.append(compare(name, path, directory, count, options.rounds))
             path.unlink()
-        path = write_logs(directory, options.many, ("slow",))["slow"]
-        memory = run_ours(path, options.many)
-        kept.append(memory.most_bytes <= MOST_BYTES)
-        print(f"{options.many:,} statements: {memory.most_bytes / 1e6:.0f} MB of memory, {memory.seconds:.1f} s of CPU")
     print(f"promised: {FACTOR}x, {MOST_BYTES / 1e6:.0f} MB{'' if all(kept) else ': BROKEN'}")
     return 0 if all(kept) else 1
 
