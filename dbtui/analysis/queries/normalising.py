@@ -141,6 +141,8 @@ class Normaliser:
             return form
         text, said = sql, ""
         if "*/" in sql:
+            if "\\" in sql:  # where a string ends, and so what is a comment, depends on whose backslash it is
+                return self._form(read_statement(sql, self._engine))
             text, said = cut_comments(sql)
         key = memo_key(text)
         if key is None:
