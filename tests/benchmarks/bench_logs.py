@@ -72,7 +72,8 @@ def run_ours(path: Path, statements: int) -> Cost:
 def run_peer(name: str, path: Path, directory: Path) -> Cost:
     """Let the peer of a format read the log and write its report."""
     argv = _PEERS[name]
-    return run([*argv, *(["-o", str(directory / "report.html")] if argv[0] == "pgbadger" else []), str(path)], 0)
+    options = ["-o", str(directory / "report.html"), "--pid-dir", str(directory)] if argv[0] == "pgbadger" else []
+    return run([*argv, *options, str(path)], 0)
 
 
 def compare(name: str, path: Path, directory: Path, statements: int, rounds: int) -> bool:
