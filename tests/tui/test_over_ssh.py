@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -140,6 +141,7 @@ def test_a_chain_of_locks_is_found_and_ended_over_ssh_and_a_dropped_link_leaves_
             terminal.press("o")
             terminal.press("K")
             terminal.wait_to_see(f"Terminate session {chain.pids[0]} ")
+            terminal.wait_to_see("pg_terminate_backend")  # nothing is confirmed before its plan is read
             terminal.press("y")
             terminal.wait_to_see(f"terminated {chain.pids[0]}")
             terminal.wait_for(lambda: not chain.is_alive(0))
@@ -151,6 +153,7 @@ def test_a_chain_of_locks_is_found_and_ended_over_ssh_and_a_dropped_link_leaves_
         finally:
             chain.close()
             terminal.process.closed = False
+            terminal.process.kill(signal.SIGKILL)
             terminal.process.wait()
             terminal.process.close()
     asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'dbtui'"

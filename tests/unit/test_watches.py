@@ -67,9 +67,9 @@ def test_one_connection_serves_every_look(new_watch: NewWatch, server: MemorySer
 
 
 def test_its_thread_is_named_and_never_keeps_the_program_alive(new_watch: NewWatch, looks: Looks) -> None:
-    new_watch()
+    new_watch(profile_named("crm"))
     looks.next()
-    (thread,) = [each for each in threading.enumerate() if each.name == "watch erp"]
+    (thread,) = [each for each in threading.enumerate() if each.name == "watch crm"]
     assert thread.daemon
 
 
