@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dbtui.analysis.queries.applications import fold_application
 from dbtui.analysis.queries.curing import format_suggestion
 from dbtui.analysis.queries.python_names import bare_name
 from dbtui.analysis.queries.savings import estimate_saving
@@ -71,7 +72,7 @@ def key_of(repetition: Repetition) -> str:
     parts = (
         repetition.kind.value,
         repetition.database,
-        repetition.route or repetition.application,
+        repetition.route or fold_application(repetition.application),
         repetition.call_site,
         repetition.parent.text if repetition.parent is not None else "",
         *(child.shape.text for child in repetition.children),

@@ -4,7 +4,9 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
+from dbtui.analysis.queries.applications import fold_application
 from dbtui.analysis.queries.classes import APART_SHARE, classify_loop
 from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.loops import find_loops
@@ -14,6 +16,8 @@ from dbtui.analysis.queries.units import Unit, View
 from dbtui.analysis.queries.values import ask_the_same, read_values
 from dbtui.analysis.queries.weighing import LEAST_SHOWN, Run, weigh
 from dbtui.model.queries import PatternKind, ShapeKind
+
+_APPLICATION = attrgetter("application")
 
 #: How often a shape ran, by database, application and shape.
 Ran = Counter[tuple[str, str, str]]
@@ -66,28 +70,37 @@ def judge_unit(unit: Unit, normaliser: Normaliser, limits: Limits, ran: Ran) -> 
     if not any(count >= least and form.is_counted for form, count in counts.items()):
         return []
     matches: list[Match] = []
-    for view, begin in _views(unit, counts):
+    for view, carried in _views(unit, counts):
         if view.is_blind:
-            first = view.events[0]
+            database, application = view.events[0].database, fold_application(view.events[0].application)
             for form, places in view.where.items():
                 if form.is_parent or form.is_child:
-                    ran[first.database, first.application, form.shape.text] += len(places)
+                    ran[database, application, form.shape.text] += len(places)
         for match in _Judge(view, normaliser, limits).judge():
             at = match.parent_at
-            match.is_continued = at is not None and at + begin < unit.carried
+            match.is_continued = at is not None and at < carried
             matches.append(match)
     return matches
 
 
 def _views(unit: Unit, counts: Counter[Form]) -> Iterator[tuple[View, int]]:
-    """Cut a unit where its connection was reset, which is where another user of the pool begins."""
-    if not any(form.is_reset for form in counts):
-        yield View(unit.events, unit.forms, is_scoped=unit.is_scoped), 0
+    """Give what one client asked, and how much at its front was judged before.
+
+    A unit is cut where its connection was reset, which is where another user of the pool begins. A pooler that lends
+    the connection for each transaction tells the server whose it is: the application's name changes in between.
+    """
+    is_shared = not unit.is_scoped and len(set(map(_APPLICATION, unit.events))) > 1
+    if not is_shared and not any(form.is_reset for form in counts):
+        yield View(unit.events, unit.forms, is_scoped=unit.is_scoped), unit.carried
         return
-    resets = [at for at, form in enumerate(unit.forms) if form.is_reset]
-    for begin, end in zip([0, *(at + 1 for at in resets)], [*resets, len(unit.forms)], strict=True):
-        if begin < end:
-            yield View(unit.events[begin:end], unit.forms[begin:end], is_scoped=unit.is_scoped), begin
+    ends = [*(at for at, form in enumerate(unit.forms) if form.is_reset), len(unit.forms)]
+    for begin, end in zip([0, *(at + 1 for at in ends[:-1])], ends, strict=True):
+        owners: dict[str, list[int]] = {}
+        for at in range(begin, end):
+            owners.setdefault(unit.events[at].application if is_shared else "", []).append(at)
+        for places in owners.values():
+            events, forms = [unit.events[at] for at in places], [unit.forms[at] for at in places]
+            yield View(events, forms, is_scoped=unit.is_scoped), bisect_left(places, unit.carried)
 
 
 class _Judge:

@@ -146,7 +146,7 @@ def _try(view: View, loop: Loop, at: int, skipped: int, loops: Loops, least: int
                 return None
         elif not has_many or len(turns) < 2 * len(again):
             return None
-    elif outer is not None:
+    elif outer is not None and not _is_alone(view, outer, at, turns):
         return None  # the last turn of a loop that ended before this one began
     distance = sum(place not in loops.places for place in view.reads_between(at, turns[0]))
     written = view.count_writes(at, turns[0])
@@ -154,6 +154,15 @@ def _try(view: View, loop: Loop, at: int, skipped: int, loops: Loops, least: int
         return None
     kinship = explain_kinship(loop.form.shape, loop.lookups, parent.shape)
     return Parenthood(parent, at, skipped, distance, written, kinship, is_nested)
+
+
+def _is_alone(view: View, outer: Loop, at: int, turns: Sequence[int]) -> bool:
+    """Whether a list that many requests read has a transaction of its own each time, and the look-ups are all in it."""
+    numbers = view.transactions
+    if not numbers[at] == numbers[turns[0]] == numbers[turns[-1]]:
+        return False
+    place = bisect_left(outer.at, at)
+    return all(numbers[other] != numbers[at] for other in outer.at[max(place - 1, 0) : place + 2] if other != at)
 
 
 def _split(positions: Sequence[int], again: Sequence[int]) -> list[Sequence[int]]:

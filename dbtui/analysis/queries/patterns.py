@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from dbtui.analysis.queries.applications import fold_application
 from dbtui.analysis.queries.judging import Limits, Match, Ran
 from dbtui.analysis.queries.weighing import LEAST_FINDING, Run
 from dbtui.model.queries import Child, PatternKind, PatternLevel, Repetition, StatementEvent
@@ -62,6 +63,7 @@ class Pattern:
     children: dict[str, _ChildSums] = field(default_factory=dict)
     units: int = 0
     sighted: int = 0  # units in which requests can be told apart
+    is_of_many: bool = False  # met in several processes of the application
     counts: Counter[int] = field(default_factory=Counter)
     confidence: float = 0.0
     first_ts: float | None = None
@@ -80,6 +82,7 @@ class Pattern:
             self.children.setdefault(run.form.shape.text, _ChildSums()).add(run, events)
         self.units += not match.is_continued
         self.sighted += not match.view.is_blind
+        self.is_of_many = self.is_of_many or events[match.runs[0].at[0]].application != self.example.application
         if len(self.counts) < _MOST_COUNTS or match.repeats in self.counts:
             self.counts[match.repeats] += 1
         if match.repeats > self.example.repeats:
@@ -107,7 +110,8 @@ class Pattern:
         parts = [(text, sums.total) for text, sums in self.children.items()]
         if example.parent is not None and not example.above:
             parts.append((example.parent.text, self.units))
-        counts = [(part, ran[example.database, example.application, text]) for text, part in parts]
+        application = fold_application(example.application)
+        counts = [(part, ran[example.database, application, text]) for text, part in parts]
         shares = [part / whole for part, whole in counts if whole >= _MANY]
         return bool(shares) and max(shares) < _LEAST_SHARE
 
@@ -158,6 +162,7 @@ class Pattern:
             first_at=_moment(self.first_ts),
             last_at=_moment(self.last_ts),
             route=self.route,
+            application=fold_application(example.application) if self.is_of_many else example.application,
         )
 
     def _level(self, limits: Limits, repeats: int) -> PatternLevel:
@@ -172,7 +177,7 @@ def key_of(match: Match, route: str) -> Key:
     event = match.view.events[match.runs[0].at[0]]
     parent = match.view.forms[match.parent_at].shape.text if match.parent_at is not None else ""
     children = tuple(sorted(run.form.shape.text for run in match.runs))
-    return match.kind, event.database, route or event.application, parent, children, event.call_site
+    return match.kind, event.database, route or fold_application(event.application), parent, children, event.call_site
 
 
 def _example_of(match: Match) -> Repetition:
