@@ -41,7 +41,8 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
     )
     from dbtui.model.pools import ServerPool
     from dbtui.model.queries import CapturePlan, QuerySchema, SourceReport, StatementEvent, TopQueriesSnapshot, TopQuery
-    from dbtui.model.replicas import ReplicaAction, ServerReplication
+    from dbtui.model.replica_facts import AdditionFacts
+    from dbtui.model.replicas import ReplicaAction, ReplicaPlan, ReplicaResult, ReplicaWish, ServerReplication
     from dbtui.model.top_queries import PlanNode
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
@@ -337,6 +338,29 @@ class QueryAdapter(Protocol):
         ...
 
 
+class ReplicaAddition(Protocol):
+    """One run that adds a replica. While `is_ours`, what it has made is removed unless it ends well."""
+
+    is_ours: bool
+    is_being_undone: bool
+
+    @property
+    def undoing(self) -> str:
+        """What is being removed."""
+        ...
+
+    @property
+    def left(self) -> str:
+        """What it has made, and what somebody has to do about it, if this process ends before it is removed."""
+        ...
+
+    def run(self) -> Routine[ReplicaResult]:
+        """Add the replica. Raises ServerError, ToolError, StorageError, RefusedError, Cancelled: nothing is left then,
+        or the error says what.
+        """
+        ...
+
+
 class ReplicaAdapter(Protocol):
     """Replication of one engine, as one server sees it. Who changes something looks first whether it still is so."""
 
@@ -365,6 +389,14 @@ class ReplicaAdapter(Protocol):
 
     def promote(self, target: Target, patience_seconds: float) -> Routine[None]:
         """Make a replica a primary; wait until it takes writes. Raises RefusedError, ServerError, Cancelled."""
+        ...
+
+    def collect_addition(self, target: Target, wish: ReplicaWish) -> AdditionFacts:
+        """Ask the server, and look at this machine, for what planning a new replica needs. Makes nothing."""
+        ...
+
+    def prepare_addition(self, target: Target, plan: ReplicaPlan) -> ReplicaAddition:
+        """Return a run that adds what was planned; nothing is made before it runs. Raises UsageError."""
         ...
 
 

@@ -16,8 +16,9 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from dbtui.errors import ToolError
 from dbtui.model.text import format_untrusted
@@ -29,7 +30,22 @@ _PIPE_BYTES = 1 << 20
 _ERROR = re.compile(r"\b(?:error|fatal)\b(?:\s+\d+)?(?:\s*\([^)]*\))?\s*:", re.IGNORECASE)
 _LINE_LIMIT = 500
 _GRACE_SECONDS = 10.0
+_NO_ACCOUNT: dict[str, Any] = {}
 _INHERITED = ("HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "KRB5CCNAME")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of this machine that root runs a tool under."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+    def options(self) -> dict[str, Any]:
+        """What `subprocess` needs to know of it, its other groups included."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": os.getgrouplist(self.name, self.gid)}
 
 
 def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -55,7 +71,7 @@ class ChildTool:
     """A running tool. Use as a context manager: leaving the block ends the process if it still runs.
 
     `on_line` is called, from the draining thread, with each line the tool writes to stderr; `pass_descriptors` are
-    those it inherits besides its three.
+    those it inherits besides its three. `account`: under which root has it run; None: our own.
     Start it from a thread that lives as long as the tool should: the kernel ties it to that thread.
     """
 
@@ -68,6 +84,7 @@ class ChildTool:
         stdout: int | IO[bytes] = subprocess.DEVNULL,
         on_line: Callable[[str], None] | None = None,
         pass_descriptors: Sequence[int] = (),
+        account: Account | None = None,
     ) -> None:
         self.name = Path(argv[0]).name
         self._on_line = on_line
@@ -87,6 +104,8 @@ class ChildTool:
                 start_new_session=True,
                 umask=0o077,
                 pass_fds=tuple(pass_descriptors),
+                cwd="/" if account else None,  # ours may be closed to it
+                **(account.options() if account else _NO_ACCOUNT),
             )
         except OSError as error:
             raise ToolError(f"{argv[0]} cannot be started: {error.strerror}", "install it or put it on PATH") from error

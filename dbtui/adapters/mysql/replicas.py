@@ -7,18 +7,22 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from dbtui.adapters.adapter import Target, narrow
+from dbtui.adapters.adapter import ReplicaAddition, Target, narrow
 from dbtui.adapters.clocks import measure_skew
-from dbtui.adapters.mysql import replica_orders
+from dbtui.adapters.mysql import replica_manual, replica_orders
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.probes import grant_everywhere, measures_itself, probes_of, replication_privilege, version_of
 from dbtui.adapters.mysql.replication import is_replica_of, read_column, replica_words
+from dbtui.errors import UsageError
 from dbtui.model.events import Routine
+from dbtui.model.replica_facts import AdditionFacts
 from dbtui.model.replicas import (
     Applier,
     Receiver,
     ReplicaAction,
+    ReplicaPlan,
     ReplicaStream,
+    ReplicaWish,
     ServerReplication,
 )
 from dbtui.model.text import format_duration, format_untrusted
@@ -54,6 +58,14 @@ class MysqlReplicas:
     def promote(self, target: Target, patience_seconds: float) -> Routine[None]:
         """Apply what was received, forget the source and take writes."""
         return replica_orders.promote(narrow(target, MysqlTarget), patience_seconds)
+
+    def collect_addition(self, target: Target, wish: ReplicaWish) -> AdditionFacts:
+        """Say how somebody adds a replica by hand: dbtui does not."""
+        return replica_manual.collect_addition(narrow(target, MysqlTarget), wish)
+
+    def prepare_addition(self, target: Target, plan: ReplicaPlan) -> ReplicaAddition:  # noqa: ARG002
+        """Nothing is added here. Raises UsageError."""
+        raise UsageError(replica_manual.UNSUPPORTED.format(flavour=target.info.flavour), "the plan says how to by hand")
 
 
 REPLICAS = MysqlReplicas()

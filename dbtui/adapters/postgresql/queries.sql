@@ -1255,3 +1255,56 @@ SELECT pg_promote(false) AS is_asked;
 -- name: look_at_recovery
 -- Whether a promotion has come to its end.
 SELECT pg_is_in_recovery() AS is_replica;
+
+-- name: collect_source_facts
+-- What has to be known before a server is copied into a replica. Sizes of databases that the login may not connect to
+-- are left out. On a replica the primary's full_page_writes counts, which is in the control file.
+SELECT current_setting('wal_level') AS wal_level, current_setting('max_wal_senders')::int AS most_senders,
+       (SELECT count(*)::int FROM pg_catalog.pg_stat_replication) AS senders,
+       current_setting('max_replication_slots')::int AS most_slots,
+       (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS may_replicate,
+       (SELECT sum(pg_database_size(oid))::bigint FROM pg_catalog.pg_database
+        WHERE has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')) AS size_bytes,
+       (SELECT count(*)::int FROM pg_catalog.pg_database
+        WHERE NOT has_database_privilege(oid, 'CONNECT') AND NOT pg_has_role('pg_read_all_stats', 'USAGE')) AS unmeasured,
+       (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size') AS kept_megabytes,
+       (SELECT full_page_writes FROM pg_catalog.pg_control_checkpoint()) AS has_full_pages,
+       extract(epoch FROM current_setting('checkpoint_timeout')::interval)::float8
+         * current_setting('checkpoint_completion_target')::float8 AS checkpoint_seconds,
+       ARRAY(SELECT DISTINCT application_name::text FROM pg_catalog.pg_stat_replication
+             WHERE application_name <> '') AS replica_names;
+
+-- name: collect_source_settings
+-- Where the source keeps its files, and what a replica must have at least as much of. Where a login may not see a
+-- setting there is no row.
+SELECT name, setting, source = 'configuration file' AS is_configured FROM pg_catalog.pg_settings
+WHERE name IN ('data_directory', 'config_file', 'hba_file', 'ident_file', 'external_pid_file', 'unix_socket_directories',
+               'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
+               'max_locks_per_transaction');
+
+-- name: collect_tablespace_places
+-- Tablespaces have directories of their own, which a copy on the same machine cannot share.
+SELECT spcname::text AS name, pg_tablespace_location(oid) AS path FROM pg_catalog.pg_tablespace
+WHERE pg_tablespace_location(oid) <> '' ORDER BY spcname;
+
+-- name: create_replication_slot
+-- What is written from now on is kept for the new replica, so that nothing is missing when its copy is complete.
+SELECT pg_create_physical_replication_slot(:slot, true);
+
+-- name: terminate_slot_reader
+-- The sender of a copy that was given up, which has not noticed yet, and holds the slot.
+SELECT pg_terminate_backend(active_pid) AS is_sent FROM pg_catalog.pg_replication_slots
+WHERE slot_name = :slot AND active_pid IS NOT NULL;
+
+-- name: look_at_slot
+-- Whether a slot is there, and who reads it.
+SELECT active_pid AS process_id FROM pg_catalog.pg_replication_slots WHERE slot_name = :slot;
+
+-- name: look_at_stream
+-- Whether the new replica is seen: who reads its slot, and how far that is behind. State and positions of another
+-- login's sender are hidden from who lacks pg_monitor.
+SELECT r.pid AS process_id, coalesce(r.state, '') AS state, coalesce(r.application_name, '') AS name,
+       ((CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+              ELSE pg_current_wal_lsn() END) - r.replay_lsn)::bigint AS behind_bytes
+FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_replication r ON r.pid = s.active_pid
+WHERE s.slot_name = :slot;

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
-from dbtui.adapters.adapter import Target, narrow
+from dbtui.adapters.adapter import ReplicaAddition, Target, narrow
 from dbtui.adapters.clocks import measure_skew
 from dbtui.adapters.postgresql import replica_orders
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -19,13 +19,16 @@ from dbtui.adapters.postgresql.pools import is_local_process
 from dbtui.adapters.postgresql.sql import quote_name
 from dbtui.errors import ServerError
 from dbtui.model.events import Routine
+from dbtui.model.replica_facts import AdditionFacts
 from dbtui.model.replicas import (
     Applier,
     BaseBackupProgress,
     Receiver,
     ReplicaAction,
+    ReplicaPlan,
     ReplicaStream,
     ReplicationSlot,
+    ReplicaWish,
     ServerReplication,
 )
 from dbtui.model.text import format_duration, format_untrusted
@@ -69,6 +72,18 @@ class PostgresqlReplicas:
     def promote(self, target: Target, patience_seconds: float) -> Routine[None]:
         """Make a replica a primary and wait until it is one."""
         return replica_orders.promote(narrow(target, PostgresqlTarget), patience_seconds)
+
+    def collect_addition(self, target: Target, wish: ReplicaWish) -> AdditionFacts:
+        """Ask the source, and look at this machine."""
+        from dbtui.adapters.postgresql.replica_facts import collect_addition  # looking at replicas does without
+
+        return collect_addition(narrow(target, PostgresqlTarget), wish)
+
+    def prepare_addition(self, target: Target, plan: ReplicaPlan) -> ReplicaAddition:
+        """Return a run of pg_basebackup and what belongs to it."""
+        from dbtui.adapters.postgresql import replica_addition
+
+        return replica_addition.ReplicaAddition(narrow(target, PostgresqlTarget), plan)
 
 
 REPLICAS = PostgresqlReplicas()

@@ -1,0 +1,134 @@
+"""What adding a replica is about to make, written down beside its directory before it is made.
+
+A run that is killed leaves this file; the next plan for the same directory finds it, says what is left and removes it.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dbtui.adapters.streams import fsync_path, storage_errors
+from dbtui.errors import StorageError
+from dbtui.model.replica_facts import LeftAddition
+from dbtui.model.text import format_untrusted
+
+VERSION = 1
+_SUFFIX = ".dbtui-adding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """One addition: what it makes, and how far it is. `directory_id`: device and inode of the directory it made.
+
+    `process_began`: when the process began, as /proc has it; its number alone may be somebody else's by now.
+    """
+
+    directory: str
+    server: str
+    system: str
+    slot: str
+    passfile: str = ""
+    tablespaces: tuple[str, ...] = ()
+    had_directory: bool = False
+    directory_id: tuple[int, int] | None = None
+    is_started: bool = False
+    process: int = field(default_factory=os.getpid)
+    process_began: str = field(default_factory=lambda: began_of(os.getpid()))
+    began: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    version: int = VERSION
+
+
+def marker_path(directory: Path) -> Path:
+    """Return where the marker of a data directory is."""
+    return directory.parent / f".{directory.name}{_SUFFIX}"
+
+
+def write_marker(marker: Marker) -> None:
+    """Write it durably; what was there is replaced whole. Raises StorageError."""
+    path = marker_path(Path(marker.directory))
+    fresh = path.with_name(f"{path.name}.new")
+    with storage_errors(path):
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, json.dumps(asdict(marker)).encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        fresh.replace(path)
+    fsync_path(path.parent)
+
+
+def remove_marker(directory: Path) -> None:
+    """Remove it: nothing is half done any more. Raises StorageError."""
+    path = marker_path(directory)
+    with storage_errors(path):
+        path.with_name(f"{path.name}.new").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def read_marker(directory: Path) -> Marker | None:
+    """Return what an earlier run wrote. Raises StorageError when that cannot be read or understood."""
+    path = marker_path(directory)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{format_untrusted(str(path))} cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            if os.fstat(descriptor).st_uid not in (0, os.geteuid()):
+                raise ValueError("it belongs to somebody else")
+            fields = json.loads(file.read(65536))
+            known = Marker(**{name: fields[name] for name in Marker.__slots__ if name in fields})
+            identity = tuple(known.directory_id) if known.directory_id else None
+            if known.directory != str(directory) or known.version != VERSION:
+                raise ValueError("it is about another directory, or of another version")
+        except (ValueError, TypeError) as error:
+            said = f"{format_untrusted(str(path))} cannot be understood: {format_untrusted(str(error), 100)}"
+            raise StorageError(said, "see what is left of an earlier run, then remove that file") from error
+    return replace(known, directory_id=identity, tablespaces=tuple(known.tablespaces))  # type: ignore[arg-type]
+
+
+def began_of(process: int) -> str:
+    """Return when a process began, in the kernel's own count; empty when it is gone."""
+    with suppress(OSError):
+        said = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        return said.rpartition(")")[2].split()[19]
+    return ""
+
+
+def is_running(marker: Marker) -> bool:
+    """Whether the process that wrote it lives."""
+    return bool(marker.process_began) and began_of(marker.process) == marker.process_began
+
+
+def is_its_directory(marker: Marker, path: Path) -> bool:
+    """Whether a directory is the very one that the run made."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return marker.directory_id == (found.st_dev, found.st_ino)
+
+
+def describe_left(marker: Marker, slot_names: tuple[str, ...], system: str, *, is_served: bool) -> LeftAddition:
+    """Return what is left of a run that is over, or still on. `is_served`: a server runs in its directory."""
+    directory = Path(marker.directory)
+    return LeftAddition(
+        path=str(marker_path(directory)),
+        began=marker.began,
+        process=marker.process,
+        server=marker.server,
+        system=marker.system,
+        slot=marker.slot,
+        passfile=marker.passfile if marker.passfile and Path(marker.passfile).exists() else "",
+        has_slot=marker.system == system and marker.slot in slot_names,
+        has_directory=is_its_directory(marker, directory),
+        is_running=is_running(marker),
+        is_served=is_served,
+    )

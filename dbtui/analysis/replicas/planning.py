@@ -1,0 +1,198 @@
+"""Planning what is done to replicas that are there: promoting one, pausing replay, dropping a slot. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from dbtui.analysis.replicas.joining import find_root
+from dbtui.model.connections import ConnectionProfile, Environment
+from dbtui.model.replicas import (
+    ReplicaAction,
+    ReplicaPlan,
+    ReplicasAssessment,
+    ReplicasSnapshot,
+    ReplicaState,
+    ReplicationSlot,
+    ReplicaVerdict,
+    ServerReplication,
+)
+from dbtui.model.text import format_bytes, format_untrusted
+
+_FOREIGN = {
+    ReplicaState.STRANGER: "is not a replica of this primary",
+    ReplicaState.OTHER_TIMELINE: "is on another timeline than its primary: it has left that one's history",
+}
+
+
+def names_to_type(profile: ConnectionProfile, subject: str) -> tuple[str, ...]:
+    """Return what has to be typed before data is at stake: the subject, in production the profile as well."""
+    return (subject, profile.name) if profile.environment is Environment.PRODUCTION else (subject,)
+
+
+def plan_order(
+    profile: ConnectionProfile,
+    action: ReplicaAction,
+    subject: str,
+    snapshot: ReplicasSnapshot,
+    assessment: ReplicasAssessment,
+    orders: Sequence[str],
+) -> ReplicaPlan:
+    """Plan to promote the replica `subject`, or to pause or resume its replay. `orders`: the statements it takes."""
+    server = next((each for each in snapshot.servers if each.profile == subject), None)
+    verdict = next((each for each in assessment.replicas if each.profile == subject), None)
+    is_promotion = action is ReplicaAction.PROMOTE
+    refusals = tuple(_order_refusals(profile, action, subject, server, verdict))
+    return ReplicaPlan(
+        action=action,
+        profile=profile.name,
+        subject=subject,
+        steps=tuple(orders),
+        danger=3 if is_promotion else 1,
+        names=names_to_type(profile, subject) if is_promotion else (),
+        consequence=_promotion(snapshot, subject) if is_promotion else _replay(action, subject),
+        warnings=tuple(_promotion_warnings(snapshot, assessment, server)) if is_promotion and server else (),
+        refusals=refusals,
+    )
+
+
+def _order_refusals(
+    profile: ConnectionProfile,
+    action: ReplicaAction,
+    subject: str,
+    server: ServerReplication | None,
+    verdict: ReplicaVerdict | None,
+) -> Iterator[str]:
+    shown = format_untrusted(subject)
+    if server is None:
+        name = format_untrusted(profile.name)
+        yield f'{shown} is not known here: name its profile in replicas = ["…"] of profile {name}, or as a URL'
+    elif server.problem:
+        yield f"{shown} cannot be asked: {server.problem}"
+    elif not server.is_replica:
+        yield f"{shown} is a primary: there is nothing to {'promote' if action is ReplicaAction.PROMOTE else 'replay'}"
+    elif action is ReplicaAction.PROMOTE and verdict is not None and verdict.state in _FOREIGN:
+        yield f"{shown} {_FOREIGN[verdict.state]}"
+
+
+def _replay(action: ReplicaAction, subject: str) -> str:
+    shown = format_untrusted(subject)
+    if action is ReplicaAction.PAUSE:
+        return f"lets {shown} go on receiving and apply nothing: reads there grow older until replay is resumed"
+    return f"lets {shown} apply what it has received"
+
+
+# ---------------------------------------------------------------- promotion
+
+
+def lost_bytes(primary: ServerReplication | None, server: ServerReplication) -> int | None:
+    """Return how much of the primary's log a replica has not received, and would lose. None: that is not known."""
+    received = next((each.received for each in server.receivers if each.received is not None), None)
+    if primary is None or primary.problem or primary.position is None or received is None:
+        return None
+    if primary.log_file != next((each.log_file for each in server.receivers), ""):
+        return None
+    return max(0, primary.position - received)
+
+
+def _promotion(snapshot: ReplicasSnapshot, subject: str) -> str:
+    shown = format_untrusted(subject)
+    root = find_root(snapshot.servers)
+    server = next((each for each in snapshot.servers if each.profile == subject), None)
+    lost = lost_bytes(root, server) if server else None
+    said = "what it has not received is lost, and how much is not known"
+    if lost is not None:
+        said = f"{format_bytes(lost)} that it has not received are lost" if lost else "nothing committed so far is lost"
+    return f"makes {shown} a primary for good: {said}"
+
+
+def _promotion_warnings(
+    snapshot: ReplicasSnapshot, assessment: ReplicasAssessment, server: ServerReplication
+) -> Iterator[str]:
+    root = find_root(snapshot.servers)
+    if root is None or root.problem:
+        asked = snapshot.servers[0]
+        why = f" ({asked.problem})" if asked.problem else ""
+        yield f"no primary could be asked{why}: see that it is down for good, and cannot come back and take writes"
+    elif root is not server:
+        name = format_untrusted(root.profile)
+        yield (
+            f"{name} is up and takes writes: stop it first, or both will, and their data part;"
+            " afterwards it cannot follow without pg_rewind or a new copy"
+        )
+    applier = server.applier
+    if applier is not None and applier.pause != "not paused":
+        yield "replay is paused there: what was received is applied before it takes writes"
+    if applier is not None and applier.delay_seconds:
+        yield "it is delayed on purpose: what was received is applied at once, mistakes of the last moments included"
+    name = server.profile
+    siblings = [each.name for each in assessment.replicas if name not in (each.name, each.parent) and each.depth == 0]
+    below = [each.name for each in assessment.replicas if each.parent == name]
+    if siblings:
+        yield f"{_names(siblings)} go on following the old primary: point their primary_conninfo to {name} afterwards"
+    if below:
+        yield f"{_names(below)} follow {format_untrusted(name)} along"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(format_untrusted(each) for each in names)
+
+
+# ---------------------------------------------------------------- slots
+
+
+def plan_slot_drop(
+    profile: ConnectionProfile,
+    name: str,
+    server: ServerReplication,
+    assessment: ReplicasAssessment,
+    orders: Sequence[str],
+) -> ReplicaPlan:
+    """Plan to drop a slot of `server`, which is the profile's. `orders`: the statements it takes."""
+    slot = next((each for each in server.slots if each.name == name), None)
+    return ReplicaPlan(
+        action=ReplicaAction.DROP_SLOT,
+        profile=profile.name,
+        subject=name,
+        steps=tuple(orders),
+        danger=3,
+        names=names_to_type(profile, name),
+        consequence=_drop(slot, name, profile),
+        warnings=tuple(_slot_warnings(slot, assessment)) if slot else (),
+        refusals=tuple(_slot_refusals(profile, name, slot, server)),
+    )
+
+
+def _drop(slot: ReplicationSlot | None, name: str, profile: ConnectionProfile) -> str:
+    kept = (
+        f", and the {format_bytes(slot.retained_bytes)} of log that it keeps may go"
+        if slot and slot.retained_bytes
+        else ""
+    )
+    return f"drops slot {format_untrusted(name)} of {format_untrusted(profile.name)}{kept}"
+
+
+def _slot_refusals(
+    profile: ConnectionProfile, name: str, slot: ReplicationSlot | None, server: ServerReplication
+) -> Iterator[str]:
+    shown = format_untrusted(name)
+    if profile.read_only:
+        yield f"profile {format_untrusted(profile.name)} is read-only"
+    if slot is None:
+        known = ", ".join(each.name for each in server.slots) or "none"
+        yield f"there is no slot {shown} on {format_untrusted(profile.name)} (there are: {known})"
+    elif slot.is_active:
+        reader = next((each.name for each in server.streams if each.session_id == slot.session_id), "")
+        who = f" by {format_untrusted(reader)}" if reader else ""
+        yield f"slot {shown} is in use{who} (session {slot.session_id}): stop its reader first"
+    elif slot.is_synced:
+        yield f"slot {shown} is a copy that the server keeps of one of its primary's: drop that one"
+
+
+def _slot_warnings(slot: ReplicationSlot, assessment: ReplicasAssessment) -> Iterator[str]:
+    if slot.kind == "logical":
+        what = format_untrusted(slot.plugin or "logical decoding")
+        yield f"it is a logical slot ({what}, database {format_untrusted(slot.database)}): its subscriber loses changes"
+    owners = [each.name for each in assessment.replicas if each.name in (slot.name, slot.name.replace("_", "-"))]
+    if slot.status == "lost" or slot.invalidation:
+        yield "the server has given it up already: its reader has to be built anew in any case"
+    elif slot.retained_bytes:
+        who = f"{_names(owners)}, if it reads it," if owners else "its reader, if it comes back,"
+        yield f"{who} misses what is removed then, and may have to be built anew"
