@@ -119,8 +119,3 @@ class ApplyPartitionsDialog(ConfirmedDialog[PartitionPlan, ReadPlan]):
     def answer_of(self, plan: ReadPlan) -> PartitionPlan:
         """The plan itself."""
         return plan.plan
-
-    def action_yes(self) -> None:
-        """The same by one letter, where nothing has to be typed."""
-        if self.plan is not None and not self.names_of(self.plan):
-            self.push("accept")

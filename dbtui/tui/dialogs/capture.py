@@ -119,8 +119,3 @@ class CaptureDialog(ConfirmedDialog[CapturePlan, CapturePlan]):
         """Plan anew."""
         event.stop()
         self.replan()
-
-    def action_yes(self) -> None:
-        """The same by one letter, where nothing has to be typed."""
-        if not self._is_typed:
-            self.push("accept")

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from dbtui.tui.actions import bindings_of
-from dbtui.tui.cells import Line, Span, Tone, line
+from dbtui.tui.cells import BLANK, Line, Span, Tone, line
 from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.widgets.drawn import Lines
@@ -38,6 +38,7 @@ class Dialog(Vertical, Generic[AnswerT]):
         yield Lines(line(Span(self.dialog_title, Tone.STRONG)), classes="dialog-title")
         yield from self.body()
         with Horizontal(classes="dialog-buttons"):
+            yield Lines(BLANK, classes="dialog-notice")
             yield from self.buttons()
 
     def body(self) -> ComposeResult:
@@ -47,6 +48,11 @@ class Dialog(Vertical, Generic[AnswerT]):
     def buttons(self) -> ComposeResult:
         """Yield the buttons; the first one changes nothing."""
         yield PushButton("Close", id="cancel")
+
+    def tell(self, text: str) -> None:
+        """Say beside the buttons why a key did nothing; "" takes that back."""
+        told = line(Span("▲ ", Tone.WARNING), Span(text)) if text else BLANK
+        self.query_one(".dialog-notice", Lines).show_lines([told])
 
     def answer(self, value: AnswerT | None) -> None:
         """End the dialog with this answer."""

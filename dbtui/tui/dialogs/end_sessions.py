@@ -119,8 +119,3 @@ class EndSessionsDialog(ConfirmedDialog[SessionsPlan, SessionsPlan]):
     def answer_of(self, plan: SessionsPlan) -> SessionsPlan:
         """The plan itself."""
         return plan
-
-    def action_yes(self) -> None:
-        """The same by one letter, where nothing has to be typed."""
-        if self.plan is not None and len(self.plan.sessions) == 1:
-            self.push("accept")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from textual.binding import BindingType
 from textual.timer import Timer
+from textual.widgets import Input
 
 from dbtui.errors import DbtuiError
 from dbtui.jobs import JobRequest, JobRunner
@@ -14,7 +15,7 @@ from dbtui.tui.cells import Line, Span, Tone, dim, line
 from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.dialogs.plan_lines import refusal
 from dbtui.tui.widgets.drawn import TextPanel
-from dbtui.tui.widgets.inputs import PushButton
+from dbtui.tui.widgets.inputs import Choice, PushButton
 from dbtui.tui.workers import outcome_of, run_in_background
 
 PlanT = TypeVar("PlanT")
@@ -40,7 +41,9 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
         super().__init__(title, **arguments)
         self.runner = runner
         self.plan: PlanT | None = None
+        self.has_no_plan = False  # none can be made: the panel says why
         self._settling: Timer | None = None
+        self._planned_for: tuple[str, ...] = ()  # what the fields said then
 
     def plan_panel(self) -> TextPanel:
         """Return the panel, for the subclass to place; the arrow keys stay with the fields."""
@@ -70,35 +73,50 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
         self._make_plan()
 
     def replan(self) -> None:
-        """Make another plan, once the fields have settled."""
-        self.plan = None
+        """Make another plan, once the fields have settled; none when they say what they said."""
+        if self._settling is None and not self.has_no_plan and self._said() == self._planned_for:
+            return
+        self.plan, self.has_no_plan = None, False
         self.accept_button.disabled = True
+        self.tell("")
         if self._settling is not None:
             self._settling.stop()
         self._settling = self.set_timer(_SETTLE_SECONDS, self._make_plan)
 
+    def _said(self) -> tuple[str, ...]:
+        fields = [
+            each for each in self.query("*") if isinstance(each, Input | Choice) and not each.has_class("name-input")
+        ]
+        return tuple(field.value for field in fields)
+
     def _make_plan(self) -> None:
+        self._settling, self._planned_for = None, self._said()
         run_in_background(self, "plan", self._plan, group="plan")
 
     async def _plan(self) -> None:
-        self.plan = None
+        self.plan, self.has_no_plan = None, False
         await self.plan_arrived(None)
         panel = self.query_one(".plan", TextPanel)
         request = self.plan_request()
         if isinstance(request, str):
-            panel.show_text([line(dim(request))])
+            self._give_up([line(dim(request))])
             return
         panel.show_text([line(dim("asking the server …"))], keep=True)
         began = time.monotonic()
         outcome = await outcome_of(self.runner, request)
         if outcome.result is None:
-            panel.show_text(error_lines(outcome.error))
+            self._give_up(error_lines(outcome.error))
             return
         self.plan = outcome.result
         seconds = time.monotonic() - began
         slow = [line(Span(f"Planning took {seconds:.0f} s.", Tone.DIM))] if seconds > 3 else []
         panel.show_text([*self.plan_lines(outcome.result), *slow])
         await self.plan_arrived(outcome.result)
+
+    def _give_up(self, why: Sequence[Line]) -> None:
+        self.has_no_plan = True
+        self.query_one(".plan", TextPanel).show_text(why)
+        self.tell("")
 
     def action_page_down(self) -> None:
         """Scroll the text."""

@@ -99,8 +99,3 @@ class PoolerOrderDialog(ConfirmedDialog[PoolerPlan, PoolerPlan]):
     def answer_of(self, plan: PoolerPlan) -> PoolerPlan:
         """The plan itself."""
         return plan
-
-    def action_yes(self) -> None:
-        """The same by one letter, where nothing has to be typed."""
-        if self.plan is not None and not self.names_of(self.plan):
-            self.push("accept")

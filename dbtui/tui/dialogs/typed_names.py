@@ -9,6 +9,7 @@ from textual.widgets import Input
 
 from dbtui.tui.cells import Span, Tone, line, width_of
 from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.focusing import focus_now
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.inputs import PushButton, TextInput
 
@@ -33,6 +34,16 @@ class NamesToType(Vertical):
             label = Lines(words, classes="name-label")
             label.styles.width = max(1, min(width_of(words), self.app.size.width - _NARROWEST_FIELD)) + 1
             await self.mount(Horizontal(label, TextInput(classes="name-input"), classes="name-row"))
+
+    def begins(self, letter: str) -> bool:
+        """Take a letter, if the name that is to be typed next begins with it."""
+        for field, (_, name) in zip(self.query(TextInput), self._names, strict=True):
+            if not field.value:
+                if name.startswith(letter):
+                    focus_now(field)
+                    field.insert_text_at_cursor(letter)
+                return name.startswith(letter)
+        return False
 
     @property
     def typed(self) -> bool:
