@@ -81,7 +81,7 @@ async def _walk(camera: Camera) -> None:
     await camera.press("escape", "escape", "b")
     await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
     await camera.take("backup")
-    await camera.press("escape", "6")
+    await camera.press("escape", "7")
     await camera.take("jobs")
     await camera.press("question_mark")
     await camera.take("help")

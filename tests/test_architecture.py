@@ -272,7 +272,7 @@ def test_importing_the_commands_drags_in_no_screen_and_no_driver() -> None:
 
 def test_the_first_screen_imports_nothing_of_what_comes_after_it() -> None:
     """PostgreSQL targets are watched before anybody thinks of backups, pools, partitions, load or the doctor."""
-    later = ("backups", "pools", "partitions", "loadtest", "doctor")
+    later = ("backups", "pools", "partitions", "replicas", "loadtest", "doctor")
     code = """
 import dbtui.cli.main, dbtui.config
 from dbtui.cli.ui import import_first

@@ -15,6 +15,7 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.partitions import PartitionsResult
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.panes.partitions import PartitionsPane
+from dbtui.tui.panes.replicas import ReplicasPane
 from dbtui.tui.start import make_runner
 from dbtui.tui.widgets.inputs import TextInput
 
@@ -48,6 +49,7 @@ async def _walk(settings: Settings, world: World, say: Callable[[str], None]) ->
                 await _look_inside(walker)
                 await _back_up_verify_and_restore(walker, world, profile)
                 await _see_partitions(walker, profile)
+        await _see_replicas(walker, settings)
         await _see_jobs(walker)
         await _see_help(walker)
         await walker.press("q")
@@ -168,9 +170,24 @@ async def _keep_right(walker: Walker, pane: PartitionsPane) -> None:
     await walker.press("escape", "escape")
 
 
-async def _see_jobs(walker: Walker) -> None:
+async def _see_replicas(walker: Walker, settings: Settings) -> None:
+    """The demo's primary with its streaming replica: it has everything, and its replay is paused and resumed."""
+    if not any(profile.replicas for profile in settings.profiles):
+        return
     await walker.press("6")
-    walker.say("pane 6, jobs:")
+    pane = cast(ReplicasPane, walker.app.pane)
+    await walker.wait_for("a look at the replicas", lambda: any(each.assessment for each in pane.feed.groups))
+    await walker.wait_to_see("current")
+    walker.say("pane 6, replicas:")
+    walker.show_screen(most=10)
+    await walker.press("enter")
+    await walker.wait_to_see("safe now")
+    await walker.press("escape")
+
+
+async def _see_jobs(walker: Walker) -> None:
+    await walker.press("7")
+    walker.say("pane 7, jobs:")
     walker.show_screen(most=10)
     await walker.press("enter", "escape")
 

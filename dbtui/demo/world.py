@@ -11,7 +11,15 @@ from pathlib import Path
 
 from dbtui.demo import erp, shop
 from dbtui.demo.app import fill_app
-from dbtui.demo.servers import MariaDB, PgBouncer, PostgreSQL, ServerDirectory, WebApplication, start_together
+from dbtui.demo.servers import (
+    MariaDB,
+    PgBouncer,
+    PostgreSQL,
+    PostgreSQLReplica,
+    ServerDirectory,
+    WebApplication,
+    start_together,
+)
 from dbtui.demo.visitors import Visitors
 from dbtui.errors import ToolError
 
@@ -19,6 +27,7 @@ from dbtui.errors import ToolError
 STRANGERS = ("PG", "MYSQL", "MARIADB", "DBTUI_", "XDG_")
 # So that statements can be captured: what is logged is switched on when that is asked for.
 LOGGING = ("logging_collector = on", "log_directory = 'log'", "log_rotation_size = 64MB")
+REPLICA, SLOT = "erp-replica", "erp_replica"
 
 
 @dataclass
@@ -29,6 +38,7 @@ class World:
     home: Path
     now: datetime
     postgresql: PostgreSQL | None = None
+    replica: PostgreSQLReplica | None = None
     mariadb: MariaDB | None = None
     pgbouncer: PgBouncer | None = None
     web: WebApplication | None = None
@@ -115,6 +125,7 @@ def _fill(world: World, scale: float, stack: ExitStack) -> None:
         erp.create_erp(world.postgresql, world.password)
         url = world.postgresql.url(erp.DATABASE, erp.LOGIN, world.password)
         world.rows["erp"] = erp.fill_erp(url, world.now, scale)
+        world.replica = world.postgresql.begin_replica(REPLICA, slot=SLOT)
         front = world.pgbouncer or world.postgresql
         world.web = WebApplication(front.url(erp.DATABASE, erp.WEB_LOGIN, world.password), world.directory)
         stack.callback(world.web.stop)
@@ -123,6 +134,9 @@ def _fill(world: World, scale: float, stack: ExitStack) -> None:
         shop.create_shop(world.mariadb, world.password)
         world.rows["shop"] = shop.fill_shop(world.mariadb, world.password, world.now, scale)
     world.rows["app"] = fill_app(world.sqlite, world.now, scale)
+    if world.replica:
+        world.replica.launch()
+        world.replica.wait_until_ready()
     if world.web:
         world.web.wait_until_ready()
         stack.enter_context(Visitors(world.web.url()))
@@ -140,8 +154,12 @@ def _write_configuration(world: World) -> None:
             profile.append(f"pgbouncer_url = {_quote(console)}")
         if world.web:
             profile.append(f"app_pools = [{_quote(world.web.app_pools)}]")
+        profile += [f"replicas = [{_quote(REPLICA)}]"] if world.replica else []
         lines += ["", "[profiles.erp]", *profile, "", '[profiles.erp.partitions."public.audit_logs"]']
         lines += ['interval = "1 month"', "premake = 3", 'retention = "12 months"']
+    if world.replica:
+        url = _without_password(world.replica.url(erp.DATABASE, erp.LOGIN, world.password), world.password)
+        lines += ["", f"[profiles.{REPLICA}]", f"url = {_quote(url)}", ask, 'environment = "staging"']
     if world.pgbouncer:
         url = _without_password(world.pgbouncer.url(erp.DATABASE, erp.LOGIN, world.password), world.password)
         lines += ["", "[profiles.erp-pgbouncer]", f"url = {_quote(url)}", ask, 'environment = "staging"']

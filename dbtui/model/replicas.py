@@ -228,12 +228,13 @@ class ReplicaVerdict:
 
     `safe_after_seconds`: what was committed longer ago than this can be read here; None: nothing is promised.
     `catch_up_seconds`: until it has everything at the present rate; None: not foreseeable. `sentence`: what is so, and
-    what to do. `is_safe`: reads that may be a little old can go here now.
+    what to do. `is_safe`: reads that may be a little old can go here now. `key`: the same in the next look, and unique.
     """
 
     name: str
     state: ReplicaState
     level: str  # "ok", "warning", "trouble"
+    key: str = ""
     profile: str = ""
     parent: str = ""
     stages: tuple[StageLag, ...] = ()

@@ -61,10 +61,13 @@ def watch_replicas(
     c: RoutineContext,
     profile: ConnectionProfile,
     replicas: Sequence[ConnectionProfile],
-    every_seconds: float,
+    every_seconds: float | Callable[[], float],
     show: Callable[[ReplicasSnapshot], bool],
 ) -> Routine[int]:
-    """Look again and again, over kept connections, until `show` returns False; return how often. Raises Cancelled."""
+    """Look again and again, over kept connections, until `show` returns False; return how often. Raises Cancelled.
+
+    `every_seconds`: between two looks, or what says it anew after each.
+    """
     asked = ReplicaLooks(c, profile, replicas)
     count = 0
     try:
@@ -74,7 +77,8 @@ def watch_replicas(
             if not show(asked.look()):
                 return count
             yield Progressed(count, None, "looks")
-            c.cancellation.wait(max(0.0, began + every_seconds - time.monotonic()))
+            pause = every_seconds() if callable(every_seconds) else every_seconds
+            c.cancellation.wait(max(0.0, began + pause - time.monotonic()))
             c.cancellation.check()
     finally:
         asked.close()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AGE_SECONDS = 15.0
 #: The panes in the order of their digits, and what they are called.
 PANES = {"connections": "Connections", "backups": "Backups", "pools": "Pools", "partitions": "Partitions",
-         "queries": "Queries", "jobs": "Jobs"}  # fmt: skip
+         "queries": "Queries", "replicas": "Replicas", "jobs": "Jobs"}  # fmt: skip
 
 
 class Frame(FrugalApp, inherit_bindings=False):
@@ -158,6 +158,10 @@ class Frame(FrugalApp, inherit_bindings=False):
             from dbtui.tui.panes.queries import QueriesPane
 
             return QueriesPane(self.runner)
+        if name == "replicas":
+            from dbtui.tui.panes.replicas import ReplicasPane
+
+            return ReplicasPane(self.runner, self.profiles)
         from dbtui.tui.panes.jobs import JobsPane
 
         return JobsPane(self.runner)

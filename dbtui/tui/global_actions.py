@@ -40,6 +40,10 @@ class GlobalActions(Copying):
         """Go to the queries of the open connection; with none open, of the one under the cursor."""
         await self._show_of_target("queries")
 
+    async def act_replicas(self) -> None:
+        """Go to the replicas; with no connection open, to those of the one under the cursor."""
+        await self._show_of_target("replicas")
+
     async def _show_of_target(self, pane: str) -> None:
         row = self.connections_pane.table.cursor_row if self.active == "connections" else None
         if self.opened is None and row is not None:

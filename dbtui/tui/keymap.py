@@ -33,6 +33,7 @@ PLACES: tuple[frozenset[str], ...] = tuple(
                 "steps",
                 "findings queries live",
                 "top queries live",
+                "replicas live",
                 "jobs",
             )
             for widget in ("table", "text")

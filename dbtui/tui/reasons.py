@@ -250,3 +250,55 @@ def needs_stale(situation: Situation) -> str | None:
 def is_stale(situation: Situation) -> bool:
     """The footer has a use for it when a capture has left something on."""
     return situation.stale_capture
+
+
+def needs_replica_row(situation: Situation) -> str | None:
+    """It is about the row of the replicas' tree under the cursor."""
+    return None if situation.replica_row else "no server under the cursor"
+
+
+def needs_addable(situation: Situation) -> str | None:
+    """It adds a replica to the primary under the cursor."""
+    if situation.opened is None and not situation.replica_row:
+        return FIRST_OPEN
+    return situation.no_replica or None
+
+
+def needs_promotable(situation: Situation) -> str | None:
+    """It promotes the replica under the cursor."""
+    return needs_replica_row(situation) or situation.no_promotion or None
+
+
+def needs_slot(situation: Situation) -> str | None:
+    """It drops the slot under the cursor."""
+    return needs_replica_row(situation) or situation.no_slot_drop or None
+
+
+def needs_holdable(situation: Situation) -> str | None:
+    """It pauses the replay of the replica under the cursor."""
+    return needs_replica_row(situation) or situation.no_hold or None
+
+
+def needs_held(situation: Situation) -> str | None:
+    """It resumes the replay of the replica under the cursor."""
+    return needs_replica_row(situation) or situation.no_resume or None
+
+
+def has_slot(situation: Situation) -> bool:
+    """The footer has a use for it on a slot."""
+    return situation.slot_row
+
+
+def has_replica(situation: Situation) -> bool:
+    """The footer has a use for it on a replica that may be promoted."""
+    return not situation.no_promotion
+
+
+def is_held(situation: Situation) -> bool:
+    """The footer has a use for it while replay is paused."""
+    return situation.held_replica
+
+
+def is_not_held(situation: Situation) -> bool:
+    """The footer has a use for it on a replica that replays."""
+    return not situation.no_hold

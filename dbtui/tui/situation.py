@@ -86,6 +86,14 @@ class Situation:
     top_query: bool = False  # whether a statement that takes time is under the cursor
     no_capture: str = ""  # why no statements can be captured
     stale_capture: bool = False  # whether a capture has left something on
+    replica_row: bool = False  # whether a row of the replicas' tree is under the cursor
+    no_replica: str = ""  # why no replica can be added
+    no_promotion: str = ""  # why what is under the cursor cannot be promoted
+    no_slot_drop: str = ""  # why no slot can be dropped
+    no_hold: str = ""  # why replay cannot be paused
+    no_resume: str = ""  # why replay cannot be resumed
+    slot_row: bool = False  # whether a slot is under the cursor
+    held_replica: bool = False  # whether replay of the replica under the cursor is paused
     replay: str = ""  # what the header says of a recording that is played
     foldable: bool = False  # whether a branch of the tree is under the cursor
     ticked: int = 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dbtui.cli.replicas_text import format_branches
+from dbtui.analysis.replicas.branches import format_branches
 from dbtui.demo.servers import PostgreSQL, PostgreSQLReplica
 from tests.cli.program import Ran, argv, environment, run
 from tests.fix_servers import wait_until

@@ -30,9 +30,9 @@ def test_the_world_has_every_server_filled_and_a_configuration_without_secrets()
     ):
         enter_environment(world)
         settings = load_settings(os.environ)
-        assert [profile.name for profile in settings.profiles] == ["erp", "erp-pgbouncer", "shop", "app"]
+        assert [profile.name for profile in settings.profiles] == ["erp", "erp-replica", "erp-pgbouncer", "shop", "app"]
         assert settings.warnings == ()
-        assert [profile.warnings for profile in settings.profiles] == [()] * 4
+        assert [profile.warnings for profile in settings.profiles] == [()] * 5
         assert world.password not in world.config.read_text()
         assert "PGHOST" not in os.environ
         assert mode_of(world.config) == mode_of(world.sqlite) == mode_of(world.home / "password") == 0o600

@@ -25,6 +25,7 @@ from dbtui.tui.panes.queries import QueriesPane
 from dbtui.tui.panes.query_findings import FindingsView
 from dbtui.tui.panes.query_top import TopView
 from dbtui.tui.panes.replay import ReplayPane
+from dbtui.tui.panes.replicas import ReplicasPane
 from dbtui.tui.panes.sessions import SessionsView
 from dbtui.tui.widgets.drawn import TextPanel
 from dbtui.tui.widgets.footer import show_footer
@@ -45,6 +46,8 @@ TOGETHER = (
     ("partitions", "live", "text", "pane", "global"),
     ("steps", "table", "pane", "global"),
     ("steps", "text", "pane", "global"),
+    ("replicas", "live", "table", "pane", "global"),
+    ("replicas", "live", "text", "pane", "global"),
     ("jobs", "table", "global"),
     ("jobs", "text", "pane", "global"),
     ("backups", "text", "global"),
@@ -65,6 +68,7 @@ OWNERS = {
     "findings": FindingsView,
     "top": TopView,
     "queries": QueriesPane,
+    "replicas": ReplicasPane,
     "history": BackupsPane,
     "contents": BackupsPane,
     "backups": BackupsPane,

@@ -282,7 +282,7 @@ async def test_a_failed_job_is_announced_and_kept(world: World) -> None:
         await pilot.press("v")
         await wait_to_see(pilot, "✖ verify erp-20261122T150000Z: block 7 does not match its checksum")
         assert world.runner.jobs[0].state is JobState.FAILED
-        await pilot.press("6")
+        await pilot.press("7")
         await wait_to_see(pilot, "✖ failed", "restore from", "$ pg_dump --format=plain erp")
 
 

@@ -27,7 +27,7 @@ async def test_the_first_screen(world: World) -> None:
         text = await wait_to_see(pilot, "connection refused on db3:3306", "PG 15.18")
         lines = text.splitlines()
         assert lines[0].startswith(" dbtui  connections")
-        panes = ["Connections", "Backups", "Pools", "Partitions", "Queries", "Jobs"]
+        panes = ["Connections", "Backups", "Pools", "Partitions", "Queries", "Replicas", "Jobs"]
         assert lines[1].split() == [word for digit, pane in enumerate(panes, 1) for word in (str(digit), pane)]
         assert lines[-1].startswith(" ⏎ open  b backup  P password  i info  / filter  ? keys")
         assert all(len(each) <= SIZE[0] for each in lines)
@@ -54,8 +54,8 @@ async def test_digits_and_brackets_switch_panes(world: World) -> None:
     """1 2 3 jump, [ and ] step and go round."""
     app = world.app()
     async with app.run_test(size=SIZE) as pilot:
-        for key, pane in (("2", "backups"), ("6", "jobs"), ("1", "connections"), ("left_square_bracket", "jobs"),
-                          ("right_square_bracket", "connections")):  # fmt: skip
+        for key, pane in (("2", "backups"), ("6", "replicas"), ("7", "jobs"), ("1", "connections"),
+                          ("left_square_bracket", "jobs"), ("right_square_bracket", "connections")):  # fmt: skip
             await pilot.press(key)
             assert app.active == pane
             assert app.pane.display
@@ -64,7 +64,7 @@ async def test_digits_and_brackets_switch_panes(world: World) -> None:
 async def test_an_empty_jobs_pane_says_what_would_be_here(world: World) -> None:
     """And the key that makes it."""
     async with world.app().run_test(size=SIZE) as pilot:
-        await pilot.press("6")
+        await pilot.press("7")
         text = await wait_to_see(pilot, "Nothing has run yet")
         assert "b makes a backup" in text
 
@@ -302,7 +302,7 @@ async def test_the_jobs_pane_keeps_what_ran(world: World) -> None:
     first = world.app(world.profiles[0])
     async with first.run_test(size=(140, 40)) as pilot:
         await wait_to_see(pilot, "● restored")
-        await pilot.press("v", "6")
+        await pilot.press("v", "7")
         await wait_to_see(pilot, "● done", "$ pg_dump --format=plain erp")
         await pilot.press("R")
         await pilot.pause(0.3)
@@ -310,7 +310,7 @@ async def test_the_jobs_pane_keeps_what_ran(world: World) -> None:
     world.runner.jobs.clear()
     second = world.app()
     async with second.run_test(size=(140, 40)) as pilot:
-        await pilot.press("6")
+        await pilot.press("7")
         text = await wait_to_see(pilot, "● done", "$ pg_dump --format=plain erp", "by  ")
         assert "verify" in text
         await pilot.press("X")
@@ -323,7 +323,7 @@ async def test_a_job_is_cancelled_in_its_pane(world: World) -> None:
     app = world.app(world.profiles[0])
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "● restored")
-        await pilot.press("v", "6")
+        await pilot.press("v", "7")
         await wait_to_see(pilot, "● running")
         await pilot.press("X", "y")
         await wait_to_see(pilot, "▲ cancelled")

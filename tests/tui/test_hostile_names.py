@@ -69,7 +69,7 @@ async def test_every_pane_shows_it_as_text(world: World, name: str) -> None:
         await pilot.press("enter")
         await wait_until(pilot, lambda: app.backups_pane.contents is not None)
         _is_text(app)
-        for keys in (["enter"], ["o"], ["6"], ["2", "escape", "escape", "question_mark"], ["escape", "colon"]):
+        for keys in (["enter"], ["o"], ["7"], ["2", "escape", "escape", "question_mark"], ["escape", "colon"]):
             await pilot.press(*keys)
             await pilot.pause(0.1)
             _is_text(app)
@@ -84,7 +84,7 @@ async def test_every_pane_shows_it_as_text(world: World, name: str) -> None:
         app.say(name, Tone.TROUBLE)
         await pilot.press("v")
         await wait_until(pilot, lambda: bool(world.done))
-        await pilot.press("6")
+        await pilot.press("7")
         await pilot.pause(0.2)
         _is_text(app)
         assert app.is_running

@@ -115,7 +115,7 @@ async def test_new_keys_work_and_old_ones_do_not(world: World) -> None:
         await wait_to_see(pilot, "not proven")
         table = app.pane.focused_table
         assert table is not None
-        await pilot.press("j", "v", "6")
+        await pilot.press("j", "v", "7")
         assert (table.cursor, app.active, app.runner.jobs) == (0, "backups", app.runner.jobs)
         assert not any(job.request.routine == "backup verify" for job in app.runner.jobs)
         await pilot.press("N")

@@ -247,7 +247,7 @@ async def test_a_look_is_repeated_paused_and_never_older(lab: PartitionWorld, mo
         await pilot.press("p", "minus")
         await wait_to_see(pilot, "asking every 120 s")
         assert _waits(pane)
-        await pilot.press("6")
+        await pilot.press("7")
         assert not _waits(pane)
 
 

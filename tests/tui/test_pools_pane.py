@@ -221,7 +221,7 @@ async def test_it_rests_out_of_sight_and_pauses(pooled: World) -> None:
         await pilot.press("p")
         assert watch.calls[-1] == "pause"
         await wait_to_see(pilot, "paused")
-        await pilot.press("p", "6")
+        await pilot.press("p", "7")
         assert watch.calls[-1] == "resume"
         await wait_until(pilot, lambda: watch.seconds == 5.0)
         await pilot.press("R")

@@ -174,7 +174,7 @@ async def test_terminating_asks_first_and_rests_on_leaving_it(world: World) -> N
         await wait_to_see(pilot, "● terminated 8123 app erp-api from 10.0.0.7:51022")
         assert world.done == [("terminate", "erp", (8123,))]
         await wait_until(pilot, lambda: "all 6" in screen_text(app))
-        await pilot.press("6")
+        await pilot.press("7")
         await wait_to_see(pilot, "● done", "sessions terminate")
 
 
@@ -190,7 +190,7 @@ async def test_several_marked_sessions_need_their_count_typed(world: World) -> N
         await pilot.press("y")
         assert app.dialogs
         accept = app.dialogs[0].query_one("#accept")
-        await pilot.press("shift+tab", "6")
+        await pilot.press("shift+tab", "7")
         assert accept.disabled
         await pilot.press("backspace", "2")
         await wait_until(pilot, lambda: not accept.disabled)

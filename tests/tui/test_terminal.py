@@ -45,7 +45,7 @@ def test_panes_and_dialogs_send_what_differs(start_ui: Start) -> None:
     ui = start_ui("opened", COLORTERM="truecolor")
     ui.wait_to_see("not proven")
     ui.wait_until_idle()
-    for key in ("6", "2", "r", "\x1b", "\r"):
+    for key in ("7", "2", "r", "\x1b", "\r"):
         ui.press(key)
         sent = 0
         while count := ui.read(0.6):

@@ -149,6 +149,7 @@ class _Look:
             name=link.name,
             state=state,
             level=find_level(state, measured, thresholds),
+            key=link.key,
             profile=link.server.profile if link.server is not None else "",
             parent=link.sender.profile if link.sender is not None else "",
             stages=measured.stages,

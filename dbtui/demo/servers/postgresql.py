@@ -154,9 +154,19 @@ class PostgreSQL(Server):
 
     def add_replica(self, name: str = "replica", *, config: Sequence[str] = ()) -> "PostgreSQLReplica":
         """Copy this running server into a streaming replica, named `name` in pg_stat_replication, and start it."""
-        replica = PostgreSQLReplica(self, name=name, config=config)
+        return self.begin_replica(name, config=config).start()
+
+    def begin_replica(
+        self, name: str = "replica", *, config: Sequence[str] = (), slot: str = ""
+    ) -> "PostgreSQLReplica":
+        """The same, without waiting: the copy begins, and whoever asked for it launches the server when it is made.
+
+        `slot`: of this server, made for it.
+        """
+        replica = PostgreSQLReplica(self, name=name, config=config, slot=slot)
         self.replicas.append(replica)
-        return replica.start()
+        replica.prepare()
+        return replica
 
     def _has_statistics(self) -> bool:
         library = "pg_stat_statements.so"
@@ -182,9 +192,10 @@ class PostgreSQLReplica(PostgreSQL):
 
     kind = "PostgreSQL replica"
 
-    def __init__(self, primary: PostgreSQL, *, name: str, config: Sequence[str] = ()) -> None:
+    def __init__(self, primary: PostgreSQL, *, name: str, config: Sequence[str] = (), slot: str = "") -> None:
         super().__init__(primary.directory, name=name, config=config, binaries=primary.binaries)
         self.primary = primary
+        self.slot = slot
         self.password = primary.password
 
     def prepare(self) -> None:
@@ -197,6 +208,7 @@ class PostgreSQLReplica(PostgreSQL):
             [
                 str(self.binaries / "pg_basebackup"),
                 *("--checkpoint=fast", "--no-sync", "--wal-method=stream", "--write-recovery-conf"),
+                *(("--create-slot", f"--slot={self.slot}") if self.slot else ()),
                 *("--dbname", f"{where} application_name={self.name}", f"--pgdata={self.data}"),
             ]
         )

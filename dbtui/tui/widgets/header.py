@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dbtui.model.connections import Environment, ServerInfo
 from dbtui.tui.actions import Situation
-from dbtui.tui.cells import Line, Span, Tone, dim, line, spread, strong
+from dbtui.tui.cells import Line, Span, Tone, dim, line, spread, strong, width_of
 from dbtui.tui.widgets.drawn import Lines
 
 _SHORT = {"PostgreSQL": "PG", "MariaDB": "MariaDB", "MySQL": "MySQL", "SQLite": "SQLite"}
@@ -66,12 +66,22 @@ class PaneBar(Lines):
 
     def show(self, titles: Mapping[str, str], active: str, jobs_running: int) -> None:
         """Show the panes; `titles` are the titles of their ids in the order of their digits."""
-        parts: list[Span] = [Span(" ")]
-        for digit, (pane, title) in enumerate(titles.items(), 1):
-            here = pane == active
-            parts.append(Span(f" {digit} ", Tone.ACTIVE if here else Tone.KEY))
-            parts.append(Span(f"{title} ", Tone.ACTIVE if here else Tone.PLAIN))
-            if pane == "jobs" and jobs_running:
-                parts.append(Span(f"● {jobs_running} ", Tone.ACCENT))
-            parts.append(Span(" "))
-        self.show_lines([line(*parts)])
+        roomy = show_panes(titles, active, jobs_running, gap=2)
+        fits = width_of(roomy) <= self.size.width
+        self.show_lines([roomy if fits else show_panes(titles, active, jobs_running, gap=0)])
+
+
+def show_panes(titles: Mapping[str, str], active: str, jobs_running: int, gap: int) -> Line:
+    """Return the panes with so many cells between two; with none they share the blank at their edge."""
+    parts: list[Span] = [Span(" ")] if gap else []
+    was_here = False
+    for digit, (pane, title) in enumerate(titles.items(), 1):
+        here = pane == active
+        edge = Span(" ", Tone.ACTIVE if here or (was_here and not gap) else Tone.PLAIN)
+        parts += [edge, Span(f"{digit} ", Tone.ACTIVE if here else Tone.KEY)]
+        parts.append(Span(title, Tone.ACTIVE if here else Tone.PLAIN))
+        if pane == "jobs" and jobs_running:
+            parts.append(Span(f" ● {jobs_running}", Tone.ACTIVE if here else Tone.ACCENT))
+        parts += [Span(" ", edge.tone), Span(" " * (gap - 1))] if gap else []
+        was_here = here
+    return line(*parts, Span(" ", Tone.ACTIVE if was_here and not gap else Tone.PLAIN))

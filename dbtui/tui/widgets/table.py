@@ -87,6 +87,16 @@ class Table(Drawn, Generic[RowT], can_focus=True):
         self.empty = tuple(empty)
         self._rearrange(holds=self.live and monotonic() - self._moved_at < HOLD_SECONDS)
 
+    def show_columns(self, columns: Sequence[Column[RowT]]) -> None:
+        """Show other columns of the same rows; they stay sorted by the column of that name, if there is one."""
+        label = self.columns[self.sorted_by].label if self.sorted_by is not None else ""
+        self.columns, self._shared_room = tuple(columns), -1
+        if label:
+            places = {column.label: place for place, column in enumerate(self.columns) if column.order}
+            self.sorted_by = places.get(label)
+            self.view.order = self.columns[self.sorted_by].order if self.sorted_by is not None else None
+        self._rearrange()
+
     def show_marks(self, marks: Iterable[str]) -> None:
         """Tick the rows with these keys."""
         before, self.marks = self.marks, frozenset(marks)
