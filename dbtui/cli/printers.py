@@ -173,14 +173,16 @@ class JsonPrinter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
+        self._meter: ProgressMeter | None = None
 
     def event(self, event: Event) -> None:
         """Print what a routine said."""
         if isinstance(event, StepStarted):
+            self._meter = ProgressMeter.of_step(event, time.monotonic())
             self._line("step_started", step=event.step, detail=event.detail)
         elif isinstance(event, Progressed):
             if not self._quiet:
-                self._line("progress", done=event.done, total=event.total, unit=event.unit, detail=event.detail)
+                self._progress(event)
         elif isinstance(event, Warned):
             self.warn(event.message)
         elif isinstance(event, CommandRan):
@@ -209,6 +211,14 @@ class JsonPrinter:
     def result(self, text: str, **fields: Any) -> None:  # noqa: ARG002 - the sibling prints the text
         """Print the last line."""
         self._line("result", **fields)
+
+    def _progress(self, event: Progressed) -> None:
+        fields: dict[str, Any] = {"done": event.done, "total": event.total, "unit": event.unit, "detail": event.detail}
+        if self._meter is not None and event.unit != "seconds":
+            self._meter.note(event, time.monotonic())
+            if self._meter.rate is not None:
+                fields |= {"per_second": self._meter.rate, "left_seconds": self._meter.seconds_left}
+        self._line("progress", **fields)
 
     def _line(self, event: str, **fields: Any) -> None:
         _write(sys.stdout, format_json({"event": event, "version": VERSION, **fields}) + "\n")

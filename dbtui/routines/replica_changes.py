@@ -27,6 +27,13 @@ from dbtui.routines.replicas import collect_replicas
 PROMOTION_SECONDS = 600.0
 
 
+def replica_lock(profile: ConnectionProfile, plan: ReplicaPlan) -> str:
+    """Return the name of a change's lock: one at a time fills a directory, or changes a replica or a slot."""
+    if plan.action is ReplicaAction.ADD and plan.wish is not None:
+        return f"replica in {plan.wish.data_directory}"
+    return f"{'slot' if plan.action is ReplicaAction.DROP_SLOT else 'replica'} {plan.subject} of {profile.url}"
+
+
 def plan_replica(
     c: RoutineContext,
     profile: ConnectionProfile,
