@@ -39,8 +39,14 @@ class JournalFile:
         with storage_errors(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = cls(directory / f"{journal.capture_id}{_SUFFIX}")
-        made.note(_BEGAN, journal=msgspec.to_builtins(journal))
-        fsync_path(directory)
+        try:
+            made.note(_BEGAN, journal=msgspec.to_builtins(journal))
+            fsync_path(directory)
+        except StorageError as error:
+            if not isinstance(error.__cause__, FileExistsError):  # ours, and nothing has been changed yet
+                with suppress(OSError):
+                    made.path.unlink(missing_ok=True)
+            raise
         return made
 
     def note(self, event: str, **fields: Any) -> None:
@@ -53,7 +59,9 @@ class JournalFile:
         with storage_errors(self.path):
             descriptor = os.open(self.path, flags, 0o600)
             try:
-                os.write(descriptor, f"{line}\n".encode())
+                data = f"{line}\n".encode()
+                while data:
+                    data = data[os.write(descriptor, data) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -104,8 +112,9 @@ def lock_server(directory: Path, server: str) -> int:
     except OSError as error:
         os.close(descriptor)
         raise StorageError(f"the lock {path} cannot be taken: {error.strerror}") from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
+    with suppress(OSError):  # only who holds it is not told then, as when the disk is full
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
     return descriptor
 
 

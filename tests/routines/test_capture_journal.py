@@ -1,5 +1,6 @@
 """Journals of captures, and what a guard does with one when its server is away."""
 
+import errno
 import json
 import os
 import subprocess
@@ -107,6 +108,28 @@ def test_a_journal_is_never_written_over(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         JournalFile.create(tmp_path / "trap", journal())
     assert elsewhere.read_text() == "kept"
+
+
+@pytest.mark.parametrize("room", [0, 100])
+def test_a_full_disk_leaves_no_half_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Nothing has been changed then, and nothing is to be put back."""
+    left, real = [room], os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = real(descriptor, data[: left[0]])
+        left[0] -= written
+        return written
+
+    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with locked_server(tmp_path, journal().server), pytest.raises(StorageError, match="is full"):
+        JournalFile.create(tmp_path, journal())
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_guard_that_was_killed_while_it_applied_is_repaired(
