@@ -13,16 +13,18 @@ from dbtui.demo.world import World
 from dbtui.model.backups import CreateResult, RestoreResult
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.partitions import PartitionsResult
+from dbtui.model.replicas import ReplicaResult
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.panes.partitions import PartitionsPane
-from dbtui.tui.panes.replicas import ReplicasPane
 from dbtui.tui.start import make_runner
 from dbtui.tui.widgets.inputs import TextInput
 
 SCREEN = (80, 24)
 #: One profile for each engine.
 PROFILES = ("erp", "shop", "app")
-_KEYS = {".": "full_stop", "_": "underscore"}
+_KEYS = {".": "full_stop", "_": "underscore", "/": "slash", "-": "minus"}
+#: What the second replica is called, which is added by keys.
+_SECOND = "erp-second"
 _COUNTED_TABLES = {
     "erp": "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
     "shop": "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
@@ -49,7 +51,7 @@ async def _walk(settings: Settings, world: World, say: Callable[[str], None]) ->
                 await _look_inside(walker)
                 await _back_up_verify_and_restore(walker, world, profile)
                 await _see_partitions(walker, profile)
-        await _see_replicas(walker, settings)
+        await _see_replicas(walker, settings, world)
         await _see_jobs(walker)
         await _see_help(walker)
         await walker.press("q")
@@ -170,19 +172,30 @@ async def _keep_right(walker: Walker, pane: PartitionsPane) -> None:
     await walker.press("escape", "escape")
 
 
-async def _see_replicas(walker: Walker, settings: Settings) -> None:
-    """The demo's primary with its streaming replica: it has everything, and its replay is paused and resumed."""
+async def _see_replicas(walker: Walker, settings: Settings, world: World) -> None:
+    """The demo's primary with its streaming replica; a second one is added by keys."""
     if not any(profile.replicas for profile in settings.profiles):
         return
     await walker.press("6")
-    pane = cast(ReplicasPane, walker.app.pane)
-    await walker.wait_for("a look at the replicas", lambda: any(each.assessment for each in pane.feed.groups))
-    await walker.wait_to_see("current")
+    await walker.wait_to_see("the replica is safe for reads")
     walker.say("pane 6, replicas:")
-    walker.show_screen(most=10)
-    await walker.press("enter")
+    walker.show_screen(most=8)
+    await walker.press("j", "enter")
     await walker.wait_to_see("safe now")
     await walker.press("escape")
+    jobs = len(walker.app.runner.jobs)
+    await walker.press("a")
+    await walker.wait_for("the dialog", lambda: bool(walker.app.dialogs and walker.app.dialogs[-1].query(TextInput)))
+    await walker.press(*(_KEYS.get(letter, letter) for letter in str(world.directory.path / _SECOND)))
+    await walker.wait_to_see("Steps")
+    walker.show_screen(most=20)
+    await walker.push()
+    done: ReplicaResult = (await walker.wait_for_job(jobs + 1)).outcome.result  # type: ignore[union-attr, assignment]
+    walker.say(f"added a replica by keys: process {done.pid}, {done.copied_bytes} bytes copied")
+    await walker.wait_to_see(_SECOND)
+    await walker.press("g")
+    await walker.wait_to_see("2 of 2 replicas are safe for reads")
+    walker.show_screen(most=8)
 
 
 async def _see_jobs(walker: Walker) -> None:

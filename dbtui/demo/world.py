@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.demo import erp, shop
+from dbtui.demo.added import AddedReplicas
 from dbtui.demo.app import fill_app
 from dbtui.demo.servers import (
     MariaDB,
@@ -134,9 +135,10 @@ def _fill(world: World, scale: float, stack: ExitStack) -> None:
         shop.create_shop(world.mariadb, world.password)
         world.rows["shop"] = shop.fill_shop(world.mariadb, world.password, world.now, scale)
     world.rows["app"] = fill_app(world.sqlite, world.now, scale)
-    if world.replica:
+    if world.postgresql and world.replica:
         world.replica.launch()
         world.replica.wait_until_ready()
+        stack.enter_context(AddedReplicas(world.postgresql))
     if world.web:
         world.web.wait_until_ready()
         stack.enter_context(Visitors(world.web.url()))
