@@ -1,5 +1,5 @@
-"""What runs inside an application: pooled engines configured by the environment, pools that tell of themselves, and
-statements that tell where they come from.
+"""What runs inside an application: pooled engines configured by the environment, pools that tell of themselves,
+statements that tell where they come from, and reads that go to replicas.
 
 The standard library and SQLAlchemy only. The names are imported when first used.
 """
@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from dbtui.instrument.loaders import eager
     from dbtui.instrument.publishing import publish_pool
     from dbtui.instrument.recorder import record_statements
+    from dbtui.instrument.routing import ReadWriteSession
+    from dbtui.instrument.routing_async import AsyncReadWriteSession
+    from dbtui.instrument.routing_replicas import ReplicaSet
     from dbtui.instrument.scopes import request_scope
 
 __all__ = [
+    "AsyncReadWriteSession",
+    "ReadWriteSession",
+    "ReplicaSet",
     "assert_no_n_plus_one",
     "create_async_engine",
     "create_engine",
@@ -27,6 +33,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncReadWriteSession": "routing_async",
+    "ReadWriteSession": "routing",
+    "ReplicaSet": "routing_replicas",
     "assert_no_n_plus_one": "checking",
     "create_async_engine": "engines",
     "create_engine": "engines",

@@ -46,7 +46,7 @@ def create_engine(url: str | URL, *, service: str = "", **options: Any) -> Engin
     application_name or program_name, unless the URL or connect_args say otherwise.
     Raises UsageError for a variable or URL that is wrong.
     """
-    parsed = _parse_url(url)
+    parsed = parse_url(url)
     engine = sqlalchemy.create_engine(parsed, **_pool_options(parsed, options, QueuePool))
     _name_connections(engine, service, options)
     return engine
@@ -57,13 +57,14 @@ def create_async_engine(url: str | URL, *, service: str = "", **options: Any) ->
 
     Raises UsageError for a variable or URL that is wrong.
     """
-    parsed = _parse_url(url, is_async=True)
+    parsed = parse_url(url, is_async=True)
     engine = asyncio.create_async_engine(parsed, **_pool_options(parsed, options, AsyncAdaptedQueuePool))
     _name_connections(engine.sync_engine, service, options)
     return engine
 
 
-def _parse_url(url: str | URL, *, is_async: bool = False) -> URL:
+def parse_url(url: str | URL, *, is_async: bool = False) -> URL:
+    """Return a URL with the driver that it means. Raises UsageError, whose text never holds the password."""
     if isinstance(url, str):
         scheme, separator, _ = url.strip().partition("://")
         scheme = scheme.lower()

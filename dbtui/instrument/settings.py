@@ -14,6 +14,7 @@ TIMEOUT = "DB_POOL_TIMEOUT"
 
 _MOST_CONNECTIONS = 100_000
 _MOST_SECONDS = 86_400
+_MOST_BYTES = 2**62
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -34,14 +35,16 @@ def read_pool_options(environ: Mapping[str, str], given: Collection[str] = ()) -
     return options
 
 
-def _read_whole(environ: Mapping[str, str], name: str, default: int, *, least: int, meaning: str) -> int:
+def _read_whole(
+    environ: Mapping[str, str], name: str, default: int, *, least: int, meaning: str, most: int = _MOST_CONNECTIONS
+) -> int:
     text = environ.get(name, "").strip()
     if not text:
         return default
-    accepted = f"set it to a whole number from {least} to {_MOST_CONNECTIONS} ({meaning}), such as {default}"
+    accepted = f"set it to a whole number from {least} to {most} ({meaning}), such as {default}"
     if not _WHOLE.fullmatch(text) or len(text) > 20:
         raise UsageError(f"{name} is {_quote(text)}, which is not a whole number", accepted)
-    if not least <= int(text) <= _MOST_CONNECTIONS:
+    if not least <= int(text) <= most:
         raise UsageError(f"{name} is {_quote(text)}, which is out of range", accepted)
     return int(text)
 
@@ -57,6 +60,16 @@ def _read_seconds(environ: Mapping[str, str], name: str, default: float) -> floa
     if not math.isfinite(seconds) or not 0 <= seconds <= _MOST_SECONDS:
         raise UsageError(f"{name} is {_quote(text)}, which is out of range", accepted)
     return seconds
+
+
+def read_seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    """Return the seconds that the environment has under `name`. Raises UsageError as `read_pool_options` does."""
+    return _read_seconds(environ, name, default)
+
+
+def read_bytes(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Return the bytes that the environment has under `name`. Raises UsageError as `read_pool_options` does."""
+    return _read_whole(environ, name, default, least=0, most=_MOST_BYTES, meaning="bytes")
 
 
 def _quote(text: str) -> str:
