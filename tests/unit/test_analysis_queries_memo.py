@@ -3,12 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbtui.analysis.queries import Normaliser
+from dbtui.analysis.queries import Detector, Normaliser
 from dbtui.analysis.queries.normalising import memo_key
 from dbtui.analysis.queries.shapes import classify
 from dbtui.analysis.queries.statements import read_statement
 from dbtui.model.connections import EngineName
-from dbtui.model.queries import Shape
+from dbtui.model.queries import Shape, StatementEvent
 
 EXAMPLES = settings(max_examples=300, deadline=None)
 ENGINES = st.sampled_from([None, EngineName.POSTGRESQL, EngineName.MYSQL])
@@ -82,6 +82,21 @@ def test_generated_statements_get_their_own_shapes(engine: EngineName | None, st
 @given(ENGINES, st.permutations(NEAR))
 def test_statements_that_differ_little_get_their_own_shapes(engine: EngineName | None, statements: list[str]) -> None:
     check(engine, statements)
+
+
+@EXAMPLES
+@given(ENGINES, st.lists(st.sampled_from(NEAR), min_size=1, max_size=30))
+def test_what_is_expected_after_a_statement_is_not_taken_for_what_came(
+    engine: EngineName | None, statements: list[str]
+) -> None:
+    """The detector compares a statement with what came after the same one before."""
+    detector = Detector(engine=engine)
+    both = [*statements, *statements]
+    detector.feed_all(StatementEvent(session="s", seq=at, sql=sql) for at, sql in enumerate(both))
+    detector.findings()
+    forms = detector._units["s"].forms
+    for sql, form in zip(both, forms, strict=True):
+        assert plain(form.shape) == plain(classify(read_statement(sql, engine))), sql
 
 
 @EXAMPLES

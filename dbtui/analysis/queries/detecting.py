@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
+from operator import attrgetter
 
+from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.judging import Limits, Match, Ran, judge_unit
-from dbtui.analysis.queries.normalising import Normaliser, near_key
+from dbtui.analysis.queries.normalising import DIGITS, Normaliser, near_key
 from dbtui.analysis.queries.patterns import Key, Pattern, key_of
 from dbtui.analysis.queries.round_trips import RoundTrips
-from dbtui.analysis.queries.tags import NO_TAGS
+from dbtui.analysis.queries.tags import NO_TAGS, Tags
 from dbtui.analysis.queries.units import VIRTUAL_TRANSACTION, Unit
 from dbtui.model.connections import EngineName
 from dbtui.model.queries import Cure, PatternKind, QueryFindings, Repetition, SourceReport, StatementEvent
@@ -24,6 +26,7 @@ _MOST_PATTERNS = 2_000
 _MOST_SHAPES = 10_000
 _MOST_SESSIONS = 500_000
 _LONG_TEXT, _MOST_TEXT = 700, 4_000
+_SESSION = attrgetter("session")
 
 
 class Detector:
@@ -110,30 +113,41 @@ class Detector:
     def _drain(self) -> None:
         """Put the buffered statements into their units."""
         buffer, self._buffer = self._buffer, []
-        normaliser, units, gap = self.normaliser, self._units, self._gap
-        known_texts, known_near, read = normaliser.texts, normaliser.near, normaliser.read
+        units, gap, expected = self._units, self._gap, self.normaliser.next.get
         held = len(buffer)
         for event in buffer:
             name, _, sql, ts, _, _, _, _, scope, _, _, _, _, _, is_truncated = event
             route = ""
-            form = None if is_truncated else known_texts.get(sql)
-            if form is None and not is_truncated and (near := near_key(sql)) is not None:
-                form = known_near.get(near)
-            if form is None:
-                form = read(sql, is_truncated=is_truncated)
-                tags = normaliser.tags
-                if tags is not NO_TAGS:
-                    scope, route = scope or tags.scope, tags.route
             if scope:
-                scope = "" if VIRTUAL_TRANSACTION.fullmatch(scope) else f"scope {scope}"
-                name = scope or name
+                name = _unit_of(scope) or name
             unit = units.get(name)
+            before = None if unit is None else unit.last
+            form = None
+            if not is_truncated and (guess := expected(before)) is not None:
+                beginning, end, guessed = guess
+                if end is None:
+                    if sql == beginning:
+                        form = guessed
+                elif sql.startswith(beginning):
+                    rest = sql[len(beginning) :]
+                    digits = len(rest) - len(end)
+                    if rest.lstrip(DIGITS) == end and (digits > 1 or (digits and rest[0] != "1")):
+                        form = guessed
+            if form is None:
+                form, tags = self._read(sql, before, is_truncated=is_truncated)
+                if tags is not NO_TAGS:
+                    route = tags.route
+                    if tags.scope and not scope:
+                        scope = tags.scope
+                        name = _unit_of(scope) or name
+                        unit = units.get(name)
             if unit is None or (ts is not None and ts > unit.until and not unit.goes_on_at(event)):
-                unit = self._begin_unit(name, unit, is_scoped=bool(scope))
+                unit = self._begin_unit(name, unit, is_scoped=bool(scope and _unit_of(scope)))
             elif len(unit.events) >= _MOST_IN_UNIT:
                 self._judge_part(unit)
             if ts is not None:
                 unit.until = ts + gap
+            unit.last = form
             if route:
                 unit.route = route
             if len(sql) > _LONG_TEXT:
@@ -146,10 +160,23 @@ class Detector:
         self._statements += len(buffer)
         self._forget_shapes()
         if len(self._sessions) < _MOST_SESSIONS:
-            self._sessions.update(map(hash, {event.session for event in buffer}))
+            self._sessions.update(map(hash, set(map(_SESSION, buffer))))
         self._held += held
         if self._held > _MOST_HELD:
             self._make_room()
+
+    def _read(self, sql: str, before: Form | None, *, is_truncated: bool) -> tuple[Form, Tags]:
+        """Return a statement's form and what its comments say. `before`: the form that its unit ran before it."""
+        normaliser = self.normaliser
+        if is_truncated:
+            return normaliser.read(sql, is_truncated=True), normaliser.tags
+        near = near_key(sql)
+        form = normaliser.near.get(near) if near is not None else normaliser.texts.get(sql)
+        if form is None:
+            form = normaliser.read(sql)
+            return form, normaliser.tags
+        normaliser.expect(before, sql, near, form)
+        return form, NO_TAGS
 
     def _begin_unit(self, name: str, over: Unit | None, *, is_scoped: bool) -> Unit:
         if over is not None:
@@ -215,6 +242,11 @@ class Detector:
             for name in names:
                 self._dropped += 1
                 self._close(self._units.pop(name))
+
+
+def _unit_of(scope: str) -> str:
+    """Return the name of a scope's unit; a server's virtual transaction has none of its own."""
+    return "" if VIRTUAL_TRANSACTION.fullmatch(scope) else f"scope {scope}"
 
 
 def _is_open(match: Match, unit: Unit) -> bool:

@@ -26,8 +26,9 @@ _ZERO_IN_NAME = re.compile(r"(?<![\w$])0")
 _MOST_KEYS = 16_000
 _MOST_TEXTS = 10_000
 _MOST_WANTED = 1_000
-_DIGITS = "0123456789"
-_ONE_DIGIT = frozenset(_DIGITS)
+DIGITS = "0123456789"
+_ONE_DIGIT = frozenset(DIGITS)
+_NUMBER_BEHIND = 2  # the parts of a near key whose number stands behind the sign
 _ORDINAL_BINDS = ("?", "%s")
 #: In the memo for a key that must not be used.
 _NOT_OF_KEY = Form(Shape("", ShapeKind.UNREADABLE))
@@ -53,10 +54,19 @@ def memo_key(sql: str) -> str | None:
         sql = "''".join(outside)
     key = _NUMBER.sub("0", sql)
     if ", 0" in key or ",0" in key or "''," in key:
-        key = _IN_LIST.sub(r"\g<1>0, 0)", key)
+        key = _IN_LIST.sub(_two_values, key)
         if "), (" in key or "),(" in key:
-            key = _ROWS.sub(r"\1, (0)", key)
+            key = _ROWS.sub(_two_rows, key)
     return key
+
+
+def _two_values(found: re.Match[str]) -> str:
+    """A list of many values; as a function, because a template is filled in slowly."""
+    return f"{found[1]}0, 0)"
+
+
+def _two_rows(found: re.Match[str]) -> str:
+    return f"{found[1]}, (0)"
 
 
 def near_key(sql: str) -> tuple[str, ...] | None:
@@ -67,11 +77,11 @@ def near_key(sql: str) -> tuple[str, ...] | None:
     """
     before, sign, after = sql.rpartition(" = ")
     if after[:1] in _ONE_DIGIT:
-        rest = after.lstrip(_DIGITS)
+        rest = after.lstrip(DIGITS)
         if not sign or rest[:1] not in " ;)\n" or after[: len(after) - len(rest)] == "1":
             return None
         return before, rest
-    head = before.rstrip(_DIGITS)
+    head = before.rstrip(DIGITS)
     if len(head) == len(before) or head[-1:] not in (" ", "(") or before[len(head) :] == "1":
         return None
     return head, after, ""
@@ -112,10 +122,15 @@ class Normaliser:
         self._keys: dict[str, Form] = {}
         self._older: dict[str, Form] = {}
         self._forms: dict[tuple[str, bool, bool], Form] = {}
-        #: Texts without values of their own, such as prepared statements. Read by the detector without asking.
+        #: Texts without values of their own, such as prepared statements, and others that came twice in a row. Read by
+        #: the detector without asking.
         self.texts: dict[str, Form] = {}
         #: Texts without one of their numbers, by `near_key`. Read by the detector too.
         self.near: dict[tuple[str, ...], Form] = {}
+        #: What came after a shape when it was last seen: the text before and behind a number, or a whole text and
+        #: None; and its form. A loop asks the same in turn, and to compare is quicker than to look up. None: at first.
+        self.next: dict[Form | None, tuple[str, str | None, Form]] = {}
+        self._latest: dict[Form, str] = {}  # texts
         self._wanted: dict[str, tuple[list[tuple[Lookup, Item]], list[Item]]] = {}
         self.tags: Tags = NO_TAGS
 
@@ -154,11 +169,26 @@ class Normaliser:
             if len(self.near) >= _MOST_TEXTS:
                 self.near.clear()
             self.near[near] = form
-        if not said and (form.shape.is_hidden or key == sql):
+        if not said and (form.shape.is_hidden or key == sql or self._latest.get(form) == sql):
             if len(self.texts) >= _MOST_TEXTS:
                 self.texts.clear()
             self.texts[sql] = form
+        elif not said:
+            if len(self._latest) >= _MOST_TEXTS:
+                self._latest.clear()
+            self._latest[form] = sql
         return form
+
+    def expect(self, before: Form | None, sql: str, near: tuple[str, ...] | None, form: Form) -> None:
+        """Keep what a statement without comments read as, for when one comes after `before` again."""
+        if len(self.next) >= _MOST_TEXTS:
+            self.next.clear()
+        if near is None:
+            self.next[before] = sql, None, form
+        elif len(near) == _NUMBER_BEHIND:
+            self.next[before] = f"{near[0]} = ", near[1], form
+        else:
+            self.next[before] = near[0], f" = {near[1]}", form
 
     def values(self, sql: str, params: tuple[object, ...] | None = None) -> list[tuple[Lookup, str]]:
         """Return what a statement looks rows up by; bind markers stand for themselves where nobody knows more."""

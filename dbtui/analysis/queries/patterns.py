@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from dbtui.analysis.queries.applications import fold_application
 from dbtui.analysis.queries.judging import Limits, Match, Ran
@@ -15,6 +16,7 @@ from dbtui.model.queries import Child, PatternKind, PatternLevel, Repetition, St
 BATCH_VALUES = 500
 MOST_TIMELINE = 200
 _SAMPLES = 3
+_DURATION = attrgetter("duration_ms")
 _MOST_COUNTS = 500
 _MANY = 20
 _LEAST_SHARE = 0.2
@@ -40,7 +42,7 @@ class _ChildSums:
         count = len(run.at)
         self.total += count
         self.batches += math.ceil(count / BATCH_VALUES)
-        durations = [duration for at in run.at if (duration := events[at].duration_ms) is not None]
+        durations = [each for each in map(_DURATION, map(events.__getitem__, run.at)) if each is not None]
         self.timed += len(durations)
         self.milliseconds += sum(durations)
         if count > self.repeats:

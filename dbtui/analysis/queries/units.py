@@ -24,11 +24,12 @@ _BURST_FACTOR = 8
 class Unit:
     """Statements of one unit, and until when it goes on."""
 
-    __slots__ = ("carried", "events", "extra", "forms", "is_scoped", "route", "until")
+    __slots__ = ("carried", "events", "extra", "forms", "is_scoped", "last", "route", "until")
 
     def __init__(self, *, is_scoped: bool) -> None:
         self.events: list[StatementEvent] = []
         self.forms: list[Form] = []
+        self.last: Form | None = None
         self.until = float("inf")
         self.route = ""
         self.is_scoped = is_scoped

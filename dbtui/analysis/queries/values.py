@@ -1,12 +1,15 @@
 """Which values a repeated look-up asks for, and which of them vary."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.normalising import Normaliser
 from dbtui.model.queries import Lookup, StatementEvent
 
 _MOST_READ = 30
+_END = 24
+_SQL = attrgetter("sql")
 
 
 def read_values(
@@ -22,7 +25,7 @@ def read_values(
     if form.shape.is_hidden:
         different = len({(event.sql, str(event.params)) for event in events})
     else:
-        different = len({event.sql for event in events})
+        different = _count_different(list(map(_SQL, events)))
     if different == 1 or not (form.has_many_values or form.shape.is_hidden):
         return different, lookups
     step = max(len(events) // _MOST_READ, 1)
@@ -36,6 +39,12 @@ def read_values(
             columns.setdefault(lookup, set()).add(value)
     varying = tuple(lookup for lookup, values in columns.items() if len(values) > 1)
     return min(count * step, different), varying or lookups
+
+
+def _count_different(texts: Sequence[str]) -> int:
+    """Count texts; most differ at their end, and what is long takes time to compare."""
+    count = len({text[-_END:] for text in texts})
+    return count if count == len(texts) else len(set(texts))
 
 
 def ask_the_same(events: Sequence[StatementEvent]) -> bool:
