@@ -136,7 +136,8 @@ class Site:
         """End the servers in the place, and drop the slots they had."""
         for file in self.place.glob("*/postmaster.pid"):
             self.end(file.parent)
-        wait_until(lambda: not self.primary.execute("SELECT 1 FROM pg_replication_slots WHERE active"), 60)
+        self.primary.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+        wait_until(lambda: not self.primary.execute("SELECT 1 FROM pg_replication_slots WHERE active"))
         self.primary.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 
     def end(self, directory: Path) -> None:

@@ -29,6 +29,9 @@ _PHASES = (
     ("syncing data to disk", "write to disk"),
 )
 _COPY = "copy"
+#: pg_basebackup has a child that receives the log, holds the slot, and goes on for ever when its parent alone is ended,
+#: as the kernel does when dbtui is killed. So a shell stands before it that takes its whole group with it.
+_GUARD = ("/bin/sh", "-c", """trap 'trap "" TERM; kill -TERM 0' TERM; "$@" & wait $!""", "guard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,9 @@ def copy_server(request: CopyRequest, environ: Mapping[str, str], cancellation: 
     """
     phases = _Phases(request)
     space = SpaceWatch(Path(request.directory) / "PG_VERSION")
-    with ChildTool(copy_arguments(request), environ=environ, on_line=phases.listen, account=request.account) as tool:
+    argv = [*_GUARD, *copy_arguments(request)]
+    with ChildTool(argv, environ=environ, on_line=phases.listen, account=request.account) as tool:
+        tool.name = Path(request.tool).name
         while not tool.wait_for(_TICK_SECONDS):
             cancellation.check()
             space.check()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.libpq.conninfo import format_conninfo, format_passfile
 from dbtui.adapters.postgresql.basebackup import CopyRequest, copy_arguments, copy_server
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
@@ -24,7 +25,7 @@ from dbtui.adapters.postgresql.replica_marker import Marker, is_its_directory, r
 from dbtui.adapters.postgresql.replica_place import find_account, find_programs
 from dbtui.adapters.postgresql.replica_server import ReplicaServer, show_command
 from dbtui.adapters.postgresql.replica_source import SourceSettings, collect_settings, replication_parameters
-from dbtui.adapters.postgresql.replica_streaming import watch_stream
+from dbtui.adapters.postgresql.replica_streaming import open_beside, watch_stream
 from dbtui.adapters.processes import tool_environment
 from dbtui.errors import DbtuiError, RefusedError, ServerError, StorageError
 from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted
@@ -97,7 +98,7 @@ class ReplicaAddition:
         self._target, self._plan, self._wish = target, plan, plan.wish
         self._room = Workshop(target, plan.wish, collect_settings(target))
         self._marker: Marker | None = None
-        self._has_slot = self._has_passfile = self._is_started = False
+        self._has_slot = self._has_made_slot = self._has_passfile = self._is_started = False
         self.is_ours = False
         self.is_being_undone = False
 
@@ -188,7 +189,7 @@ class ReplicaAddition:
             self._has_passfile = True
 
     def _create_slot(self) -> None:
-        self._has_slot = True
+        self._has_slot = self._has_made_slot = True
         try:
             self._target.collect("create_replication_slot", slot=self._wish.slot)
         except ServerError as error:
@@ -265,12 +266,14 @@ class ReplicaAddition:
                 undo()
             except (DbtuiError, OSError) as error:
                 left.append(format_untrusted(error.message if isinstance(error, DbtuiError) else str(error), 300))
-        if not left:
-            try:
+        try:
+            if not left:
                 remove_marker(self._room.directory)
                 self.is_ours = False
-            except StorageError as error:
-                left.append(error.message)
+            elif self._marker is not None:  # nobody is at it any more: the next run may remove what is left
+                write_marker(replace(self._marker, process_began=""))
+        except StorageError as error:
+            left.append(error.message)
         return left
 
     def _stop(self) -> None:
@@ -297,21 +300,24 @@ class ReplicaAddition:
             return
         slot = self._marker.slot
         try:
-            with self._target.working(self._target.info.database or "postgres", autocommit=True, shielded=True) as on:
-                ends = time.monotonic() + _SLOT_SECONDS
-                while self._target.collect("look_at_slot", on, slot=slot):
-                    self._target.collect("terminate_slot_reader", on, slot=slot)
-                    try:
-                        self._target.collect("drop_replication_slot", on, slot=slot)
-                    except ServerError as error:
-                        if error.code == _NO_OBJECT:
-                            return
-                        if error.code != _IN_USE or time.monotonic() > ends:
-                            raise
-                        time.sleep(_LOOK_SECONDS)
+            with open_beside(self._target, Cancellation()) as undisturbed:
+                self._drop_slot_of(undisturbed, slot, time.monotonic() + _SLOT_SECONDS)
         except DbtuiError as error:
             said = f"slot {slot} on {self._target.where} ({error.message}): drop it, or the server keeps its log for it"
             raise ServerError(said) from error
+
+    def _drop_slot_of(self, target: PostgresqlTarget, slot: str, ends: float) -> None:
+        while target.collect("look_at_slot", slot=slot):
+            if self._has_made_slot:  # else somebody else reads it by now
+                target.collect("terminate_slot_reader", slot=slot)
+            try:
+                target.collect("drop_replication_slot", slot=slot)
+            except ServerError as error:
+                if error.code == _NO_OBJECT:
+                    return
+                if error.code != _IN_USE or time.monotonic() > ends:
+                    raise
+                time.sleep(_LOOK_SECONDS)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Waiting until a new replica streams: seen by its source, under its slot and name, and by itself."""
+"""Waiting until a new replica streams: seen by its source, under its slot, and by itself."""
 
 import time
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
+from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.replica_place import EVERYWHERE
 from dbtui.adapters.postgresql.replica_server import ReplicaServer
@@ -17,8 +18,18 @@ from dbtui.model.text import format_duration
 _LOOK_SECONDS = 0.2
 #: How long its source may see nobody, before something is wrong with it.
 _UNSEEN_SECONDS = 120.0
-_HOSTLESS = ("host", "hostaddr", "port", "user", "dbname", "password", "passfile", "application_name", "service",
-             "client_encoding", "options", "target_session_attrs", "load_balance_hosts")  # fmt: skip
+#: What says where a connection goes and as whom, or only concerns dbtui's own.
+_OWN_WORDS = (
+    "host",
+    "hostaddr",
+    "port",
+    "user",
+    "dbname",
+    "password",
+    "application_name",
+    "client_encoding",
+    "options",
+)
 
 
 def watch_stream(target: PostgresqlTarget, wish: ReplicaWish, server: ReplicaServer) -> Routine[int | None]:
@@ -45,30 +56,32 @@ def watch_stream(target: PostgresqlTarget, wish: ReplicaWish, server: ReplicaSer
 
 def _ask_itself(target: PostgresqlTarget, wish: ReplicaWish) -> Routine[None]:
     """See that the replica says of itself that it is one. A login that it does not let in is told, and no failure."""
+    host = "127.0.0.1" if wish.host in EVERYWHERE else wish.host.split(",")[0].strip()
     try:
-        with open_replica(target, wish) as replica:
+        with open_beside(target, target.cancellation, host=host, port=str(wish.port), hostaddr="") as replica:
             row = replica.collect_one("collect_replication")
-            source = target.collect_one("collect_replication")
     except ConnectError as error:
         yield Warned(f"the replica streams, and could not be asked itself: {error}")
         return
-    if not row.is_replica or row.system != source.system:
-        raise ServerError(
-            f"what answers at port {wish.port} is no replica of {target.where}", "see who else listens there"
-        )
+    if not row.is_replica or row.system != target.collect_one("collect_replication").system:
+        said = f"what answers at port {wish.port} is no replica of {target.where}"
+        raise ServerError(said, "see who else listens there")
 
 
 @contextmanager
-def open_replica(target: PostgresqlTarget, wish: ReplicaWish) -> Iterator[PostgresqlTarget]:
-    """Log in to the new replica as the target does to its source. Raises ConnectError, AuthenticationError."""
+def open_beside(target: PostgresqlTarget, cancellation: Cancellation, **changes: str) -> Iterator[PostgresqlTarget]:
+    """Log in as the target does, to the very same server unless `changes` say where else.
+
+    Raises ConnectError, AuthenticationError.
+    """
     words, password = target.login_parameters()
-    host = "127.0.0.1" if wish.host in EVERYWHERE else wish.host.split(",")[0]
-    kept = {keyword: value for keyword, value in words.items() if keyword not in _HOSTLESS}
-    login = quote(words.get("user", ""), safe="")
-    query = urlencode({**kept, "host": host, "port": str(wish.port)})
-    url = f"postgresql://{login}@/{quote(words.get('dbname', 'postgres'), safe='')}?{query}"
-    profile = replace(target.profile, name=wish.name, url=url, password=None, read_only=True)
-    opened = PostgresqlTarget(profile, password, target.cancellation, target.environ)
+    words.update(changes)
+    place = {keyword: words[keyword] for keyword in ("host", "hostaddr", "port") if words.get(keyword)}
+    kept = {keyword: value for keyword, value in words.items() if keyword not in _OWN_WORDS}
+    login, database = quote(words.get("user", ""), safe=""), quote(words.get("dbname", "postgres"), safe="")
+    url = f"postgresql://{login}@/{database}?{urlencode(kept | place, quote_via=quote)}"
+    profile = replace(target.profile, url=url, password=None)
+    opened = PostgresqlTarget(profile, password, cancellation, target.environ)
     try:
         yield opened
     finally:
