@@ -22,7 +22,7 @@ from dbtui.tui.widgets.inputs import TextInput
 SCREEN = (80, 24)
 #: One profile for each engine.
 PROFILES = ("erp", "shop", "app")
-_KEYS = {".": "full_stop", "_": "underscore", "/": "slash", "-": "minus"}
+_KEYS = {".": "full_stop", "_": "underscore"}
 #: What the second replica is called, which is added by keys.
 _SECOND = "erp-second"
 _COUNTED_TABLES = {
@@ -186,7 +186,7 @@ async def _see_replicas(walker: Walker, settings: Settings, world: World) -> Non
     jobs = len(walker.app.runner.jobs)
     await walker.press("a")
     await walker.wait_for("the dialog", lambda: bool(walker.app.dialogs and walker.app.dialogs[-1].query(TextInput)))
-    await walker.press(*(_KEYS.get(letter, letter) for letter in str(world.directory.path / _SECOND)))
+    await walker.paste(str(world.directory.path / _SECOND))
     await walker.wait_to_see("Steps")
     walker.show_screen(most=20)
     await walker.push()

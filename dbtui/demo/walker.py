@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 
 from dbtui.errors import DbtuiError
@@ -43,6 +44,13 @@ class Walker:
     async def press(self, *keys: str) -> None:
         """Press keys, one after another."""
         await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def paste(self, text: str) -> None:
+        """Put text into the field that has the focus, as a terminal does that pastes it."""
+        focused = self.app.focused
+        if focused is not None:
+            focused.post_message(events.Paste(text))
         await self.pilot.pause()
 
     async def wait_for(self, what: str, condition: Callable[[], bool]) -> None:

@@ -133,7 +133,7 @@ class ServerReplication:
     server_id. `position`: where its own log ends (a PostgreSQL replica's: what it has received). `log_files`: MySQL's
     binary logs with their bytes, oldest first. `problem`: why it could not be asked; then little else is known.
     `monotonic_seconds`: when it was asked, by our clock; its position is not older than that.
-    `clock_skew_seconds`: its clock minus ours. `heartbeat_seconds`: age of the newest row of a heartbeat table.
+    `clock_skew_seconds`: its clock minus ours.
     `flush_delay_seconds`: a commit may be seen for so long before it is in the log (synchronous_commit = off).
     `log_free_bytes`: on the disk of its log, where we can see that.
     """
@@ -159,7 +159,6 @@ class ServerReplication:
     receivers: tuple[Receiver, ...] = ()
     applier: Applier | None = None
     clock_skew_seconds: float | None = None
-    heartbeat_seconds: float | None = None
     flush_delay_seconds: float = 0.0
     log_free_bytes: int | None = None
     gaps: tuple[str, ...] = ()

@@ -161,7 +161,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         if name == "replicas":
             from dbtui.tui.panes.replicas import ReplicasPane
 
-            return ReplicasPane(self.runner, self.profiles)
+            return ReplicasPane(self.runner, self.profiles, self.statuses)
         from dbtui.tui.panes.jobs import JobsPane
 
         return JobsPane(self.runner)

@@ -62,17 +62,21 @@ class ReplicaFeed:
         """Begin or end, as it is wanted now."""
         if not self.is_wanted or self.is_paused:
             self.stop()
-            return
-        for group in self.groups:
-            is_wrong = group.problem and group.snapshot is None and not group.replicas and group.profile.replicas
-            if group.name not in self._watches and not is_wrong:
-                watch = self._watches[group.name] = object()
-                run_in_background(self._node, "watch replicas", self._follow, group, watch, group=_worker(group.name))
+        else:
+            self._begin()
 
-    def restart(self) -> None:
-        """Look now, and from then on at the pace of now."""
+    def _begin(self, *, is_once: bool = False) -> None:
+        for group in self.groups:
+            if group.name not in self._watches and not group.is_misconfigured:
+                watch = self._watches[group.name] = object()
+                run_in_background(self._node, "watch replicas", self._follow, group, watch, is_once,
+                                  group=_worker(group.name))  # fmt: skip
+
+    def look(self) -> None:
+        """Look now; while it is paused, once."""
         self.stop()
-        self.adjust()
+        if self.is_wanted:
+            self._begin(is_once=self.is_paused)
 
     def stop(self) -> None:
         """Ask nothing more; what is under way is not listened to."""
@@ -83,7 +87,7 @@ class ReplicaFeed:
         if self._watches.pop(name, None) is not None:
             self._node.workers.cancel_group(self._node, _worker(name))
 
-    async def _follow(self, group: Group, watch: object) -> None:
+    async def _follow(self, group: Group, watch: object, is_once: bool) -> None:
         loop = asyncio.get_running_loop()
 
         def arrived(snapshot: ReplicasSnapshot) -> None:
@@ -91,11 +95,16 @@ class ReplicaFeed:
                 loop.call_soon_threadsafe(self.take, group, snapshot, watch)
 
         while True:
-            request = requests.watch(group.profile, group.replicas, lambda: self.pace_of(group), arrived)
+            request = requests.watch(group.profile, group.replicas, lambda: self.pace_of(group), arrived,
+                                     is_once=is_once)  # fmt: skip
             outcome = await outcome_of(self._runner, request)
             if self._watches.get(group.name) is watch:
                 group.problem = _sentence(outcome.error)
                 self._changed()
+            if is_once:
+                if self._watches.get(group.name) is watch:
+                    del self._watches[group.name]
+                return
             await asyncio.sleep(max(_LEAST_RETRY_SECONDS, self.pace_of(group)))
 
     def take(self, group: Group, snapshot: ReplicasSnapshot, watch: object | None = None) -> None:

@@ -18,12 +18,14 @@ def watch(
     replicas: Sequence[ConnectionProfile],
     pace: Callable[[], float],
     on_look: Callable[[ReplicasSnapshot], None],
+    *,
+    is_once: bool = False,
 ) -> JobRequest[int]:
-    """Look at a primary and its replicas until it is cancelled; one watch of a primary at a time."""
+    """Look at a primary and its replicas until it is cancelled, or once; one watch of a primary at a time."""
 
     def show(snapshot: ReplicasSnapshot) -> bool:
         on_look(snapshot)
-        return True
+        return not is_once
 
     return JobRequest(
         routine="watch replicas",

@@ -74,6 +74,11 @@ class ConfirmedDialog(PlannedDialog[AnswerT, PlanT], Generic[AnswerT, PlanT]):
         else:
             self.push("accept")
 
+    def action_no(self) -> None:
+        """Leave, unless the name that is to be typed begins with that letter."""
+        if not self.query_one(NamesToType).begins("n"):
+            self.answer(None)
+
     def push(self, button_id: str) -> None:
         """Do it, if it may be done."""
         self._judge()

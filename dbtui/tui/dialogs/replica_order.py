@@ -72,7 +72,7 @@ def names_to_type(plan: ReplicaPlan) -> list[tuple[str, str]]:
 class ReplicaOrderDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):
     """Answers with the plan that is to be done. The focus rests on Cancel; what cannot be undone wants names typed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "no")]
 
     def __init__(
         self,

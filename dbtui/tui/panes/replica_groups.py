@@ -1,6 +1,6 @@
 """Primaries with their replicas, as profiles name them, and what is known of each group from look to look. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -63,6 +63,11 @@ class Group:
         return self.profile.name
 
     @property
+    def is_misconfigured(self) -> bool:
+        """Whether its profile names replicas that cannot be: there is nobody to ask."""
+        return bool(self.problem and self.profile.replicas) and not self.replicas
+
+    @property
     def profiles(self) -> Mapping[str, ConnectionProfile]:
         """Its profiles by their names."""
         return {each.name: each for each in (self.profile, *self.replicas)}
@@ -118,11 +123,18 @@ class Group:
         return tuple(each for key, each in self.known.items() if key not in keys)
 
 
-def find_groups(profiles: Sequence[ConnectionProfile], opened: ConnectionProfile | None) -> list[Group]:
-    """Return every primary whose profile names replicas, with all of those; the one of the open target first."""
+def find_groups(
+    profiles: Sequence[ConnectionProfile], opened: ConnectionProfile | None, known_replicas: Container[str] = ()
+) -> list[Group]:
+    """Return every primary whose profile names replicas, with all of those; the one of the open target first.
+
+    `known_replicas`: profiles of servers that were seen to be replicas; whom nobody names is a group of its own.
+    """
     known = [*profiles, *([opened] if opened is not None and opened not in profiles else [])]
     named = {name for each in known for name in each.replicas}
     groups = [_make_group(each, known) for each in known if each.replicas and _is_root(each, known, named)]
+    shown = {name for each in groups for name in each.profiles}
+    groups += [Group(each) for each in known if each.name in known_replicas and each.name not in shown]
     if opened is None:
         return groups
     own = [each for each in groups if opened.name in each.profiles]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbtui.model.connections import EngineName
 from dbtui.model.replicas import ReplicaAction, ReplicaState
 from dbtui.tui import replica_requests as requests
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
@@ -78,8 +77,6 @@ class ReplicaOrders(Pane):
         primary = self.primary
         if primary is None:
             return "the primary is not among the profiles that are asked"
-        if primary.engine is not EngineName.POSTGRESQL:
-            return "only replicas of PostgreSQL are added from here"
         return f"{primary.name} is read-only" if primary.read_only else ""
 
     def _no_order(self) -> str:

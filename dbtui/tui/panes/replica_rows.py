@@ -32,6 +32,13 @@ UNKNOWN = "?"
 WIDE = 116
 _BAR = 14
 _SHORT = {"PostgreSQL": "PG"}
+#: States that are longer than their column where there is little room.
+_BRIEF = {
+    ReplicaState.DELAYED: "delayed",
+    ReplicaState.CONFLICT: "stalled by query",
+    ReplicaState.STRANGER: "of another primary",
+    ReplicaState.OTHER_TIMELINE: "other timeline",
+}
 #: The stage where most waits says what to look at.
 _AT_A_STAGE = (ReplicaState.LAGGING, ReplicaState.CATCHING_UP)
 
@@ -170,7 +177,7 @@ def _replica(
 ) -> ReplicaRow:
     before = group.before.replicas if group.before is not None else ()
     was = next((each for each in before if each.key == verdict.key), None)
-    if verdict.state is ReplicaState.DOWN and not verdict.stages:
+    if verdict.state is ReplicaState.DOWN and verdict.behind_bytes is None:
         known = group.known.get(verdict.key)
     figures = verdict if known is None else replace(known.verdict, state=verdict.state, sentence=verdict.sentence)
     if known is not None and known.verdict is verdict:  # the last look does not tell of it
@@ -235,6 +242,8 @@ def _state_and_more(row: ReplicaRow) -> Line:
     state, verdict = _state(row), row.verdict
     if row.kind is RowKind.SLOT and row.slot is not None and row.slot.full_seconds is not None:
         return (*state, Span(f", full in {format_duration(row.slot.full_seconds)}", SIGNS[row.level][1]))
+    if verdict is not None and not row.is_old and verdict.state in _BRIEF:
+        return (replace(state[0], text=_BRIEF[verdict.state]), *state[1:])
     worst = narrowest(verdict) if verdict is not None and not row.is_old else None
     if verdict is not None and worst is not None and verdict.state in _AT_A_STAGE:
         return (*state, dim(f" at {worst.stage.value}"))

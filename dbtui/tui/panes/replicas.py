@@ -1,6 +1,6 @@
 """Pane 6: primaries and their replicas, how far behind each is and at which stage, slots, base backups, orders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from dbtui.jobs import Job, JobRunner
-from dbtui.model.connections import ConnectionProfile, EngineName
+from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
 from dbtui.model.jobs import JobOutcome
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
@@ -40,15 +40,20 @@ class ReplicasPane(ReplicaOrders):
     TITLE: ClassVar[str] = "Replicas"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("replicas"), *bindings_of("live")]
 
-    def __init__(self, runner: JobRunner, profiles: tuple[ConnectionProfile, ...] = ()) -> None:
+    def __init__(
+        self,
+        runner: JobRunner,
+        profiles: tuple[ConnectionProfile, ...] = (),
+        statuses: Mapping[str, TargetStatus] | None = None,
+    ) -> None:
+        """`statuses`: what is known of the profiles' servers, by their names; read whenever the pane is gone to."""
         super().__init__(id="replicas")
         self.runner = runner
-        self.known_profiles = profiles
+        self.known_profiles, self.statuses = profiles, statuses or {}
         self.profile: ConnectionProfile | None = None
         self.feed = ReplicaFeed(self, runner, self.show_all)
         self._width = 0
         self._list_height: int | None = None
-        self._pauses_again = False  # it was paused, and asks once
 
     def compose(self) -> ComposeResult:
         """What is worst, the tree, and all about one row of it beside its charts."""
@@ -99,7 +104,8 @@ class ReplicasPane(ReplicaOrders):
         self.feed.stop()
 
     def _find_groups(self) -> None:
-        self.feed.show_groups(find_groups(self.known_profiles, self.profile))
+        seen = {name for name, each in self.statuses.items() if each.info is not None and each.info.role == "replica"}
+        self.feed.show_groups(find_groups(self.known_profiles, self.profile, seen))
 
     def open_target(self, profile: ConnectionProfile) -> None:
         """Show the group of another target first from now on."""
@@ -118,9 +124,8 @@ class ReplicasPane(ReplicaOrders):
             return
         self.feed.is_wanted = in_view
         if self.is_attached:
-            self.feed.adjust()
-            if in_view:
-                self.show_all()
+            self._find_groups()
+            self.show_all()
 
     def set_pace(self, seconds: float) -> None:
         """Look no more often than this: the terminal's link takes no more."""
@@ -128,12 +133,8 @@ class ReplicasPane(ReplicaOrders):
 
     def load(self) -> None:
         """Look now; paused, once."""
-        if self.feed.is_paused:
-            self.feed.is_paused = False
-            self.feed.restart()
-            self._pauses_again = True
-        else:
-            self.feed.restart()
+        self._find_groups()
+        self.feed.look()
 
     # ------------------------------------------------------------ what is shown
 
@@ -141,9 +142,6 @@ class ReplicasPane(ReplicaOrders):
         """Draw everything anew; what did not change is not sent."""
         if not self.is_attached:
             return
-        if self._pauses_again and all(each.snapshot is not None for each in self.feed.groups):
-            self._pauses_again, self.feed.is_paused = False, True
-            self.feed.stop()
         now, table = datetime.now(UTC), self.table
         if self._width != self.app.size.width:
             self._width = self.app.size.width
@@ -321,7 +319,7 @@ class ReplicasPane(ReplicaOrders):
 
     def act_pause(self) -> None:
         """Ask nothing more, or go on."""
-        self.feed.is_paused, self._pauses_again = not self.feed.is_paused, False
+        self.feed.is_paused = not self.feed.is_paused
         self.feed.adjust()
         paused = speak_keys("paused: {live.pause} goes on, {global.refresh} asks once")
         self.announce(paused if self.feed.is_paused else "asking again")
@@ -340,7 +338,7 @@ class ReplicasPane(ReplicaOrders):
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """After an order the servers are looked at anew."""
         if job.request.routine.startswith("replicas ") and self.feed.is_watching:
-            self.feed.restart()
+            self.feed.look()
 
 
 def _cut_lines(lines: list[Line], most: int) -> list[Line]:
