@@ -126,13 +126,13 @@ def _plan_subject(
     snapshot: ReplicasSnapshot,
     replicas: tuple[ConnectionProfile, ...],
 ) -> ReplicaPlan:
-    _, assessment = advance(Track(), snapshot)
     if action is ReplicaAction.DROP_SLOT:
         asked = snapshot.servers[0]
         if asked.problem:
             raise ConnectError(asked.problem, code=asked.problem_code)
         orders = _orders(c, profile, adapter, action, subject)
-        return plan_slot_drop(profile, subject, asked, assessment, orders)
+        return plan_slot_drop(profile, subject, snapshot, orders)
+    _, assessment = advance(Track(), snapshot)
     found = _find(subject, profile, replicas)
     is_there = any(each.profile == subject and each.is_replica and not each.problem for each in snapshot.servers)
     orders = _orders(c, found, adapter, action, subject) if found is not None and is_there else ()

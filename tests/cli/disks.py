@@ -27,9 +27,9 @@ def _namespace() -> tuple[str, ...]:
     return words
 
 
-def on_small_disk(folder: Path, size: str) -> tuple[str, ...]:
+def on_small_disk(folder: Path, size: str, mode: str = "700") -> tuple[str, ...]:
     """The words before a command that sees a new, empty disk of `size` (`4m`) at `folder`."""
-    return (*_namespace(), "sh", "-c", _PROGRAM, "sh", f"size={size},mode=700", str(folder))
+    return (*_namespace(), "sh", "-c", _PROGRAM, "sh", f"size={size},mode={mode}", str(folder))
 
 
 def on_read_only_disk(folder: Path) -> tuple[str, ...]:

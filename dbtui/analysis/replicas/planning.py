@@ -141,11 +141,11 @@ def _names(names: Sequence[str]) -> str:
 def plan_slot_drop(
     profile: ConnectionProfile,
     name: str,
-    server: ServerReplication,
-    assessment: ReplicasAssessment,
+    snapshot: ReplicasSnapshot,
     orders: Sequence[str],
 ) -> ReplicaPlan:
-    """Plan to drop a slot of `server`, which is the profile's. `orders`: the statements it takes."""
+    """Plan to drop a slot of the profile's server, the first of the look. `orders`: the statements it takes."""
+    server = snapshot.servers[0]
     slot = next((each for each in server.slots if each.name == name), None)
     return ReplicaPlan(
         action=ReplicaAction.DROP_SLOT,
@@ -155,17 +155,15 @@ def plan_slot_drop(
         danger=3,
         names=names_to_type(profile, name),
         consequence=_drop(slot, name, profile),
-        warnings=tuple(_slot_warnings(slot, assessment)) if slot else (),
+        warnings=tuple(_slot_warnings(slot, snapshot)) if slot else (),
         refusals=tuple(_slot_refusals(profile, name, slot, server)),
     )
 
 
 def _drop(slot: ReplicationSlot | None, name: str, profile: ConnectionProfile) -> str:
-    kept = (
-        f", and the {format_bytes(slot.retained_bytes)} of log that it keeps may go"
-        if slot and slot.retained_bytes
-        else ""
-    )
+    kept = ""
+    if slot is not None and slot.retained_bytes:
+        kept = f", and the {format_bytes(slot.retained_bytes)} of log that it keeps may go"
     return f"drops slot {format_untrusted(name)} of {format_untrusted(profile.name)}{kept}"
 
 
@@ -186,13 +184,14 @@ def _slot_refusals(
         yield f"slot {shown} is a copy that the server keeps of one of its primary's: drop that one"
 
 
-def _slot_warnings(slot: ReplicationSlot, assessment: ReplicasAssessment) -> Iterator[str]:
+def _slot_warnings(slot: ReplicationSlot, snapshot: ReplicasSnapshot) -> Iterator[str]:
     if slot.kind == "logical":
         what = format_untrusted(slot.plugin or "logical decoding")
         yield f"it is a logical slot ({what}, database {format_untrusted(slot.database)}): its subscriber loses changes"
-    owners = [each.name for each in assessment.replicas if each.name in (slot.name, slot.name.replace("_", "-"))]
+    owners = [each.profile for each in snapshot.servers if slot.name in {end.slot for end in each.receivers}]
     if slot.status == "lost" or slot.invalidation:
         yield "the server has given it up already: its reader has to be built anew in any case"
-    elif slot.retained_bytes:
-        who = f"{_names(owners)}, if it reads it," if owners else "its reader, if it comes back,"
-        yield f"{who} misses what is removed then, and may have to be built anew"
+    elif owners:
+        yield f"{_names(owners)} is set to read it: it receives nothing without it, until it is told to do without"
+    else:
+        yield "its reader, if it comes back, misses the log that is removed from then on, and may have to be built anew"
