@@ -8,8 +8,9 @@ from dbtui.model.text import format_bytes
 from dbtui.tui.cells import Tone
 from dbtui.tui.panes.pool_charts import Chart
 from dbtui.tui.panes.pool_panels import ChartPanel
+from dbtui.tui.panes.replica_cells import UNKNOWN
 from dbtui.tui.panes.replica_groups import Group, StagePoint
-from dbtui.tui.panes.replica_rows import UNKNOWN, ReplicaRow, RowKind
+from dbtui.tui.panes.replica_rows import ReplicaRow, RowKind
 from dbtui.tui.widgets.braille import choose_top
 
 _LEAST_BYTES = 1000.0

@@ -18,22 +18,18 @@ from dbtui.model.text import format_bytes, format_duration
 from dbtui.tui.ages import brief_age, format_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, bar, dim, fit, line, size_bar, strong
 from dbtui.tui.dialogs.plan_lines import fact
-from dbtui.tui.panes.replica_groups import Group
-from dbtui.tui.panes.replica_rows import (
+from dbtui.tui.panes.replica_cells import (
     SIGNS,
     UNKNOWN,
-    ReplicaRow,
-    RowKind,
     behind_text,
-    command_of,
     kept_text,
     lag_text,
     safe_text,
-    sentence_of,
     sign_of,
     stage_of,
-    tree_rows,
 )
+from dbtui.tui.panes.replica_groups import Group
+from dbtui.tui.panes.replica_rows import ReplicaRow, RowKind, command_of, sentence_of, tree_rows
 from dbtui.tui.spoken_keys import spoken_key
 
 _BAR, _PROGRESS = 16, 30

@@ -17,6 +17,7 @@ from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, Span, cut, dim, line, strong, wrap
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import SituationChanged
+from dbtui.tui.panes import replica_cells as cells
 from dbtui.tui.panes import replica_rows as rows
 from dbtui.tui.panes.pool_charts import Axis
 from dbtui.tui.panes.replica_charts import StageCharts, row_charts
@@ -58,7 +59,7 @@ class ReplicasPane(ReplicaOrders):
     def compose(self) -> ComposeResult:
         """What is worst, the tree, and all about one row of it beside its charts."""
         yield Lines(BLANK, classes="headline")
-        table: Table[ReplicaRow] = Table(rows.columns_for(0), lambda row: row.key, rows.row_search, live=True,
+        table: Table[ReplicaRow] = Table(cells.columns_for(0), lambda row: row.key, rows.row_search, live=True,
                                          id="replica-list", classes="list")  # fmt: skip
         yield table
         with Horizontal(id="replica-below"):
@@ -145,11 +146,11 @@ class ReplicasPane(ReplicaOrders):
         now, table = datetime.now(UTC), self.table
         if self._width != self.app.size.width:
             self._width = self.app.size.width
-            table.show_columns(rows.columns_for(self._width))
+            table.show_columns(cells.columns_for(self._width))
         is_flat = table.view.order is not None
         found = rows.all_rows(self.feed.groups, now, is_flat=is_flat)
         self._make_room(len(found))
-        table.show_rows(found, rows.show_nothing(self.profile))
+        table.show_rows(found, cells.show_nothing(self.profile))
         self._show_headline()
         self.show_detail()
         self.post_message(SituationChanged())
@@ -166,7 +167,7 @@ class ReplicasPane(ReplicaOrders):
 
     @property
     def _headline_lines(self) -> int:
-        return _HEADLINE if self.app.size.width < rows.WIDE else _WIDE_HEADLINE
+        return _HEADLINE if self.app.size.width < cells.WIDE else _WIDE_HEADLINE
 
     def _said(self, width: int) -> Iterator[Line]:
         group, row = self.group, self.row
@@ -176,7 +177,7 @@ class ReplicasPane(ReplicaOrders):
             level, sentence = group.assessment.level, group.assessment.sentence
         else:
             level, sentence = row.level, rows.sentence_of(row)
-        sign, tone = rows.SIGNS[level]
+        sign, tone = cells.SIGNS[level]
         said = wrap(line(" ", Span(f"{sign} ", tone), strong(row.name), f"  {sentence}"), width - 1)
         commands = [cut((*line("   "), *each), width) for each in command_lines(row)]
         yield from _cut_lines(said, self._headline_lines - len(commands))
@@ -260,7 +261,7 @@ class ReplicasPane(ReplicaOrders):
             crumbs=crumbs,
             profile=self.profile,
             replica_row=row is not None,
-            copyable=(rows.command_of(row) or rows.row_text(row)) if row is not None else "",
+            copyable=(rows.command_of(row) or cells.row_text(row)) if row is not None else "",
             deep=base.filtered or self.has_class("-reading") or self.has_class("-charts"),
             age=self._age(),
         )
