@@ -100,9 +100,24 @@ def test_bad_files_are_told_in_a_sentence(tmp_path: Path) -> None:
         assert said in ran.stderr
         assert "Traceback" not in ran.stderr
         assert len(ran.stderr.strip().splitlines()) == 1
-    missing = run("queries", "inspect", "missing.json", cwd=tmp_path)
-    assert missing.code in (1, 2)
-    assert "missing.json" in missing.stderr
+
+
+def test_a_path_that_names_no_file_is_a_wrong_word(tmp_path: Path) -> None:
+    """Not the exit code of something that failed: a pipeline that lost its trace has to see that it has."""
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("")
+    for path, said in (
+        ("missing.json", "there is no file missing.json; name a log of a server, a recorded trace, or - for stdin"),
+        ("file/missing.json", "there is no file file/missing.json"),
+        (".", ". is a directory; name one of the files in it"),
+        ("loop", "loop names no file: Too many levels of symbolic links"),
+        ("x" * 300, "names no file: File name too long"),
+    ):
+        for words in ((), ("--json",), ("--fail-on", "finding")):
+            ran = run("queries", "inspect", path, *words, cwd=tmp_path)
+            assert (ran.code, ran.stdout) == (2, ""), (path, ran)
+            assert said in ran.stderr
+            assert len(ran.stderr.strip().splitlines()) == 1
 
 
 def test_what_statements_say_is_shown_as_text(tmp_path: Path) -> None:
