@@ -1,7 +1,6 @@
 """Reading statements that ran and judging them, asking a server which take the time, and for the plan of one."""
 
 import errno
-import os
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -102,7 +101,7 @@ def inspect_statements(
 def _check_path(path: str) -> None:
     """A file that cannot be there is a wrong word on the command line; one that may not be read is another matter."""
     try:
-        mode = os.stat(path).st_mode if path != "-" else stat.S_IFREG
+        mode = Path(path).stat().st_mode if path != "-" else stat.S_IFREG
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"there is no file {path}", "name a log of a server, a recorded trace, or - for stdin"
