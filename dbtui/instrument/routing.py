@@ -5,7 +5,7 @@ anything else that needs the primary, it stays on the primary. What is not plain
 goes to the primary.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +16,7 @@ from dbtui.errors import UsageError
 from dbtui.instrument.routing_errors import Verdict, judge_error
 from dbtui.instrument.routing_leases import Lease, borrow
 from dbtui.instrument.routing_replicas import ReplicaSet
-from dbtui.instrument.routing_statements import OPTION, check_place
+from dbtui.instrument.routing_statements import OPTION, PRIMARY, is_replica
 from dbtui.instrument.routing_states import Replica, describe
 
 #: What `position` is when the primary could not say where its log ended after a commit.
@@ -99,8 +99,10 @@ class ReadWriteSession(Session):
 
     def get_bind(self, mapper: Any = None, **arguments: Any) -> Any:
         """Where a statement goes that was not found to be a plain read: a flush, a write, a bare connection."""
-        if arguments.get("bind") is None:
-            self._may_have_written = True
+        bind = arguments.get("bind")
+        if bind is not None:
+            return bind
+        self._may_have_written = True
         return super().get_bind(mapper, **arguments)
 
     if not TYPE_CHECKING:  # their types are Session's
@@ -119,7 +121,7 @@ class ReadWriteSession(Session):
 
         def get(self, entity, ident, **options):
             """Return an object by its primary key; inside `primary()` as it is now."""
-            if self._critical and not self._has_changes():
+            if self._critical and self._is_clean():
                 options["populate_existing"] = True
             return super().get(entity, ident, **options)
 
@@ -146,45 +148,37 @@ class ReadWriteSession(Session):
     # --- where a statement goes ----------------------------------------------------------------------------------
 
     def _route(self, run: Callable[..., Any], statement: Any, params: Any, options: dict[str, Any]) -> Any:
-        arguments = options.get("bind_arguments") or {}
-        bind = arguments.get("bind")
+        arguments = options.get("bind_arguments")
+        bind = arguments.get("bind") if arguments else None
         if not self._is_routed or (bind is not None and not self._is_ours(bind)):
             return run(statement, params, **options)
-        wants_replica = check_place(self._option(statement, options))
-        if not self.replicas.rules.reads(statement, bool(wants_replica)):
+        given = options.get("execution_options")
+        place = given.get(OPTION) if given else None
+        if place is None:
+            place = getattr(statement, "_execution_options", self.execution_options).get(OPTION)
+            if place is None and self.execution_options:
+                place = self.execution_options.get(OPTION)
+        if not self.replicas.rules.reads(statement, place is not None and is_replica(place)):
             self._may_have_written = True
             return run(statement, params, **options)
-        if wants_replica is False or bind is self.replicas.primary or self._stays_on_primary():
+        if (
+            self._may_have_written
+            or self._critical
+            or self._primary_connection is not None
+            or self._is_behind_unknown
+            or place == PRIMARY
+            or bind is self.replicas.primary
+            or self.in_nested_transaction()
+            or not self._is_clean()
+        ):
             return self._read_primary(run, statement, params, options)
         return self._read(run, statement, params, options)
-
-    def _option(self, statement: Any, options: dict[str, Any]) -> object:
-        given = options.get("execution_options")
-        if given and OPTION in given:
-            return given[OPTION]
-        own: Mapping[str, object] = getattr(statement, "_execution_options", self.execution_options)
-        if OPTION in own:
-            return own[OPTION]
-        return self.execution_options.get(OPTION)
 
     def _is_ours(self, bind: Any) -> bool:
         return bind is self.replicas.primary or any(bind is lease.connection for lease in self._leases)
 
-    def _stays_on_primary(self) -> bool:
-        return (
-            self._may_have_written
-            or self._critical > 0
-            or self._primary_connection is not None
-            or self._is_behind_unknown
-            or self.in_nested_transaction()
-            or self._has_changes()
-        )
-
-    def _has_changes(self) -> bool:
-        return self.identity_map.check_modified() or bool(self.new) or bool(self.deleted)
-
     def _read_primary(self, run: Callable[..., Any], statement: Any, params: Any, options: dict[str, Any]) -> Any:
-        if self._critical and not self._has_changes():
+        if self._critical and self._is_clean():
             given = options.get("execution_options") or {}
             options = {**options, "execution_options": {**given, "populate_existing": True}}
         return run(statement, params, **_bound(options, self.replicas.primary))

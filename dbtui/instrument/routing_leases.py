@@ -18,6 +18,20 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.02
 _KEEPS_SNAPSHOT = ("REPEATABLE READ", "SERIALIZABLE", "SNAPSHOT")
 
 
+class LentConnection(Connection):
+    """A connection on which no rollback fails: there is nothing to undo where nothing was written.
+
+    Otherwise a replica that goes away after the last read of a transaction lets `Session.rollback` raise an error.
+    """
+
+    def _rollback_impl(self) -> None:
+        try:
+            super()._rollback_impl()
+        except Exception as error:
+            if not self.invalidated:
+                self.invalidate(error)
+
+
 class Lease:
     """One connection in a transaction of its own, which the session neither commits nor closes."""
 
@@ -45,7 +59,7 @@ def borrow(replicas: ReplicaSet, wanted: Any, tried: list[Replica]) -> Lease | N
     while (replica := replicas.choose(tried)) is not None:
         tried.append(replica)
         try:
-            connection = replica.engine.connect()
+            connection = LentConnection(replica.engine)
         except Exception as error:
             if judge_no_connection(error) is not Verdict.OUTAGE:
                 return None
@@ -70,12 +84,11 @@ def borrow(replicas: ReplicaSet, wanted: Any, tried: list[Replica]) -> Lease | N
 
 def _make_ready(replicas: ReplicaSet, replica: Replica, connection: Connection, wanted: Any) -> bool:
     """Whether the connection's server has `wanted` in time; then a transaction is begun on it."""
-    info = connection.info
     if not replica.isolation:
         replica.isolation = connection.get_isolation_level()
         _raw(connection).rollback()
     if wanted is not None:
-        known = info.get(_REACHED)
+        known = connection.info.get(_REACHED)
         if (known is None or not replicas.log.covers(known, wanted)) and not _await(
             replicas, replica, connection, wanted
         ):

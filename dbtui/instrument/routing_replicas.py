@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dbtui.errors import UsageError
 from dbtui.instrument.engines import create_async_engine, create_engine, parse_url
-from dbtui.instrument.routing_rollbacks import guard_rollbacks
 from dbtui.instrument.routing_servers import choose_log
 from dbtui.instrument.routing_settings import read_limits, read_urls
 from dbtui.instrument.routing_statements import StatementRules
@@ -76,7 +75,8 @@ class ReplicaSet:
 
         Raises UsageError for engines that do not belong together, and for a wrong URL or setting.
         """
-        self._engine = _engine_of(primary, service, is_replica=False)
+        #: The primary's engine; with asyncio drivers the one inside the AsyncEngine.
+        self.primary = _engine_of(primary, service, is_replica=False)
         engines = [_engine_of(each, service, is_replica=True) for each in replicas]
         self._check(engines)
         self.limits = read_limits(
@@ -88,12 +88,10 @@ class ReplicaSet:
                 "look_seconds": look_seconds,
             },
         )
-        self.log = choose_log(self._engine.dialect.name)
+        self.log = choose_log(self.primary.dialect.name)
         self.rules = StatementRules([harmless_functions] if isinstance(harmless_functions, str) else harmless_functions)
         self._track = PrimaryTrack(self.log, self.limits)
         self.replicas = tuple(Replica(_name_of(each), each, self._track, self.limits) for each in engines)
-        for each in engines:
-            guard_rollbacks(each)
         self._turns = itertools.count()
         self._lock = threading.Lock()
         self._watchers: tuple[Watcher, ...] = ()
@@ -108,14 +106,9 @@ class ReplicaSet:
         return cls(primary, replicas, **options)
 
     @property
-    def primary(self) -> Engine:
-        """The primary's engine; with asyncio drivers the one inside the AsyncEngine."""
-        return self._engine
-
-    @property
     def engines(self) -> tuple[Engine, ...]:
         """The primary's engine and the replicas'."""
-        return (self._engine, *(each.engine for each in self.replicas))
+        return (self.primary, *(each.engine for each in self.replicas))
 
     def states(self) -> tuple[ReplicaState, ...]:
         """Each replica as it was seen last, and why it is not read from."""
@@ -133,18 +126,14 @@ class ReplicaSet:
 
     def choose(self, tried: Iterable[Replica] = ()) -> Replica | None:
         """The open replica whose pool is least in use; None: the primary serves."""
-        count = len(self.replicas)
-        if count and not self._watchers:
+        if not self._watchers:
             self.start()
-        now, first = monotonic(), next(self._turns)
-        chosen, least = None, float("inf")
-        for number in range(count):
-            replica = self.replicas[(first + number) % count]
-            if replica.is_open(now) and replica not in tried:
-                load = replica.load()
-                if load < least:
-                    chosen, least = replica, load
-        return chosen
+        now = monotonic()
+        opened = [each for each in self.replicas if each.is_open(now) and each not in tried]
+        if len(opened) < 2:
+            return opened[0] if opened else None
+        first = next(self._turns) % len(opened)
+        return min(opened[first:] + opened[:first], key=Replica.load)
 
     def start(self) -> None:
         """Begin to look at the servers; the first read does it otherwise."""
@@ -198,7 +187,7 @@ class ReplicaSet:
             _LOG.warning("the primary of the replicas cannot be looked at: %s", describe(error))
 
         return Watcher(
-            "primary", self._engine, wake, look=look, fail=fail, pause_seconds=lambda: self.limits.look_seconds
+            "primary", self.primary, wake, look=look, fail=fail, pause_seconds=lambda: self.limits.look_seconds
         )
 
     def _watch_replica(self, replica: Replica) -> Watcher:
@@ -217,14 +206,14 @@ class ReplicaSet:
 
     def _check(self, replicas: list[Engine]) -> None:
         for engine in replicas:
-            if engine is self._engine:
+            if engine is self.primary:
                 raise UsageError(
                     "the primary's engine is among the replicas", "leave it out: it serves when they cannot"
                 )
-            if engine.dialect.name != self._engine.dialect.name:
-                wrong = f"a replica of {engine.dialect.name} cannot follow a primary of {self._engine.dialect.name}"
+            if engine.dialect.name != self.primary.dialect.name:
+                wrong = f"a replica of {engine.dialect.name} cannot follow a primary of {self.primary.dialect.name}"
                 raise UsageError(wrong, "give engines of one kind of server")
-            if engine.dialect.is_async != self._engine.dialect.is_async:
+            if engine.dialect.is_async != self.primary.dialect.is_async:
                 raise UsageError("engines with and without asyncio are mixed", "give engines of one kind")
         if len(set(replicas)) < len(replicas):
             raise UsageError("an engine is twice among the replicas", "give each once")

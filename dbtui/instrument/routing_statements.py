@@ -8,7 +8,7 @@ when it is marked with the execution option `dbtui_read_from="replica"`, and the
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Select, TextClause
+from sqlalchemy import CompoundSelect, Select, TextClause, TextualSelect
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
@@ -53,7 +53,7 @@ class StatementRules:
             return self._judge(statement.element, is_marked)
         if isinstance(statement, Select | CompoundSelect | FunctionElement):
             return all(self._is_harmless(each, is_marked) for each in visitors.iterate(statement))
-        return is_marked and bool(getattr(statement, "is_text", False))
+        return is_marked and _is_text(statement)
 
     def _is_harmless(self, element: Any, is_marked: bool) -> bool:
         if getattr(element, "is_dml", False) or getattr(element, "_for_update_arg", None) is not None:
@@ -76,17 +76,15 @@ class StatementRules:
         return ".".join([*packages, name]) in self._harmless
 
 
-def check_place(place: object) -> bool | None:
-    """What the execution option says: True for a replica, False for the primary, None: nothing. Raises UsageError."""
-    if place is None:
-        return None
+def is_replica(place: object) -> bool:
+    """Whether the execution option names a replica. Raises UsageError when it names no place."""
     if place not in (REPLICA, PRIMARY):
         raise UsageError(f"{OPTION}={place!r} is no place to read from", f'write "{REPLICA}" or "{PRIMARY}"')
     return place == REPLICA
 
 
 def _is_text(element: Any) -> bool:
-    return bool(getattr(element, "is_text", False))
+    return isinstance(element, TextClause | TextualSelect) or bool(getattr(element, "_is_text_clause", False))
 
 
 def _has_words_of_its_own(element: Any) -> bool:

@@ -124,24 +124,24 @@ class Replica:
         self._lock = threading.Lock()
         self.wake = threading.Event()  # look now
         self._fault = "it was not looked at yet"
-        self._looked_at = self._failed_at = self._opens_at = _NEVER
+        self._good_until = self._failed_at = self._opens_at = _NEVER
         self._failures = 0
         self._is_judged = False
         self._look: ReplicaLook | None = None
 
     def is_open(self, now: float) -> bool:
         """Whether it may be read from at `now` (monotonic seconds)."""
-        return not self._fault and now - self._looked_at <= _STALE_LOOKS * self._limits.look_seconds
+        return not self._fault and now <= self._good_until
 
     @property
     def was_looked_at(self) -> bool:
         """Whether a look found it, and the primary, or failed."""
         return self._failures > 0 or self._is_judged
 
-    def load(self) -> float:
-        """How busy its pool is: connections in use for each that it keeps."""
+    def load(self) -> int:
+        """How busy its pool is: connections in use."""
         pool = self.engine.pool
-        return pool.checkedout() / (pool.size() or 1) if isinstance(pool, QueuePool) else 0.0
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     @property
     def pause_seconds(self) -> float:
@@ -157,7 +157,7 @@ class Replica:
             self._look = look
             if began < self._failed_at or (not fault and now < self._opens_at):
                 return
-            self._looked_at = began
+            self._good_until = began + _STALE_LOOKS * self._limits.look_seconds
             self._is_judged = self._track.look is not None and fault != _NOT_KNOWN
             if self._failures and now - self._failed_at > _FORGIVEN_SECONDS:
                 self._failures = 0
