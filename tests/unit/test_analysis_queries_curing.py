@@ -287,3 +287,20 @@ def test_a_suggestion_is_one_text(engine: Engine) -> None:
         "CREATE INDEX CONCURRENTLY ix_comments_post_id ON public.comments (post_id)"
     )
     assert format_suggestion(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "repeated", "recorded"),
+    [
+        ("SELECT post.id FROM post", "SELECT post.title FROM post WHERE post.id = {}", {}),
+        ("SELECT id, author_id FROM post", "SELECT title FROM post WHERE id = {}", {}),
+        ("SELECT post.id, post.author_id FROM post", "SELECT post.title FROM post WHERE post.id = {}",
+         {"call_site": "app/views.py:41"}),
+    ],
+    ids=["keys alone", "written by hand", "recorded as no load"],
+)  # fmt: skip
+def test_a_loop_over_one_column_is_no_deferred_column(first: str, repeated: str, recorded: dict[str, Any]) -> None:
+    """Only an object that was loaded has columns that are loaded late."""
+    found = cure(replace(repetition_of([first, *(repeated.format(each) for each in range(ROWS))]), **recorded))
+    assert found is not None
+    assert (found.kind, found.snippet, found.guard) == (CureKind.IN_LIST, "select(Post).where(Post.id.in_(ids))", "")

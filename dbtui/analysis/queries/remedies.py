@@ -53,7 +53,9 @@ def choose_remedy(names: Names, repetition: Repetition, child: Child, owners: Se
     if parent is not None and is_same_table(read_table(shape), read_table(parent)):
         # Not every row of a tree has another parent, none of them among the rows: they were expired instead.
         is_every_row = child.repeats == repetition.parent_rows and not recorded and not is_value_first(shape)
-        again = _reload(names, shape, parent) if relation is None or is_every_row else None
+        is_ours = bool(repetition.call_site) and not child.load  # recorded, and nothing that was loaded late
+        is_object = not is_ours and _asks_for_entities(shape, parent, names)
+        again = _reload(names, shape, parent) if is_object and (relation is None or is_every_row) else None
         if again is not None or relation is None:
             return again or _list_values(names, shape)
     if relation is None or child.load in _NOT_LOADABLE:
@@ -167,7 +169,9 @@ def _reload(names: Names, shape: Shape, parent: Shape | None) -> Remedy | None:
     is_whole = primary <= {column.casefold() for column in asked}
     is_known = names.knows_class_of(table)
     if fresh and not is_whole:
-        return _undefer(names, names.class_of(table), table, fresh, is_known=is_known)
+        late = _undefer(names, names.class_of(table), table, fresh, is_known=is_known)
+        other = "; where no mapped column is deferred, the loop asks for one column: ask once, with all keys in a list"
+        return replace(late, because=late.because + other)
     if fresh:  # the parent returned keys, and this is the first time that the rows are read
         return None
     kept = _keep(names.class_of(table), table, is_guess=not is_known)
