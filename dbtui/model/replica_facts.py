@@ -18,6 +18,7 @@ class SourceFacts:
     `replication_problem`: why a connection for replication, which was tried, was refused.
     `kept_bytes`: what a slot may keep at most (max_slot_wal_keep_size), None: without limit.
     `outside_files`: its configuration files that are not in its data directory, and so are not copied.
+    `is_tunnelled`: it is reached at a loopback address, and is not on this machine.
     """
 
     address: str = ""
@@ -31,6 +32,7 @@ class SourceFacts:
     slots: tuple[int, int] = (0, 0)
     slot_names: tuple[str, ...] = ()
     replica_names: tuple[str, ...] = ()
+    synchronous_names: str = ""
     may_replicate: bool = True
     replication_problem: str = ""
     size_bytes: int | None = None
@@ -40,7 +42,7 @@ class SourceFacts:
     tablespaces: tuple[SourceTablespace, ...] = ()
     outside_files: tuple[str, ...] = ()
     checkpoint_seconds: float | None = None
-    is_same_machine: bool = False
+    is_tunnelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ class Place:
 
     def history(self) -> list[dict[str, object]]:
         ran = run("history", "--json", cwd=self.folder, **self.environ)
-        runs: list[dict[str, object]] = ran.document["runs"]
+        runs: list[dict[str, object]] = ran.document["history"]
         return runs
 
 

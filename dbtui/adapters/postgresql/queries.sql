@@ -1272,7 +1272,8 @@ SELECT current_setting('wal_level') AS wal_level, current_setting('max_wal_sende
        extract(epoch FROM current_setting('checkpoint_timeout')::interval)::float8
          * current_setting('checkpoint_completion_target')::float8 AS checkpoint_seconds,
        ARRAY(SELECT DISTINCT application_name::text FROM pg_catalog.pg_stat_replication
-             WHERE application_name <> '') AS replica_names;
+             WHERE application_name <> '') AS replica_names,
+       current_setting('synchronous_standby_names') AS synchronous_names;
 
 -- name: collect_source_settings
 -- Where the source keeps its files, and what a replica must have at least as much of. Where a login may not see a
@@ -1291,9 +1292,12 @@ WHERE pg_tablespace_location(oid) <> '' ORDER BY spcname;
 -- What is written from now on is kept for the new replica, so that nothing is missing when its copy is complete.
 SELECT pg_create_physical_replication_slot(:slot, true);
 
--- name: terminate_slot_reader
--- The sender of a copy that was given up, which has not noticed yet, and holds the slot.
-SELECT pg_terminate_backend(active_pid) AS is_sent FROM pg_catalog.pg_replication_slots
+-- name: terminate_copy
+-- The senders of a copy that was given up. One that waits for its checkpoint does not notice that nobody listens any
+-- more; one that sends the log holds the slot. The copy has a name that nobody else has.
+SELECT pg_terminate_backend(pid) AS is_sent FROM pg_catalog.pg_stat_replication WHERE application_name = :copy
+UNION ALL
+SELECT pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots
 WHERE slot_name = :slot AND active_pid IS NOT NULL;
 
 -- name: look_at_slot

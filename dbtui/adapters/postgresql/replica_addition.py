@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.libpq.conninfo import format_conninfo, format_passfile
-from dbtui.adapters.postgresql.basebackup import CopyRequest, copy_arguments, copy_server
+from dbtui.adapters.postgresql.basebackup import COPY_NAME, CopyRequest, copy_arguments, copy_server
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.replica_files import (
     choose_socket_directory,
@@ -33,6 +33,7 @@ from dbtui.model.replicas import ReplicaPlan, ReplicaResult, ReplicaWish
 from dbtui.model.text import format_untrusted
 
 _SLOT_SECONDS = 10.0
+_NAME_LENGTH = 63
 _LOOK_SECONDS = 0.1
 _DUPLICATE, _NO_OBJECT, _IN_USE = "42710", "42704", "55006"
 
@@ -50,7 +51,11 @@ class Workshop:
         _, self.password = target.login_parameters()
         self.passfile = passfile_path(self.directory) if self.password is not None else None
         passfile = str(self.passfile) if self.passfile else ""
-        self.conninfo = format_conninfo(replication_parameters(target, wish.name, passfile, major))
+        words = replication_parameters(target, passfile, major)
+        # While it copies it has a name of its own: commits may wait for who is called as the replica will be.
+        self.copy_name = f"{COPY_NAME}{wish.slot}"[:_NAME_LENGTH]
+        self.copy_conninfo = format_conninfo({**words, "application_name": self.copy_name})
+        self.conninfo = format_conninfo({**words, "application_name": wish.name})
         self.tablespaces = tuple(
             (each.path, str(self.directory.with_name(f"{self.directory.name}.tablespaces") / str(number)))
             for number, each in enumerate(target.collect("collect_tablespace_places"), 1)
@@ -65,7 +70,7 @@ class Workshop:
         """What pg_basebackup is asked for."""
         return CopyRequest(
             tool=self.programs.basebackup or "pg_basebackup",
-            conninfo=self.conninfo,
+            conninfo=self.copy_conninfo,
             directory=str(self.directory),
             slot=self.wish.slot,
             is_fast_checkpoint=self.wish.is_fast_checkpoint,
@@ -77,7 +82,8 @@ class Workshop:
 
     def own_settings(self) -> dict[str, str]:
         """Return the settings by which the replica differs from its source."""
-        return own_settings(self.wish, choose_socket_directory(self.settings, self.directory, self.account))
+        place = choose_socket_directory(self.settings, self.directory, self.account)
+        return own_settings(self.wish, self.conninfo, place)
 
     def server(self) -> ReplicaServer:
         """The replica's server."""
@@ -308,8 +314,8 @@ class ReplicaAddition:
 
     def _drop_slot_of(self, target: PostgresqlTarget, slot: str, ends: float) -> None:
         while target.collect("look_at_slot", slot=slot):
-            if self._has_made_slot:  # else somebody else reads it by now
-                target.collect("terminate_slot_reader", slot=slot)
+            if self._has_made_slot:  # else somebody else may read it by now
+                target.collect("terminate_copy", slot=slot, copy=self._room.copy_name)
             try:
                 target.collect("drop_replication_slot", slot=slot)
             except ServerError as error:

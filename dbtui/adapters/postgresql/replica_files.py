@@ -73,9 +73,10 @@ def remove_contents(directory: Path, *, itself: bool) -> None:
             directory.rmdir()
 
 
-def own_settings(wish: ReplicaWish, socket_directory: str) -> dict[str, str]:
-    """Return the settings by which a replica differs from its source."""
+def own_settings(wish: ReplicaWish, conninfo: str, socket_directory: str) -> dict[str, str]:
+    """Return the settings by which a replica differs from its source. The last line of a name counts."""
     return {
+        "primary_conninfo": conninfo,
         "port": str(wish.port),
         "listen_addresses": wish.host,
         "unix_socket_directories": socket_directory,

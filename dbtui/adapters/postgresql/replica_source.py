@@ -17,9 +17,11 @@ from dbtui.model.replica_facts import SourceFacts, SourceTablespace
 
 _TRY_SECONDS = "5"
 _MEGABYTE = 1 << 20
-#: What only concerns dbtui's own connection, and a replica's does without.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: What only concerns dbtui's own connection, and a replica's does without: it looks its source's name up each time.
 _OWN_WORDS = ("dbname", "client_encoding", "options", "passfile", "application_name", "target_session_attrs",
-              "load_balance_hosts", "fallback_application_name", "replication", "servicefile", "service")  # fmt: skip
+              "hostaddr", "load_balance_hosts", "fallback_application_name", "replication", "servicefile",
+              "service")  # fmt: skip
 _SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 #: Of these a replica must have as much as its source (manual, "Hot Standby", "Administrator's Overview").
 LIMITS = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
@@ -75,6 +77,7 @@ def collect_source(target: PostgresqlTarget, settings: SourceSettings, skew_seco
         slots=(len(slots), row.most_slots),
         slot_names=slots,
         replica_names=tuple(row.replica_names),
+        synchronous_names=row.synchronous_names,
         may_replicate=bool(row.may_replicate),
         replication_problem="" if target.is_pooled or not row.may_replicate else try_replication(target),
         size_bytes=None if row.unmeasured else row.size_bytes,
@@ -84,7 +87,7 @@ def collect_source(target: PostgresqlTarget, settings: SourceSettings, skew_seco
         tablespaces=tuple(SourceTablespace(each.name, each.path) for each in _tablespaces(target)),
         outside_files=settings.outside_files,
         checkpoint_seconds=row.checkpoint_seconds,
-        is_same_machine=is_local_process(place.process_id),
+        is_tunnelled=target.host in _LOOPBACK and not is_local_process(place.process_id),
     )
 
 
@@ -92,7 +95,7 @@ def _tablespaces(target: PostgresqlTarget) -> list[Any]:
     return target.collect("collect_tablespace_places")
 
 
-def replication_parameters(target: PostgresqlTarget, name: str, passfile: str, major: int) -> dict[str, str]:
+def replication_parameters(target: PostgresqlTarget, passfile: str, major: int) -> dict[str, str]:
     """Return libpq's parameters by which a replica, and the copy before it, reach the source. No secret is in them.
 
     Raises UsageError for a secret that cannot be given in a file, ToolError for what this version's libpq lacks.
@@ -101,7 +104,6 @@ def replication_parameters(target: PostgresqlTarget, name: str, passfile: str, m
     for keyword in _SECRETS & words.keys():
         raise UsageError(f"a replica cannot be given {keyword} safely", "use a login that does without it")
     kept = {keyword: value for keyword, value in words.items() if keyword not in _OWN_WORDS}
-    kept["application_name"] = name
     if passfile:
         kept["passfile"] = passfile
     return fit_conninfo(kept, major)

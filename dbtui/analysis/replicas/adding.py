@@ -192,6 +192,14 @@ def _warnings(wish: ReplicaWish, facts: AdditionFacts) -> Iterator[str]:
             f"the source keeps its configuration outside its data directory ({files}) and it is not copied: the"
             " replica gets one of its own, in which local and loopback logins with a password are let in"
         )
+    if source.is_tunnelled:
+        yield (
+            f"{source.address} is reached at a loopback address and is another machine: the replica needs that tunnel"
+            " as long as it lives; name the server by an address of its own"
+        )
+    if "*" in source.synchronous_names or wish.name in source.synchronous_names:
+        names = format_untrusted(source.synchronous_names, 80)
+        yield f"synchronous_standby_names is {names!r}: commits may wait for the new replica"
     if wish.name in source.replica_names:
         yield f"a replica called {wish.name} is there already: two of one name are hard to tell apart"
     if source.kept_bytes is not None:
