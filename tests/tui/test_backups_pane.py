@@ -221,6 +221,22 @@ async def test_a_refused_backup_cannot_be_started(world: World) -> None:
         assert app.dialogs[0].query_one("#accept").disabled
 
 
+async def test_enter_goes_from_field_to_field_and_at_last_to_the_button_that_does_it(world: World) -> None:
+    """From a choice as from a line of text; Cancel is passed over."""
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "not proven")
+        await pilot.press("b")
+        await wait_to_see(pilot, "80 GB free")
+        dialog = app.dialogs[0]
+        await wait_until(pilot, lambda: not dialog.query_one("#accept").disabled)
+        passed: list[str | None] = []
+        while not dialog.query_one("#accept").has_focus and len(passed) < 20:
+            passed.append(app.focused.id if app.focused else None)
+            await pilot.press("enter")
+        assert passed == ["format", "compression", "schema", "tables"]
+
+
 async def test_b_in_the_connections_pane(world: World) -> None:
     """Opens the target and the dialog at once."""
     app = world.app()

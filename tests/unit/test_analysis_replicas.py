@@ -7,6 +7,7 @@ import pytest
 
 from dbtui.analysis.replicas import ReplicaThresholds, Track, advance, assess_replicas
 from dbtui.analysis.replicas.joining import join
+from dbtui.analysis.replicas.slots import assess_slot
 from dbtui.analysis.replicas.tracks import Sample, age_of, remember, remember_end
 from dbtui.model.replicas import (
     Applier,
@@ -401,3 +402,12 @@ def test_a_clock_that_ran_back_begins_anew() -> None:
     assert idle == (Sample(1.0, (0, 5)), Sample(9.0, (0, 5)))
     assert age_of(idle, (0, 5), 9.5) == 0.5
     assert age_of(idle, (0, 4), 9.5) is None
+
+
+def test_a_countdown_of_years_is_none() -> None:
+    """A few bytes a second fill no disk; a rate says nothing of the year after next."""
+    slot = ReplicationSlot(name="s", retained_bytes=100, status="reserved")
+    server = ServerReplication(profile="erp", engine=PG, log_free_bytes=100 << 30)
+    assert assess_slot(server, slot, 4.0, ReplicaThresholds()).full_seconds is None
+    near = assess_slot(server, slot, float(10 << 20), ReplicaThresholds())
+    assert near.full_seconds == pytest.approx(10240)

@@ -6,6 +6,7 @@ from dbtui.model.replicas import ReplicationSlot, ServerReplication, SlotVerdict
 from dbtui.model.text import format_bytes, format_untrusted
 
 _LOST, _UNRESERVED = "lost", "unreserved"
+_FARTHEST_SECONDS = 365 * 86400.0  # no rate says anything of what lies beyond
 
 
 def assess_slot(
@@ -31,11 +32,12 @@ def _quote(name: str) -> str:
 
 
 def _countdown(server: ServerReplication, slot: ReplicationSlot, growth: float | None) -> float | None:
-    """Seconds until what it keeps has no room any more, at the present rate; exact as far as the rate lasts."""
+    """Seconds until what it keeps has no room any more, at the present rate; None when that is years away."""
     if not growth or growth <= 0 or slot.status == _LOST:
         return None
     rooms = [each for each in (slot.safe_bytes, server.log_free_bytes) if each is not None]
-    return max(0.0, min(rooms) / growth) if rooms else None
+    seconds = max(0.0, min(rooms) / growth) if rooms else None
+    return seconds if seconds is not None and seconds < _FARTHEST_SECONDS else None
 
 
 def _judge(

@@ -90,7 +90,7 @@ class BackupDialog(PlannedDialog[CreatePlan, CreatePlan]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on."""
         event.stop()
-        self.action_next()
+        self.go_on()
 
     @property
     def options(self) -> DumpOptions:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
@@ -15,7 +15,7 @@ from dbtui.tui.cells import BLANK, Line, Span, Tone, line
 from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.widgets.drawn import Lines
-from dbtui.tui.widgets.inputs import PushButton, TextInput
+from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
 from dbtui.tui.workers import run_in_background
 
 AnswerT = TypeVar("AnswerT")
@@ -24,7 +24,7 @@ AnswerT = TypeVar("AnswerT")
 class Dialog(Vertical, Generic[AnswerT]):
     """A question. `answer` ends it; esc answers None, which changes nothing."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of("dialog")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("dialog"), Binding("enter", "leave_choice", show=False)]
     scopes: ClassVar[tuple[str, ...]] = ("dialog",)
 
     def __init__(self, title: str, *, production: bool = False, **arguments: Any) -> None:
@@ -102,6 +102,11 @@ class Dialog(Vertical, Generic[AnswerT]):
         works = [button for button in self.query(PushButton) if button.id != "cancel" and not button.disabled]
         if works and self.screen.focused is self.query_one("#cancel"):
             focus_now(works[0])
+
+    def action_leave_choice(self) -> None:
+        """Go on from a choice by enter, as from a line of text."""
+        if isinstance(self.screen.focused, Choice):
+            self.go_on()
 
     def on_key(self, event: events.Key) -> None:
         """What is typed while the focus rests on a button goes into the first empty field that wants a name typed."""
