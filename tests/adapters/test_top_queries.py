@@ -13,7 +13,7 @@ from dbtui.adapters.own_statements import squeeze
 from dbtui.adapters.postgresql.pools import POOLS
 from dbtui.adapters.postgresql.sessions import SESSIONS
 from dbtui.adapters.postgresql.status import collect_status
-from dbtui.adapters.postgresql.top_queries import QUERIES
+from dbtui.adapters.postgresql.top_queries import QUERIES, collect_totals
 from dbtui.demo.servers import MariaDB, PostgreSQL, ServerDirectory
 from dbtui.demo.servers.postgresql import embedded_binaries
 from dbtui.model.queries import ForeignKey, TopQueriesSnapshot, TopQuery
@@ -148,6 +148,22 @@ def test_own_statements_are_left_out(postgresql_server: PostgreSQL, postgresql_d
         snapshot = QUERIES.collect_top_queries(target)
     texts = [each.sql for each in snapshot.queries if each.database == name]
     assert not [text for text in texts if "pg_stat_activity" in text or "introduce" in text], texts
+
+
+def test_what_a_login_without_rights_asks_for_is_left_out(
+    postgresql_server: PostgreSQL, postgresql_database: str
+) -> None:
+    """It cannot keep its own statements from being summed up, also not those that ask for the sums."""
+    login, name = unique_name("watcher"), postgresql_database.rpartition("/")[2]
+    postgresql_server.execute("CREATE EXTENSION pg_stat_statements", database=name)
+    postgresql_server.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'x' IN ROLE pg_monitor")
+    with opened(postgresql_server.url(name, user=login, password="x")) as target:
+        QUERIES.collect_top_queries(target)
+        collect_totals(target)
+        snapshot = QUERIES.collect_top_queries(target)
+    postgresql_server.execute(f"DROP ROLE {login}")
+    texts = [each.sql for each in snapshot.queries if each.user == login]
+    assert not [text for text in texts if "pg_stat_statements" in text]
 
 
 def test_the_way_to_the_server_is_measured(postgresql_database: str) -> None:

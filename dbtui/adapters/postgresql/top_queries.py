@@ -30,6 +30,10 @@ _COUNTERS = (
 )  # fmt: skip
 #: What versions before 1.8 called them.
 _FORMER = {"total_exec_time": "total_time", "min_exec_time": "min_time", "max_exec_time": "max_time"}
+#: How the statements begin that ask for the sums: a login without the right to keep them out sums them up itself.
+_ROWS = "SELECT s.userid::bigint AS userid, s.dbid::bigint AS dbid, s.queryid, s.query,"
+_TOTALS = "SELECT sum(s.calls)::float8 AS calls,"
+_RESET = "SELECT dealloc, stats_reset FROM"
 _NOT_SUMMED = {"pg_stat_statements.track": "none"}
 #: `log_statement` is not among them: who logs what is changed on a server wants to see what we change, too.
 _NOT_LOGGED = {"log_min_duration_statement": "-1", "log_transaction_sample_rate": "0", "log_min_duration_sample": "-1"}
@@ -214,8 +218,8 @@ def collect_totals(target: PostgresqlTarget) -> tuple[float, float] | None:
     found = find_statistics(target)
     if found.missing:
         return None
-    total = "sum(s.calls)::float8 AS calls, COALESCE(sum(s.calls * length(s.query)) / NULLIF(sum(s.calls), 0), 0)"
-    sql = f"SELECT {total}::float8 AS bytes FROM {found.function}(true) s"  # noqa: S608 - its schema's name is quoted
+    mean = "COALESCE(sum(s.calls * length(s.query)) / NULLIF(sum(s.calls), 0), 0)::float8 AS bytes"
+    sql = f"{_TOTALS} {mean} FROM {found.function}(true) s"  # its schema's name is quoted
     row = target.ask(sql)[0]
     return float(row.calls or 0), float(row.bytes)
 
@@ -241,10 +245,7 @@ def _collect_rows(target: PostgresqlTarget, found: Statistics, kept: _Kept) -> l
 def _select(found: Statistics, *, with_texts: bool) -> str:
     columns = ", ".join(found.show_column(name) for name in _COUNTERS)
     top = " WHERE s.toplevel" if "toplevel" in found.columns else ""
-    return (
-        f"SELECT s.userid::bigint AS userid, s.dbid::bigint AS dbid, s.queryid, s.query, {columns} "  # noqa: S608
-        f"FROM {found.function}({'true' if with_texts else 'false'}) s{top}"
-    )
+    return f"{_ROWS} {columns} FROM {found.function}({'true' if with_texts else 'false'}) s{top}"
 
 
 def _numbers(row: Any) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -263,7 +264,7 @@ def _queries(rows: Iterable[Any], found: Statistics, kept: _Kept) -> Iterator[To
             hidden.setdefault(_identity(row), []).append(row)
             continue
         text = kept.texts.get(_identity(row), "")
-        if text != _HIDDEN and not is_own(text, __package__):
+        if text != _HIDDEN and not text.startswith((_ROWS, _TOTALS, _RESET)) and not is_own(text, __package__):
             yield _query(row, text, found, kept.names)
     for several in hidden.values():
         yield _query(_Sum(several), "", found, kept.names)
@@ -315,7 +316,7 @@ def _collect_reset(target: PostgresqlTarget, found: Statistics) -> tuple[datetim
     if "toplevel" not in found.columns:
         return None, None
     schema = quote_name(found.schema)
-    row = target.ask(f"SELECT dealloc, stats_reset FROM {schema}.pg_stat_statements_info")[0]  # noqa: S608
+    row = target.ask(f"{_RESET} {schema}.pg_stat_statements_info")[0]
     return row.stats_reset, row.dealloc
 
 
