@@ -1269,8 +1269,6 @@ SELECT current_setting('wal_level') AS wal_level, current_setting('max_wal_sende
         WHERE NOT has_database_privilege(oid, 'CONNECT') AND NOT pg_has_role('pg_read_all_stats', 'USAGE')) AS unmeasured,
        (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size') AS kept_megabytes,
        (SELECT full_page_writes FROM pg_catalog.pg_control_checkpoint()) AS has_full_pages,
-       extract(epoch FROM current_setting('checkpoint_timeout')::interval)::float8
-         * current_setting('checkpoint_completion_target')::float8 AS checkpoint_seconds,
        ARRAY(SELECT DISTINCT application_name::text FROM pg_catalog.pg_stat_replication
              WHERE application_name <> '') AS replica_names,
        current_setting('synchronous_standby_names') AS synchronous_names;
@@ -1281,7 +1279,7 @@ SELECT current_setting('wal_level') AS wal_level, current_setting('max_wal_sende
 SELECT name, setting, source = 'configuration file' AS is_configured FROM pg_catalog.pg_settings
 WHERE name IN ('data_directory', 'config_file', 'hba_file', 'ident_file', 'external_pid_file', 'unix_socket_directories',
                'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
-               'max_locks_per_transaction');
+               'max_locks_per_transaction', 'checkpoint_timeout', 'checkpoint_completion_target');
 
 -- name: collect_tablespace_places
 -- Tablespaces have directories of their own, which a copy on the same machine cannot share.

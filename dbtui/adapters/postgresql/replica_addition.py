@@ -1,110 +1,42 @@
-"""Adding a replica: what is written down first, made step by step, and removed again unless it ends well."""
+"""Adding a replica: noted first, made step by step, and removed again unless it ends well."""
 
-import shlex
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.libpq.conninfo import format_conninfo, format_passfile
-from dbtui.adapters.postgresql.basebackup import COPY_NAME, CopyRequest, copy_arguments, copy_server
+from dbtui.adapters.libpq.conninfo import format_passfile
+from dbtui.adapters.postgresql.basebackup import copy_arguments, copy_server
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.replica_files import (
-    choose_socket_directory,
+    identity_of,
     make_directory,
-    own_settings,
-    passfile_path,
-    remove_contents,
     take_directory,
     write_private,
     write_settings,
 )
-from dbtui.adapters.postgresql.replica_marker import Marker, is_its_directory, read_marker, remove_marker, write_marker
-from dbtui.adapters.postgresql.replica_place import find_account, find_programs
-from dbtui.adapters.postgresql.replica_server import ReplicaServer, show_command
-from dbtui.adapters.postgresql.replica_source import SourceSettings, collect_settings, replication_parameters
-from dbtui.adapters.postgresql.replica_streaming import open_beside, watch_stream
-from dbtui.adapters.processes import tool_environment
-from dbtui.errors import DbtuiError, RefusedError, ServerError, StorageError
-from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted
-from dbtui.model.replicas import ReplicaPlan, ReplicaResult, ReplicaWish
+from dbtui.adapters.postgresql.replica_marker import Marker, read_marker, remove_marker, write_marker
+from dbtui.adapters.postgresql.replica_server import show_command
+from dbtui.adapters.postgresql.replica_source import collect_settings
+from dbtui.adapters.postgresql.replica_streaming import watch_stream
+from dbtui.adapters.postgresql.replica_undoing import Makings
+from dbtui.adapters.postgresql.replica_workshop import Workshop
+from dbtui.errors import DbtuiError, ServerError, StorageError
+from dbtui.model.events import CommandRan, ResultT, Routine, StepFinished, StepStarted
+from dbtui.model.replicas import ReplicaPlan, ReplicaResult
 from dbtui.model.text import format_untrusted
 
-_SLOT_SECONDS = 10.0
-_NAME_LENGTH = 63
-_LOOK_SECONDS = 0.1
-_DUPLICATE, _NO_OBJECT, _IN_USE = "42710", "42704", "55006"
-
-
-class Workshop:
-    """Everything that adding one replica works with: names, programs, account. Nothing is made by it."""
-
-    def __init__(self, target: PostgresqlTarget, wish: ReplicaWish, settings: SourceSettings) -> None:
-        """Look at what there is. Raises ToolError, UsageError."""
-        self.target, self.wish, self.settings = target, wish, settings
-        self.directory = Path(wish.data_directory)
-        self.account, self.account_problem = find_account(self.directory, settings.data_directory)
-        major = target.info.version_number // 10000
-        self.programs = find_programs(major, target.environ, is_started=wish.is_started)
-        _, self.password = target.login_parameters()
-        self.passfile = passfile_path(self.directory) if self.password is not None else None
-        passfile = str(self.passfile) if self.passfile else ""
-        words = replication_parameters(target, passfile, major)
-        # While it copies it has a name of its own: commits may wait for who is called as the replica will be.
-        self.copy_name = f"{COPY_NAME}{wish.slot}"[:_NAME_LENGTH]
-        self.copy_conninfo = format_conninfo({**words, "application_name": self.copy_name})
-        self.conninfo = format_conninfo({**words, "application_name": wish.name})
-        self.tablespaces = tuple(
-            (each.path, str(self.directory.with_name(f"{self.directory.name}.tablespaces") / str(number)))
-            for number, each in enumerate(target.collect("collect_tablespace_places"), 1)
-        )
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """The environment of its tools."""
-        return tool_environment({"HOME": self.account.home} if self.account else None)
-
-    def copy_request(self, checkpoint_seconds: float | None = None) -> CopyRequest:
-        """What pg_basebackup is asked for."""
-        return CopyRequest(
-            tool=self.programs.basebackup or "pg_basebackup",
-            conninfo=self.copy_conninfo,
-            directory=str(self.directory),
-            slot=self.wish.slot,
-            is_fast_checkpoint=self.wish.is_fast_checkpoint,
-            checkpoint_seconds=checkpoint_seconds,
-            most_bytes_per_second=self.wish.most_bytes_per_second,
-            tablespaces=self.tablespaces,
-            account=self.account,
-        )
-
-    def own_settings(self) -> dict[str, str]:
-        """Return the settings by which the replica differs from its source."""
-        place = choose_socket_directory(self.settings, self.directory, self.account)
-        return own_settings(self.wish, self.conninfo, place)
-
-    def server(self) -> ReplicaServer:
-        """The replica's server."""
-        return ReplicaServer(
-            pg_ctl=self.programs.pg_ctl or "pg_ctl",
-            directory=self.directory,
-            account=self.account,
-            environ=self.environ,
-        )
+_DUPLICATE = "42710"
 
 
 class ReplicaAddition:
     """One run that adds a replica. While `is_ours`, what it has made is removed when it does not end well."""
 
     def __init__(self, target: PostgresqlTarget, plan: ReplicaPlan) -> None:
+        """Look up what it works with; nothing is made. Raises ToolError, UsageError."""
         if plan.wish is None:
             raise TypeError("a plan without a wish adds nothing")
         self._target, self._plan, self._wish = target, plan, plan.wish
         self._room = Workshop(target, plan.wish, collect_settings(target))
-        self._marker: Marker | None = None
-        self._has_slot = self._has_made_slot = self._has_passfile = self._is_started = False
         self.is_ours = False
         self.is_being_undone = False
 
@@ -126,17 +58,22 @@ class ReplicaAddition:
     def run(self) -> Routine[ReplicaResult]:
         """Make slot and copy, start the server, wait until it streams.
 
-        Raises ServerError, ToolError, StorageError, RefusedError, Cancelled: nothing is left, or the error says what.
+        Raises ServerError, ToolError, StorageError, Cancelled: nothing is left, or the error says what.
         """
         began = time.monotonic()
+        yield from self._clean()
+        self._target.cancellation.check()
+        made = Makings(self._room, self._note())
+        self.is_ours = True
         try:
-            yield from self._prepare()
+            write_marker(made.marker)
+            yield from _timed("prepare", self._wish.data_directory, self._prepare(made))
             copied = yield from self._copy()
-            yield from self._settle()
-            process, behind = (yield from self._start()) if self._wish.is_started else (None, None)
+            yield from _timed("settings", f"port {self._wish.port}", self._settle())
+            process, behind = (yield from self._start(made)) if self._wish.is_started else (None, None)
             remove_marker(self._room.directory)
         except BaseException as error:
-            self._undo_after(error)
+            self._undo_after(made, error)
             raise
         self.is_ours = False
         return ReplicaResult(
@@ -147,115 +84,95 @@ class ReplicaAddition:
             copied_bytes=copied,
         )
 
+    # ------------------------------------------------------------ what an earlier run left
+
+    def _clean(self) -> Routine[None]:
+        """Remove it. Raises StorageError when something of it cannot be."""
+        marker = read_marker(self._room.directory)
+        if marker is not None:
+            yield from _timed("clean", f"what the run of {marker.began} left", self._remove_left(marker))
+
+    def _remove_left(self, marker: Marker) -> Routine[None]:
+        made = Makings(
+            self._room,
+            marker,
+            has_slot=marker.system == self._system(),
+            has_passfile=bool(marker.passfile),
+            is_started=marker.is_started,
+        )
+        if left := made.remove():
+            raise StorageError(f"what an earlier run left could not be removed: {'; '.join(left)}", "remove it by hand")
+        yield from ()
+
+    def _system(self) -> str:
+        return str(self._target.collect_one("collect_replication").system)
+
     # ------------------------------------------------------------ steps
 
-    def _prepare(self) -> Routine[None]:
-        with _step("prepare", self._wish.data_directory) as (begin, end):
-            yield begin
-            yield from self._clean_left()
-            self._target.cancellation.check()
-            had_directory = self._room.directory.is_dir()
-            marker = Marker(
-                directory=str(self._room.directory),
-                server=self._target.where,
-                system=str(self._target.collect_one("collect_replication").system),
-                slot=self._wish.slot,
-                passfile=str(self._room.passfile or ""),
-                tablespaces=tuple(new for _, new in self._room.tablespaces),
-                had_directory=had_directory,
-            )
-            write_marker(marker)
-            self._marker, self.is_ours = marker, True
-            self._make_directory(had_directory)
-            self._write_passfile()
-            yield CommandRan(f"{self._target.show_statement('create_replication_slot', slot=self._wish.slot)};")
-            self._create_slot()
-            yield end()
+    def _note(self) -> Marker:
+        """Return what is written down of what will be made, before anything is."""
+        return Marker(
+            directory=str(self._room.directory),
+            server=self._target.where,
+            system=self._system(),
+            slot=self._wish.slot,
+            passfile=str(self._room.passfile or ""),
+            had_directory=self._room.directory.is_dir(),
+        )
 
-    def _make_directory(self, had_directory: bool) -> None:
-        directory, account = self._room.directory, self._room.account
-        if not had_directory:
-            make_directory(directory, account)
-        elif any(directory.iterdir()):
-            raise RefusedError(f"{format_untrusted(str(directory))} is not empty any more", "plan it again")
-        found = directory.lstat()
-        assert self._marker is not None  # noqa: S101 - written before
-        self._marker = replace(self._marker, directory_id=(found.st_dev, found.st_ino))
-        write_marker(self._marker)
-        if had_directory:
-            take_directory(directory, account)
-        for _, new in self._room.tablespaces:
-            if not Path(new).parent.exists():
-                make_directory(Path(new).parent, account)
-
-    def _write_passfile(self) -> None:
+    def _prepare(self, made: Makings) -> Routine[None]:
+        self._make_directories(made)
         passfile, password = self._room.passfile, self._room.password
         if passfile is not None and password is not None:
+            made.has_passfile = not os.path.lexists(passfile)
             write_private(passfile, format_passfile(password.reveal()), self._room.account)
-            self._has_passfile = True
-
-    def _create_slot(self) -> None:
-        self._has_slot = self._has_made_slot = True
+        yield CommandRan(f"{self._target.show_statement('create_replication_slot', slot=self._wish.slot)};")
+        made.has_slot = made.is_slot_new = True
         try:
             self._target.collect("create_replication_slot", slot=self._wish.slot)
         except ServerError as error:
-            self._has_slot = error.code != _DUPLICATE
+            made.has_slot = error.code != _DUPLICATE
             raise
 
+    def _make_directories(self, made: Makings) -> None:
+        directory, beside, account = self._room.directory, self._room.tablespace_directory, self._room.account
+        if made.marker.had_directory:
+            take_directory(directory, account)
+        else:
+            make_directory(directory, account)
+        made.marker = replace(made.marker, directory_id=identity_of(directory))
+        if self._room.tablespaces:
+            make_directory(beside, account)
+            made.marker = replace(made.marker, tablespaces_id=identity_of(beside))
+        write_marker(made.marker)
+
     def _copy(self) -> Routine[int]:
-        request = self._room.copy_request(self._checkpoint_seconds())
+        request = self._room.copy_request()
         yield CommandRan(show_command(copy_arguments(request), self._room.account))
         return (yield from copy_server(request, self._room.environ, self._target.cancellation))
 
-    def _checkpoint_seconds(self) -> float | None:
-        return float(self._target.collect_one("collect_source_facts").checkpoint_seconds)
-
     def _settle(self) -> Routine[None]:
-        with _step("settings", f"port {self._wish.port}") as (begin, end):
-            yield begin
-            write_settings(self._wish, self._room.settings, self._room.own_settings(), self._room.account)
-            yield end()
+        yield from ()
+        write_settings(self._wish, self._room.settings, self._room.own_settings(), self._room.account)
 
-    def _start(self) -> Routine[tuple[int, int | None]]:
-        assert self._marker is not None  # noqa: S101 - written before
-        self._marker = replace(self._marker, is_started=True)
-        write_marker(self._marker)
+    def _start(self, made: Makings) -> Routine[tuple[int, int | None]]:
+        made.marker = replace(made.marker, is_started=True)
+        write_marker(made.marker)
+        made.is_started = True
         server = self._room.server()
-        self._is_started = True
-        with _step("start", f"port {self._wish.port}") as (begin, end):
-            yield begin
-            yield CommandRan(show_command(server.start_arguments(), self._room.account))
-            process = yield from server.start(self._target.cancellation)
-            yield end()
-        with _step("wait until it streams", f"from {self._target.where}") as (begin, end):
-            yield begin
-            behind = yield from watch_stream(self._target, self._wish, server)
-            yield end()
-        return process, behind
-
-    # ------------------------------------------------------------ what an earlier run left
-
-    def _clean_left(self) -> Routine[None]:
-        marker = read_marker(self._room.directory)
-        if marker is None:
-            return
-        self._marker, self.is_ours = marker, True
-        self._has_slot = marker.system == self._target.collect_one("collect_replication").system
-        self._has_passfile, self._is_started = bool(marker.passfile), marker.is_started
-        left = self._undo()
-        if left:
-            raise StorageError(f"what an earlier run left could not be removed: {'; '.join(left)}", "remove it by hand")
-        self._marker, self.is_ours, self.is_being_undone = None, False, False
-        self._has_slot = self._has_passfile = self._is_started = False
-        yield CommandRan(f"rm -r {shlex.quote(marker.directory)}  # left by the run of {marker.began}")
+        yield CommandRan(show_command(server.start_arguments(), self._room.account))
+        cancellation = self._target.cancellation
+        process = yield from _timed("start", f"port {self._wish.port}", server.start(cancellation))
+        watching = watch_stream(self._target, self._wish, server)
+        return process, (yield from _timed("wait until it streams", f"from {self._target.where}", watching))
 
     # ------------------------------------------------------------ undoing
 
-    def _undo_after(self, error: BaseException) -> None:
+    def _undo_after(self, made: Makings, error: BaseException) -> None:
         """Remove what was made; what cannot be is told by the error that ended the run."""
-        if not self.is_ours:
-            return
-        left = self._undo()
+        self.is_being_undone = True
+        left = made.remove()
+        self.is_ours = bool(left)
         if not left:
             return
         said = f"left behind: {'; '.join(left)}"
@@ -264,70 +181,11 @@ class ReplicaAddition:
         elif isinstance(error, Exception):
             raise ServerError(f"{error}; {said}") from error
 
-    def _undo(self) -> list[str]:
-        self.is_being_undone = True
-        left: list[str] = []
-        for undo in (self._stop, self._remove_files, self._remove_passfile, self._drop_slot):
-            try:
-                undo()
-            except (DbtuiError, OSError) as error:
-                left.append(format_untrusted(error.message if isinstance(error, DbtuiError) else str(error), 300))
-        try:
-            if not left:
-                remove_marker(self._room.directory)
-                self.is_ours = False
-            elif self._marker is not None:  # nobody is at it any more: the next run may remove what is left
-                write_marker(replace(self._marker, process_began=""))
-        except StorageError as error:
-            left.append(error.message)
-        return left
 
-    def _stop(self) -> None:
-        if self._is_started and not self._room.server().stop():
-            raise StorageError(f"the server in {self._wish.data_directory} does not stop")
-
-    def _remove_files(self) -> None:
-        marker, directory = self._marker, self._room.directory
-        if marker is None or not is_its_directory(marker, directory):
-            return
-        if self._room.server().process() is not None:
-            raise StorageError(f"{directory}: a server runs in it")
-        remove_contents(directory, itself=not marker.had_directory)
-        for parent in {Path(each).parent for each in marker.tablespaces}:
-            remove_contents(parent, itself=True)
-
-    def _remove_passfile(self) -> None:
-        if self._has_passfile and self._marker is not None and self._marker.passfile:
-            Path(self._marker.passfile).unlink(missing_ok=True)
-
-    def _drop_slot(self) -> None:
-        """Drop it, uninterrupted by a cancel. Its sender may take a moment to see that nobody reads any more."""
-        if not self._has_slot or self._marker is None:
-            return
-        slot = self._marker.slot
-        try:
-            with open_beside(self._target, Cancellation()) as undisturbed:
-                self._drop_slot_of(undisturbed, slot, time.monotonic() + _SLOT_SECONDS)
-        except DbtuiError as error:
-            said = f"slot {slot} on {self._target.where} ({error.message}): drop it, or the server keeps its log for it"
-            raise ServerError(said) from error
-
-    def _drop_slot_of(self, target: PostgresqlTarget, slot: str, ends: float) -> None:
-        while target.collect("look_at_slot", slot=slot):
-            if self._has_made_slot:  # else somebody else may read it by now
-                target.collect("terminate_copy", slot=slot, copy=self._room.copy_name)
-            try:
-                target.collect("drop_replication_slot", slot=slot)
-            except ServerError as error:
-                if error.code == _NO_OBJECT:
-                    return
-                if error.code != _IN_USE or time.monotonic() > ends:
-                    raise
-                time.sleep(_LOOK_SECONDS)
-
-
-@contextmanager
-def _step(name: str, detail: str) -> Iterator[tuple[StepStarted, Callable[[], StepFinished]]]:
-    """Give a step's two events, the second with its time."""
+def _timed(step: str, detail: str, work: Routine[ResultT]) -> Routine[ResultT]:
+    """Do the work as a step."""
     began = time.monotonic()
-    yield StepStarted(name, detail), lambda: StepFinished(name, time.monotonic() - began)
+    yield StepStarted(step, detail)
+    result = yield from work
+    yield StepFinished(step, time.monotonic() - began)
+    return result

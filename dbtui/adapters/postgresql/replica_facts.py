@@ -1,11 +1,11 @@
 """Everything that planning a new replica needs, asked of the source and looked for on this machine. Nothing is made."""
 
+import os
 import time
 
 from dbtui.adapters.clocks import measure_skew
 from dbtui.adapters.postgresql.basebackup import copy_arguments
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.replica_addition import Workshop
 from dbtui.adapters.postgresql.replica_files import file_settings
 from dbtui.adapters.postgresql.replica_marker import describe_left, read_marker
 from dbtui.adapters.postgresql.replica_place import (
@@ -16,6 +16,7 @@ from dbtui.adapters.postgresql.replica_place import (
 )
 from dbtui.adapters.postgresql.replica_server import show_command
 from dbtui.adapters.postgresql.replica_source import collect_settings, collect_source
+from dbtui.adapters.postgresql.replica_workshop import Workshop
 from dbtui.errors import StorageError
 from dbtui.model.replica_facts import AdditionFacts, LeftAddition, PlaceFacts, SourceFacts
 from dbtui.model.replicas import ReplicaWish
@@ -42,8 +43,7 @@ def _place(room: Workshop, source: SourceFacts) -> PlaceFacts:
     problem = left_problem or room.account_problem
     if not problem and not ours:
         problem = find_directory_problem(directory, room.account)
-    if not problem and room.passfile is not None and room.passfile.exists() and not (left and left.passfile):
-        problem = f"{room.passfile} is there already: dbtui would write the replica's password to it; move it away"
+    problem = problem or _find_beside_problem(room, left)
     return PlaceFacts(
         data_directory=str(directory),
         exists=directory.is_dir() and not ours,
@@ -56,6 +56,16 @@ def _place(room: Workshop, source: SourceFacts) -> PlaceFacts:
         commands=_commands(room),
         left=left,
     )
+
+
+def _find_beside_problem(room: Workshop, left: LeftAddition | None) -> str:
+    """Return which of the files beside the data directory is there already, and is not what an earlier run left."""
+    if room.passfile is not None and os.path.lexists(room.passfile) and not (left and left.passfile):
+        return f"{room.passfile} is there already: dbtui would write the replica's password to it; move it away"
+    beside = room.tablespace_directory
+    if room.tablespaces and os.path.lexists(beside) and not (left and left.has_directory):
+        return f"{beside} is there already: dbtui would copy tablespaces to it; move it away"
+    return ""
 
 
 def _left(room: Workshop, source: SourceFacts) -> tuple[LeftAddition | None, str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from dbtui.adapters.postgresql.replica_source import LIMITS, SourceSettings
 from dbtui.adapters.processes import Account
 from dbtui.adapters.streams import storage_errors
+from dbtui.errors import RefusedError
 from dbtui.model.replicas import ReplicaWish
+from dbtui.model.text import format_untrusted
 
 LOG_NAME = "server.log"
 _HEAD = "# Written by dbtui when this replica was added."
@@ -36,8 +38,13 @@ def make_directory(directory: Path, account: Account | None) -> None:
 
 
 def take_directory(directory: Path, account: Account | None) -> None:
-    """Let an empty directory that is there be the account's, with the mode that PostgreSQL wants."""
+    """Let an empty directory that is there be the account's, with the mode that PostgreSQL wants.
+
+    Raises StorageError, RefusedError (it is not empty).
+    """
     with storage_errors(directory):
+        if any(directory.iterdir()):
+            raise RefusedError(f"{format_untrusted(str(directory))} is not empty any more", "plan it again")
         _own(directory, account)
         directory.chmod(0o700)
 
@@ -59,6 +66,15 @@ def write_private(path: Path, text: str, account: Account | None, *, append: boo
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells a directory from another of the same name, device and inode; None: it is not there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def remove_contents(directory: Path, *, itself: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dbtui.adapters.postgresql.replica_files import identity_of
 from dbtui.adapters.streams import fsync_path, storage_errors
 from dbtui.errors import StorageError
 from dbtui.model.replica_facts import LeftAddition
@@ -21,7 +22,8 @@ _SUFFIX = ".dbtui-adding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """One addition: what it makes, and how far it is. `directory_id`: device and inode of the directory it made.
+    """One addition: what it makes, and how far it is. `directory_id`: device and inode of the directory it made
+    or took empty, `tablespaces_id` of the one beside it.
 
     `process_began`: when the process began, as /proc has it; its number alone may be somebody else's by now.
     """
@@ -31,9 +33,9 @@ class Marker:
     system: str
     slot: str
     passfile: str = ""
-    tablespaces: tuple[str, ...] = ()
     had_directory: bool = False
     directory_id: tuple[int, int] | None = None
+    tablespaces_id: tuple[int, int] | None = None
     is_started: bool = False
     process: int = field(default_factory=os.getpid)
     process_began: str = field(default_factory=lambda: began_of(os.getpid()))
@@ -85,13 +87,17 @@ def read_marker(directory: Path) -> Marker | None:
                 raise ValueError("it belongs to somebody else")
             fields = json.loads(file.read(65536))
             known = Marker(**{name: fields[name] for name in Marker.__slots__ if name in fields})
-            identity = tuple(known.directory_id) if known.directory_id else None
+            known = replace(known, directory_id=_pair(known.directory_id), tablespaces_id=_pair(known.tablespaces_id))
             if known.directory != str(directory) or known.version != VERSION:
                 raise ValueError("it is about another directory, or of another version")
         except (ValueError, TypeError) as error:
             said = f"{format_untrusted(str(path))} cannot be understood: {format_untrusted(str(error), 100)}"
             raise StorageError(said, "see what is left of an earlier run, then remove that file") from error
-    return replace(known, directory_id=identity, tablespaces=tuple(known.tablespaces))  # type: ignore[arg-type]
+    return known
+
+
+def _pair(found: object) -> tuple[int, int] | None:
+    return (int(found[0]), int(found[1])) if isinstance(found, (list, tuple)) and len(found) == 2 else None
 
 
 def began_of(process: int) -> str:
@@ -107,15 +113,6 @@ def is_running(marker: Marker) -> bool:
     return bool(marker.process_began) and began_of(marker.process) == marker.process_began
 
 
-def is_its_directory(marker: Marker, path: Path) -> bool:
-    """Whether a directory is the very one that the run made."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return marker.directory_id == (found.st_dev, found.st_ino)
-
-
 def describe_left(marker: Marker, slot_names: tuple[str, ...], system: str, *, is_served: bool) -> LeftAddition:
     """Return what is left of a run that is over, or still on. `is_served`: a server runs in its directory."""
     directory = Path(marker.directory)
@@ -128,7 +125,7 @@ def describe_left(marker: Marker, slot_names: tuple[str, ...], system: str, *, i
         slot=marker.slot,
         passfile=marker.passfile if marker.passfile and Path(marker.passfile).exists() else "",
         has_slot=marker.system == system and marker.slot in slot_names,
-        has_directory=is_its_directory(marker, directory),
+        has_directory=marker.directory_id is not None and marker.directory_id == identity_of(directory),
         is_running=is_running(marker),
         is_served=is_served,
     )

@@ -42,6 +42,14 @@ class SourceSettings:
         return self.values.get("data_directory", "")
 
     @property
+    def checkpoint_seconds(self) -> float | None:
+        """How long a spread checkpoint may take; None: that is not told."""
+        try:
+            return float(self.values["checkpoint_timeout"]) * float(self.values["checkpoint_completion_target"])
+        except (KeyError, ValueError):
+            return None
+
+    @property
     def outside_files(self) -> tuple[str, ...]:
         """Its configuration files outside its data directory: a copy has none of them."""
         home = self.data_directory
@@ -86,7 +94,7 @@ def collect_source(target: PostgresqlTarget, settings: SourceSettings, skew_seco
         clock_skew_seconds=skew_seconds,
         tablespaces=tuple(SourceTablespace(each.name, each.path) for each in _tablespaces(target)),
         outside_files=settings.outside_files,
-        checkpoint_seconds=row.checkpoint_seconds,
+        checkpoint_seconds=settings.checkpoint_seconds,
         is_tunnelled=target.host in _LOOPBACK and not is_local_process(place.process_id),
     )
 
