@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
@@ -176,6 +177,62 @@ async def _see_small_partitions(camera: Camera) -> None:
     await _see_partitions(camera, is_small=True)
 
 
+async def _see_replicas(camera: Camera, is_small: bool = False) -> None:
+    """A replica whose replay is paused while the primary writes, a slot that nobody reads; adding another replica."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "6")
+    await walker.wait_to_see("replay paused")
+    await walker.pilot.pause(5 if is_small else 60)
+    await camera.take("replicas-list-80x24" if is_small else "replicas-primary")
+    await camera.press("j")
+    if is_small:
+        await camera.press("enter")
+        await camera.take("replicas-80x24")
+        return
+    await camera.take("replicas")
+    await camera.press("a")
+    await walker.wait_for("the dialog", lambda: bool(app.dialogs and app.dialogs[-1].query("#directory")))
+    app.dialogs[-1].query_one("#directory", TextInput).value = "/srv/erp-second"
+    await walker.wait_for("the plan", lambda: not app.dialogs[-1].query_one("#accept").disabled)
+    await camera.take("replicas-add")
+    await camera.press("escape")
+
+
+async def _see_small_replicas(camera: Camera) -> None:
+    await _see_replicas(camera, is_small=True)
+
+
+@contextmanager
+def _paused_replica(world: World) -> Iterator[None]:
+    """Replay of the demo's replica is paused while its primary writes; a slot that nobody reads keeps the log."""
+    if world.postgresql is None or world.replica is None:
+        raise ToolError("the pictures need PostgreSQL", "install it, or the extra `demo`")
+    primary, ended = world.postgresql, threading.Event()
+    primary.execute("SELECT pg_create_physical_replication_slot('old_archive', true)")
+    primary.execute("CREATE TABLE pictures (at timestamptz)")
+    primary.execute("INSERT INTO pictures VALUES (now())")
+    while not world.replica.execute("SELECT to_regclass('pictures')")[0][0]:
+        time.sleep(0.1)
+    world.replica.execute("SELECT pg_wal_replay_pause()")
+
+    def write() -> None:
+        while not ended.wait(0.5):
+            primary.execute("SELECT pg_logical_emit_message(false, 'picture', repeat('x', 900000))")
+            primary.execute("INSERT INTO pictures VALUES (now())")
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+        world.replica.execute("SELECT pg_wal_replay_resume()")
+        primary.execute("SELECT pg_drop_replication_slot('old_archive')")
+        primary.execute("DROP TABLE pictures")
+
+
 async def _see_sessions(camera: Camera) -> None:
     """The connections, the sessions of the first, who blocks whom there, and the question before one is ended."""
     walker, app = camera.walker, camera.walker.app
@@ -285,6 +342,9 @@ def main() -> int:
             asyncio.run(_photograph(WIDE, _see_partitions))
             asyncio.run(_photograph(SMALL, _see_small_partitions))
             asyncio.run(_photograph(LARGE, _production, environment=Environment.PRODUCTION))
+        with _paused_replica(world):
+            asyncio.run(_photograph(WIDE, _see_replicas))
+            asyncio.run(_photograph(SMALL, _see_small_replicas))
         if world.web is None:
             raise ToolError("the pictures of pools need PgBouncer", "install the package pgbouncer")
         asyncio.run(_photograph(WIDE, _see_pools, world.web.url("/slow?ms=100")))

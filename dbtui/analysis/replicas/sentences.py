@@ -33,7 +33,7 @@ def describe(
 
 def _promise(measured: Measured) -> str:
     if measured.safe_seconds is None:
-        return "how old its data is is not known"
+        return "the age of its data is not known"
     return f"safe for reads older than {format_promise(measured.safe_seconds)}"
 
 

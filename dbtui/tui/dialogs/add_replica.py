@@ -1,5 +1,6 @@
 """The dialog that adds a replica: where it goes and what it is called; the plan below says what would be done."""
 
+import socket
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -26,17 +27,28 @@ _FIELDS = (
     ("name", "name", "empty: named after the directory; what the primary calls it"),
 )
 _FAST, _SPREAD = "fast", "spread"
-_HIGHEST_PORT = 65_535
+_HIGHEST_PORT, _MOST_TRIED = 65_535, 50
 _USUAL_PORT = 5432
 
 
 def next_port(profile: ConnectionProfile) -> str:
-    """Return the port after that of a profile's server: a proposal."""
+    """Return the next port after that of a profile's server that is free on this machine: a proposal."""
     try:
-        port = urlsplit(profile.url).port or _USUAL_PORT
+        first = urlsplit(profile.url).port or _USUAL_PORT
     except ValueError:  # several hosts, each with its port
-        port = _USUAL_PORT
-    return str(min(port + 1, _HIGHEST_PORT))
+        first = _USUAL_PORT
+    ports = range(min(first + 1, _HIGHEST_PORT), min(first + _MOST_TRIED, _HIGHEST_PORT) + 1)
+    return str(next((port for port in ports if _is_free(port)), ports[0]))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class AddReplicaDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):

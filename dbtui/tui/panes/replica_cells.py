@@ -61,7 +61,7 @@ def _state_and_end(row: ReplicaRow) -> Line:
     end = row.slot.full_seconds if row.kind is RowKind.SLOT and row.slot is not None else None
     if end is None:
         return _state(row)
-    return (*_state(row), Span(f", full in {format_duration(end)}", SIGNS[row.level][1]))
+    return (*_state(row), Span(f", full in {brief_age(end)}", SIGNS[row.level][1]))
 
 
 def _state_and_more(row: ReplicaRow) -> Line:
@@ -125,6 +125,11 @@ def _figure(row: ReplicaRow, text: str, tone: Tone = Tone.PLAIN) -> Span:
     return dim(text) if row.is_old or text in ("0", "0 s", UNKNOWN) else Span(text, tone)
 
 
+def brief_lag(seconds: float) -> str:
+    """Return a lag in one unit: `0.3 s`, `41 s`, `2 min`."""
+    return format_lag(seconds) if seconds < 60 else brief_age(seconds)
+
+
 def stage_of(verdict: ReplicaVerdict, stage: LagStage) -> StageLag | None:
     """Return one stage of a replica."""
     return next((each for each in verdict.stages if each.stage is stage), None)
@@ -136,7 +141,7 @@ def stage_text(lag: StageLag | None, *, with_seconds: bool = True) -> str:
         return UNKNOWN
     if lag.behind_bytes == 0:
         return "0"
-    seconds = f" {format_lag(lag.seconds)}" if lag.seconds and with_seconds else ""
+    seconds = f" {brief_lag(lag.seconds)}" if lag.seconds and with_seconds else ""
     return f"{format_bytes(lag.behind_bytes)}{seconds}"
 
 
@@ -170,7 +175,7 @@ def behind_text(verdict: ReplicaVerdict) -> str:
 
 def lag_text(verdict: ReplicaVerdict) -> str:
     """Return the seconds behind the primary."""
-    return UNKNOWN if verdict.lag_seconds is None else format_lag(verdict.lag_seconds)
+    return UNKNOWN if verdict.lag_seconds is None else brief_lag(verdict.lag_seconds)
 
 
 def safe_text(verdict: ReplicaVerdict) -> str:
@@ -200,7 +205,7 @@ def _full(row: ReplicaRow) -> Span:
     if row.slot is None or row.slot.full_seconds is None:
         return Span("")
     tone = SIGNS[row.slot.level][1] if row.slot.level != "ok" else Tone.DIM
-    return Span(format_duration(row.slot.full_seconds), tone)
+    return Span(brief_age(row.slot.full_seconds), tone)
 
 
 def _of_verdict(name: str) -> Any:
@@ -215,7 +220,7 @@ def columns_for(width: int) -> list[Column[ReplicaRow]]:
     """Return the columns: with room each stage has its own, else the one where most waits is named."""
     is_wide, is_broad = width >= WIDE, width >= BROAD
     shown = [
-        Column("SERVER", _name, 16, grow=3, widest=48, order=lambda row: row.name),
+        Column("SERVER", _name, 20, grow=1, widest=48, order=lambda row: row.name),
         Column("STATE", _state if is_broad else _state_and_end if is_wide else _state_and_more, 16, grow=2, widest=26,
                spills=True, descending=True, order=lambda row: RANKS[row.level]),
     ]  # fmt: skip
@@ -223,7 +228,7 @@ def columns_for(width: int) -> list[Column[ReplicaRow]]:
     shown += [
         Column("BEHIND", lambda row: _figure(row, behind_text(row.verdict)) if row.verdict else Span(""), 7, right=True,
                descending=True, order=_of_verdict("behind_bytes")),
-        Column("LAG", lambda row: _figure(row, lag_text(row.verdict)) if row.verdict else Span(""), 9, right=True,
+        Column("LAG", lambda row: _figure(row, lag_text(row.verdict)) if row.verdict else Span(""), 7, right=True,
                descending=True, order=_of_verdict("lag_seconds")),
     ]  # fmt: skip
     shown += [

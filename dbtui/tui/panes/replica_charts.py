@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 
-from dbtui.analysis.replicas.words import format_lag
 from dbtui.model.replicas import LagStage
 from dbtui.model.text import format_bytes
 from dbtui.tui.cells import Tone
 from dbtui.tui.panes.pool_charts import Chart
 from dbtui.tui.panes.pool_panels import ChartPanel
-from dbtui.tui.panes.replica_cells import UNKNOWN
+from dbtui.tui.panes.replica_cells import UNKNOWN, brief_lag
 from dbtui.tui.panes.replica_groups import Group, StagePoint
 from dbtui.tui.panes.replica_rows import ReplicaRow, RowKind
 from dbtui.tui.widgets.braille import choose_top
 
 _LEAST_BYTES = 1000.0
 _MOST_REPLICAS = 6
+#: Upper edges for seconds, as people count them.
+_TOPS = tuple(each * unit for unit in (1.0, 60.0, 3600.0) for each in (1, 2, 5, 10, 20, 30)) + (86_400.0, 604_800.0)
 
 
 class StageCharts(ChartPanel):
@@ -41,9 +42,9 @@ def stage_charts(points: Sequence[StagePoint]) -> list[Chart]:
         seen = tuple((point.at, float(value)) for point in points if (value := point.stages[place]) is not None)
         charts.append(Chart(stage.value, _bytes(last.stages[place]), seen, top, format_bytes(top)))
     seconds = tuple((point.at, point.lag_seconds) for point in points if point.lag_seconds is not None)
-    longest = choose_top([each for _, each in seconds])
-    now = UNKNOWN if last.lag_seconds is None else format_lag(last.lag_seconds)
-    return [*charts, Chart("lag", now, seconds, longest, format_lag(longest), tone=Tone.WARNING)]
+    longest = next((each for each in _TOPS if each >= max((value for _, value in seconds), default=0.0)), _TOPS[-1])
+    now = UNKNOWN if last.lag_seconds is None else brief_lag(last.lag_seconds)
+    return [*charts, Chart("lag", now, seconds, longest, brief_lag(longest), tone=Tone.WARNING)]
 
 
 def _distances(group: Group) -> list[Chart]:
