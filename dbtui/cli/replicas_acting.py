@@ -83,6 +83,8 @@ def _change(
         summary=describe_result,
     )
     outcome = invocation.run(request, profile)
+    for advice in describe_left(outcome.result) if outcome.result is not None else ():
+        invocation.printer.say(advice)
     return finish(invocation, outcome, lambda done: _fields(profile, done), _data, None)
 
 
@@ -147,4 +149,4 @@ def _fields(profile: ConnectionProfile, done: ReplicaResult) -> dict[str, Any]:
 
 
 def _data(done: ReplicaResult) -> str:
-    return "\n".join([describe_result(done), *describe_left(done)])
+    return describe_result(done)

@@ -52,4 +52,13 @@ def _result(done: ReplicaResult) -> str:
 
 def describe_left(done: ReplicaResult) -> list[str]:
     """Return what is left for somebody to do, a sentence each."""
-    return [format_untrusted(each) for each in done.left]
+    return [format_untrusted(each) for each in (*done.left, *_next(done))]
+
+
+def _next(done: ReplicaResult) -> Iterator[str]:
+    plan, wish = done.plan, done.plan.wish
+    if plan.action is ReplicaAction.PROMOTE:
+        yield f"see that {plan.profile} takes no more writes, and point applications to {plan.subject}"
+    if plan.action is ReplicaAction.ADD and wish is not None and wish.is_started:
+        named = f'[profiles.{plan.subject}] with its url, and replicas = ["{plan.subject}"] in {plan.profile}'
+        yield f"to have it asked as well, name it in the configuration: {named}"
