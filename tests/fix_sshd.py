@@ -40,7 +40,7 @@ class Sshd(Server):
         return [str(find_program("sshd")), "-D", "-e", "-f", str(self.home / "config"), "-p", str(self.port)]
 
     def is_ready(self) -> bool:
-        return "Server listening" in self._read_log()
+        return "Server listening" in self.read_log()
 
     def client(self, *command: str, terminal: bool = False) -> list[str]:
         """The argv of an ssh that runs `command` over there, in a terminal or not."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dbtui.adapters.throwaway.accounts import Account, choose_account
 from dbtui.demo.servers import MariaDB, PostgreSQL, ServerDirectory
-from dbtui.demo.servers.accounts import Account, choose_account
 from tests.fix_servers import unique_name
 
 HOST_NAME = "localhost"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from dbtui.adapters.throwaway.watchdog import end_process, format_identity
 from dbtui.demo.servers import PostgreSQL
-from dbtui.demo.servers.watchdog import end_process, format_identity
 
 EVERY_SECONDS = 1.0
 _SYSTEM_BYTES = 8  # the beginning of pg_control is the system identifier

@@ -12,6 +12,7 @@ import psycopg2
 import pymysql
 import pytest
 
+from dbtui.adapters.throwaway import watchdog
 from dbtui.demo.servers import (
     MariaDB,
     PgBouncer,
@@ -19,7 +20,6 @@ from dbtui.demo.servers import (
     PostgreSQLReplica,
     ServerDirectory,
     sweep_directories,
-    watchdog,
 )
 from dbtui.demo.servers.postgresql import embedded_binaries, postgresql_version
 from dbtui.errors import ToolError

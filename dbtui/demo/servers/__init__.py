@@ -1,7 +1,7 @@
 """Private servers that end with the program that started them: for the demo and for the tests."""
 
+from dbtui.adapters.throwaway.directories import ServerDirectory, sweep_directories
 from dbtui.demo.servers.base import Server, start_together
-from dbtui.demo.servers.directories import ServerDirectory, sweep_directories
 from dbtui.demo.servers.mysql import MariaDB
 from dbtui.demo.servers.pgbouncer import PgBouncer
 from dbtui.demo.servers.postgresql import PostgreSQL, PostgreSQLReplica

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.demo.servers.base import HOST, Server, find_program
-from dbtui.demo.servers.directories import ServerDirectory
 from dbtui.errors import ToolError
 
 HANDSHAKE_PROTOCOL = 10

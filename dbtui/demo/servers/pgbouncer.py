@@ -4,8 +4,8 @@ import socket as sockets
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.demo.servers.base import HOST, Server, find_program
-from dbtui.demo.servers.directories import ServerDirectory
 from dbtui.demo.servers.postgresql import PostgreSQL
 from dbtui.errors import ToolError
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.demo.servers.base import HOST, Server, clean_environment, find_program
-from dbtui.demo.servers.directories import ServerDirectory
 from dbtui.errors import ToolError
 
 INSTALLED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")

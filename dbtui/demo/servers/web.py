@@ -7,8 +7,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import dbtui
+from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.demo.servers.base import HOST, Server, clean_environment
-from dbtui.demo.servers.directories import ServerDirectory
 
 _POOL_VARIABLES = ("DB_POOL_SIZE", "DB_MAX_OVERFLOW", "DB_POOL_TIMEOUT")
 

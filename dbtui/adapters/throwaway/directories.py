@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dbtui.demo.servers import watchdog
-from dbtui.demo.servers.accounts import Account
+from dbtui.adapters.throwaway import watchdog
+from dbtui.adapters.throwaway.accounts import Account
 
 PREFIX = "dbtui-"
 # A unix socket's path may have 107 bytes; the deepest one here adds about 40.
