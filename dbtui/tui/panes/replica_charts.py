@@ -15,7 +15,7 @@ from dbtui.tui.widgets.braille import choose_top
 _LEAST_BYTES = 1000.0
 _MOST_REPLICAS = 6
 #: Upper edges for seconds, as people count them.
-_TOPS = tuple(each * unit for unit in (1.0, 60.0, 3600.0) for each in (1, 2, 5, 10, 20, 30)) + (86_400.0, 604_800.0)
+_TOPS = (*(each * unit for unit in (1.0, 60.0, 3600.0) for each in (1, 2, 5, 10, 20, 30)), 86_400.0, 604_800.0)
 
 
 class StageCharts(ChartPanel):
