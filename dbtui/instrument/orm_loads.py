@@ -47,6 +47,8 @@ class OrmLoad(NamedTuple):
 REPEATING_KINDS = frozenset({"lazy", "immediate", "dynamic", "column", "refresh", "polymorphic"})
 
 _JOINED = OrmLoad("joined", "")
+#: Makes a named tuple of a tuple, without the call of Python that its class makes.
+_make = tuple.__new__
 
 
 class LoadTraces(NamedTuple):
@@ -71,7 +73,7 @@ def collect_load(context: Any, loader: str, collection: Any) -> OrmLoad | LoadTr
         return _read_refresh(options, load_options, loader)
     if loader == "dynamic":
         return _read_collection(collection)
-    return LoadTraces(options, load_options, context.compiled, loader)
+    return _make(LoadTraces, (options, load_options, context.compiled, loader))
 
 
 def read_load(traces: OrmLoad | LoadTraces | None) -> OrmLoad | None:

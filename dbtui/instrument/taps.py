@@ -31,6 +31,8 @@ _UNKNOWN_ROWS = 1 << 62
 #: Statements that fail leave their beginning behind.
 _MOST_BEGUN = 10_000
 _INFO_KEY = "dbtui.statements"
+#: Makes a named tuple of a tuple, without the call of Python that its class makes.
+_make = tuple.__new__
 
 
 class _Line:
@@ -120,7 +122,10 @@ class Tap:
     # --- SQLAlchemy's events ---------------------------------------------------------------------------------
 
     def _line_of(self, connection: Connection) -> _Line:
-        info = connection.info
+        try:  # what `connection.info` finds by three calls of Python
+            info = connection._dbapi_connection._connection_record.info  # type: ignore[union-attr]
+        except AttributeError:
+            info = connection.info
         line: _Line | None = info.get(self._key)
         if line is None or line.process is not PROCESS.text:
             line = info[self._key] = _Line(PROCESS.text, connection)
@@ -155,19 +160,20 @@ class Tap:
             line = self._line_of(connection)
             site, loader, collection = find_caller(sql)
             seconds = ended - self._began.pop(id(cursor), ended)
-            seen = Sighting(
+            rows = cursor.rowcount
+            seen = _make(Sighting, (
                 line,
                 line.count(),
                 sql,
                 time() - seconds,
                 seconds,
-                _count_rows(cursor, line),
+                rows if rows.__class__ is int and 0 < rows < _UNKNOWN_ROWS else _count_rows(rows, cursor, line),
                 None if is_many or sql[:1] in _WRITING else params,
                 line.transaction,
                 SCOPE.get(),
                 site,
                 None if context is None else collect_load(context, loader, collection),
-            )
+            ))  # fmt: skip
         except Exception as error:  # whatever is wrong here, the application's statement ran and has its rows
             self._log(error)
             return
@@ -180,9 +186,8 @@ class Tap:
             _LOG.error("statements are not recorded: %s", type(error).__name__, exc_info=error)
 
 
-def _count_rows(cursor: Any, line: _Line) -> int | None:
+def _count_rows(rows: Any, cursor: Any, line: _Line) -> int | None:
     """Return how many rows a statement returned or changed, None when the driver does not know yet."""
-    rows = cursor.rowcount
     if not rows:  # SQLite counts the rows of INSERT ... RETURNING while they are fetched
         return None if rows is None or (line.is_sqlite and cursor.description) else 0
     return int(rows) if 0 < rows < _UNKNOWN_ROWS else None

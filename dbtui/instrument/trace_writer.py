@@ -47,7 +47,7 @@ class TraceWriter:
 
     def __init__(self, target: Target, most_waiting: int) -> None:
         self._target = target
-        self._most = most_waiting
+        self._most, self._half = most_waiting, most_waiting // 2
         self._was_logged = False
         self._begin()
 
@@ -75,7 +75,7 @@ class TraceWriter:
         waiting.append(seen)
         if self._thread is None:
             self._start()
-        elif self._is_resting or count == self._most // 2:
+        elif self._is_resting or count == self._half:
             self._is_resting = False
             self._bell.put(None)
 

@@ -110,6 +110,18 @@ def test_each_connection_is_a_session_also_after_the_engine_was_disposed_of(engi
     assert len({line["session"] for line in trace.lines}) == 3
 
 
+def test_a_session_keeps_its_name_in_the_info_of_its_connection(engine: Engine) -> None:
+    """Which is found without asking SQLAlchemy for it, in its own attributes."""
+    seen: list[StatementEvent] = []
+    with record_statements(engine, seen.append) as recorder, engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        kept = [line for key, line in connection.info.items() if key[0] == "dbtui.statements"]
+        assert connection._dbapi_connection is not None
+        assert connection._dbapi_connection._connection_record.info is connection.info  # type: ignore[union-attr]
+        assert recorder.flush()
+        assert [line.name for line in kept] == [seen[-1].session]
+
+
 def test_a_statement_that_fails_is_no_statement_that_ran(engine: Engine, tmp_path: Path) -> None:
     with Trace(engine, tmp_path / "trace.jsonl") as trace, engine.connect() as connection:
         with pytest.raises(Exception, match="no such table"):
