@@ -117,7 +117,7 @@ def test_a_session_keeps_its_name_in_the_info_of_its_connection(engine: Engine) 
         connection.execute(text("SELECT 1"))
         kept = [line for key, line in connection.info.items() if key[0] == "dbtui.statements"]
         assert connection._dbapi_connection is not None
-        assert connection._dbapi_connection._connection_record.info is connection.info  # type: ignore[union-attr]
+        assert connection._dbapi_connection._connection_record.info is connection.info
         assert recorder.flush()
         assert [line.name for line in kept] == [seen[-1].session]
 
