@@ -62,6 +62,7 @@ class LeftAddition:
     passfile: str = ""
     has_slot: bool = False
     has_directory: bool = False
+    had_directory: bool = False  # it was there, and empty
     is_running: bool = False
     is_served: bool = False
 

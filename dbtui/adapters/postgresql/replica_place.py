@@ -14,6 +14,8 @@ from dbtui.adapters.processes import Account
 from dbtui.model.text import format_untrusted
 
 _FALLBACK_ACCOUNT = "postgres"
+#: pg_ctl puts the directory between double quotes into a line for /bin/sh.
+_SHELL_SIGNS = frozenset('"$`\\')
 #: What a server that listens everywhere is reached by from here.
 EVERYWHERE = ("*", "0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound to
 
@@ -96,6 +98,8 @@ def account_name(account: Account | None) -> str:
 def find_directory_problem(directory: Path, account: Account | None) -> str:
     """Return why a replica cannot be put there; empty: the directory is absent or empty, and can be written."""
     shown = format_untrusted(str(directory))
+    if not str(directory).isprintable() or _SHELL_SIGNS & set(str(directory)):
+        return f"{shown} has characters that pg_ctl would hand to a shell: name it without quotes, $, ` and \\"
     try:
         found = directory.lstat()
     except FileNotFoundError:
