@@ -1,4 +1,4 @@
-"""Servers for tests of routing: one lab that tests leave as they found it, and labs of their own for those that cannot."""
+"""Servers for tests of routing: a lab that tests leave as they found it, and labs of their own for those that cannot."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -49,6 +49,7 @@ def lab(routing_servers: Lab) -> Iterator[Lab]:
     empty(routing_servers)
     with closing(routing_servers):
         yield routing_servers
+    routing_servers.restore()
 
 
 @pytest.fixture

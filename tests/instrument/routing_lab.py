@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from dbtui.demo.servers import PostgreSQL, PostgreSQLReplica
 from dbtui.errors import ToolError
 from dbtui.instrument import ReadWriteSession, ReplicaSet, create_engine
+from dbtui.instrument.routing_postgresql import PostgreSQLLog
 from dbtui.instrument.routing_states import ReplicaState
 from tests.fix_servers import wait_until
 
@@ -86,9 +87,19 @@ class Lab:
                 engine.dispose()
         self.sets.clear()
 
+    def restore(self) -> None:
+        """Undo what a test, perhaps a failed one, did to the replicas."""
+        for each in self.replicas:
+            each.execute("SELECT pg_wal_replay_resume()")
+            each.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
+            each.execute("SELECT pg_reload_conf()")
+
     def wait_for_replay(self) -> None:
         """Wait until every replica has what was committed so far."""
-        (position,) = self.primary.execute("SELECT pg_current_wal_insert_lsn()")[0]
+        engine, log = create_engine(self.url(self.primary)), PostgreSQLLog()
+        with closing(engine.raw_connection()) as raw:
+            position = log.format(log.ask_position(raw.dbapi_connection)).partition(":")[2]
+        engine.dispose()
         for each in self.replicas:
             wait_until(lambda server=each: has_replayed(server, position), GENEROUS)  # type: ignore[misc]
 
