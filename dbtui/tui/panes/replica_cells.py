@@ -28,6 +28,7 @@ UNKNOWN = "?"
 #: From so many columns on there is room for every stage, and for its seconds as well.
 WIDE, BROAD = 116, 150
 _BAR = 14
+_LEAST_RATE = 1000.0  # bytes a second of log that are worth a word
 _SHORT = {"PostgreSQL": "PG"}
 #: States that are longer than their column where there is little room.
 _BRIEF = {
@@ -80,7 +81,7 @@ def _state(row: ReplicaRow) -> Line:
     if row.text:
         return line(Span(row.text, Tone.DIM if row.is_waiting else tone))
     if row.kind is RowKind.PRIMARY:
-        return line(*_server(row.server))
+        return line(*_server(row.server, row.log_bytes_per_second))
     if row.backup is not None:
         return _backup(row.backup)
     if row.verdict is None:
@@ -91,13 +92,15 @@ def _state(row: ReplicaRow) -> Line:
     return line(state)
 
 
-def _server(server: ServerReplication | None) -> Iterator[str | Span]:
+def _server(server: ServerReplication | None, writes: float | None) -> Iterator[str | Span]:
     if server is None:
         return
     yield "primary"
     yield dim(f"  {_SHORT.get(server.flavour, server.flavour)} {server.version}".rstrip())
     if server.timeline is not None:
         yield dim(f"  timeline {server.timeline}")
+    if writes is not None and writes >= _LEAST_RATE:
+        yield dim(f"  writes {format_bytes(writes)}/s")
 
 
 def _slot_words(verdict: SlotVerdict) -> str:

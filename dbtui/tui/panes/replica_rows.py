@@ -45,6 +45,7 @@ class ReplicaRow:
     verdict: ReplicaVerdict | None = None
     slot: SlotVerdict | None = None
     backup: BackupVerdict | None = None
+    log_bytes_per_second: float | None = None
     known_at: datetime | None = None
     now: datetime | None = None
     text: str = ""
@@ -105,7 +106,8 @@ def _primary(group: Group, now: datetime) -> Iterator[ReplicaRow]:
     elif group.problem:
         level, text = "trouble", group.problem
     yield ReplicaRow(key=_key(group, RowKind.PRIMARY, name), kind=RowKind.PRIMARY, group=group.name, name=name,
-                     level=level, server=root, text=text, now=now, is_waiting=root is None)  # fmt: skip
+                     level=level, server=root, text=text, now=now, is_waiting=root is None,
+                     log_bytes_per_second=assessment.log_bytes_per_second)  # fmt: skip
 
 
 def _placed(group: Group, now: datetime) -> Iterator[tuple[int, ReplicaRow]]:
