@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from dbtui.config import load_settings
 from dbtui.demo.added import AddedReplicas
 from dbtui.demo.servers import PostgreSQL, PostgreSQLReplica
-from dbtui.demo.servers.base import choose_port
+from dbtui.demo.servers.base import Server, choose_port
 from dbtui.history import History
 from dbtui.jobs import JobRunner
 from dbtui.routines.context import RoutineContext
@@ -101,6 +101,17 @@ async def test_replay_is_paused_and_resumed_by_keys(place: Place) -> None:
         await _planned(pilot, app)
         await pilot.press("y")
         await wait_to_see(pilot, "has everything", "safe now", seconds=PATIENCE)
+
+
+async def test_a_primary_that_goes_and_comes_back(place: Place) -> None:
+    """Why it cannot be asked, and what the replica says of itself; then all is well again."""
+    app = place.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await _open(pilot)
+        Server.stop(place.primary)
+        await wait_to_see(pilot, "✖ erp  the primary erp cannot be asked", "last seen", "near", seconds=PATIENCE)
+        place.primary.start()
+        await wait_to_see(pilot, "● erp  the replica is safe for reads older than", seconds=PATIENCE)
 
 
 async def test_a_second_replica_is_added_by_keys(place: Place) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.timer import Timer
 
 from dbtui.jobs import Job, JobRunner
 from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
@@ -33,6 +34,7 @@ from dbtui.tui.widgets.table import Table
 _HEADLINE, _WIDE_HEADLINE = 3, 2
 _LEAST_LIST = 5
 _OLD_LOOKS, _OLD_SECONDS = 3, 15.0
+_FEW_GROUPS, _TOGETHER_SECONDS = 5, 0.5
 
 
 class ReplicasPane(ReplicaOrders):
@@ -52,7 +54,8 @@ class ReplicasPane(ReplicaOrders):
         self.runner = runner
         self.known_profiles, self.statuses = profiles, statuses or {}
         self.profile: ConnectionProfile | None = None
-        self.feed = ReplicaFeed(self, runner, self.show_all)
+        self.feed = ReplicaFeed(self, runner, self._show_soon)
+        self._drawing: Timer | None = None
         self._width = 0
         self._list_height: int | None = None
 
@@ -139,8 +142,16 @@ class ReplicasPane(ReplicaOrders):
 
     # ------------------------------------------------------------ what is shown
 
+    def _show_soon(self) -> None:
+        """Draw a look: at once, and of many groups together with those that come meanwhile."""
+        if len(self.feed.groups) <= _FEW_GROUPS:
+            self.show_all()
+        elif self._drawing is None:
+            self._drawing = self.set_timer(_TOGETHER_SECONDS, self.show_all)
+
     def show_all(self) -> None:
         """Draw everything anew; what did not change is not sent."""
+        self._drawing = None
         if not self.is_attached:
             return
         now, table = datetime.now(UTC), self.table
