@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dbtui.adapters.postgresql import replica_streaming
 from dbtui.demo.servers import PostgreSQL, ServerDirectory
 from dbtui.errors import Cancelled, DbtuiError, ServerError
 from dbtui.model.events import Event, Progressed, StepStarted
@@ -112,6 +113,21 @@ def test_a_server_that_does_not_start_says_why(site: Site) -> None:
                 settings.write("shared_preload_libraries = 'no_such_library'\n")
 
     with pytest.raises(ServerError, match=r"did not start: .*no_such_library"):
+        site.apply(plan, on_event=spoil)
+    assert_nothing_is_left(site)
+
+
+def test_a_replica_that_is_not_let_in_is_given_up_with_its_reason(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_streaming, "UNSEEN_SECONDS", 2.0)
+    plan = site.plan(site.wish("near"))
+
+    def spoil(_context: RoutineContext, event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "start":
+            (site.place / "near.passfile").write_text("*:*:*:*:wrong\n")
+
+    with pytest.raises(
+        ServerError, match=r"has seen no replica at slot near for 2 s: .*password authentication failed"
+    ):
         site.apply(plan, on_event=spoil)
     assert_nothing_is_left(site)
 
