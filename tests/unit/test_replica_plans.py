@@ -179,6 +179,7 @@ def test_in_production_the_profile_is_typed_as_well() -> None:
         ("near", replace(NEAR, problem="refused"), "near cannot be asked: refused"),
         ("near", replace(NEAR, is_replica=False), "near is a primary: there is nothing to promote"),
         ("near", replace(NEAR, system="8"), "near is not a replica of this primary"),
+        ("near", replace(NEAR, timeline=2, receivers=()), "near is on another timeline than its primary"),
         ("erp", NEAR, "erp is a primary"),
     ],
 )
