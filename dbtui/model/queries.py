@@ -180,6 +180,7 @@ class Repetition:
     call_site: str = ""
     relationship: str = ""  # as the recorder named it
     load: str = ""
+    above_relationships: tuple[str, ...] = ()  # what parent and `above` load, as the recorder named it
     reasons: tuple[str, ...] = ()
     cure: Cure | None = None
     timeline: tuple[float, ...] = ()  # when the child ran, seconds after the parent, at most 200

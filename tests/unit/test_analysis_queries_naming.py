@@ -37,7 +37,9 @@ from dbtui.model.queries import (
     Repetition,
     Shape,
     ShapeKind,
+    StatementEvent,
 )
+from tests.unit.query_cases import detect
 
 
 def look_up(table: str, column: str, *, first: bool = False, text: str = "", tables: tuple[str, ...] = ()) -> Shape:
@@ -294,3 +296,29 @@ def test_the_arithmetic_is_visible() -> None:
     assert [format_seconds(each) for each in (0.00005, 0.0099, 0.5, 2, 300)] == [
         "50.0 µs", "9.90 ms", "500 ms", "2.00 s", "5 min",
     ]  # fmt: skip
+
+
+def test_what_the_recorder_names_above_a_loop_is_in_the_path() -> None:
+    """Also when classes are not called as their tables are."""
+    events = [StatementEvent("s1", 1, "SELECT org.id, org.name FROM org")]
+
+    def load(sql: str, relationship: str) -> None:
+        events.append(StatementEvent("s1", len(events) + 1, sql, relationship=relationship, load="lazy"))
+
+    for org in range(6):
+        users = "SELECT user_account.id, user_account.name FROM user_account WHERE {} = user_account.org_id"
+        load(users.format(org), "Organisation.users")
+        for user in range(org * 6, org * 6 + 6):
+            orders = "SELECT order_.id, order_.user_id FROM order_ WHERE {} = order_.user_id"
+            load(orders.format(user), "User.orders")
+            for order in range(user * 6, user * 6 + 6):
+                load(f"SELECT line.id, line.quantity FROM line WHERE {order} = line.order_id", "Order.lines")
+    found = next(each for each in detect(events).findings if each.relationship == "Order.lines")
+    assert found.above_relationships == ("User.orders", "Organisation.users", "")
+    told = cure(found)
+    assert told is not None and not told.is_guess
+    path = "selectinload(Organisation.users).selectinload(User.orders).selectinload(Order.lines)"
+    assert told.snippet == f"select(Organisation).options({path})"
+    assert told.guard == "raiseload(Organisation.users), raiseload(User.orders), raiseload(Order.lines)"
+    alone = cure(replace(found, above_relationships=()))
+    assert alone is not None and alone.is_guess

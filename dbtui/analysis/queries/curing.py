@@ -115,6 +115,8 @@ def _choose_above(repetition: Repetition, names: Names, recorded: Sequence[str])
     if path:
         told = [name_recorded(names, parent, each, ()) for each in path]
         return [_load(each) for each in told if each is not None]
+    if named := _recorded_above(repetition, names):
+        return named
     loads: list[Remedy] = []
     for shape, above in zip((parent, *repetition.above), (*repetition.above, None), strict=True):
         if shape.kind is not ShapeKind.LOOKUP or (above is None and not is_value_first(shape)):
@@ -124,6 +126,19 @@ def _choose_above(repetition: Repetition, names: Names, recorded: Sequence[str])
         if relation is None:
             break
         loads.insert(0, _load(relation))
+    return loads
+
+
+def _recorded_above(repetition: Repetition, names: Names) -> list[Remedy]:
+    """The relationships that the application's recorder named for the parent, and for what is above it."""
+    loads: list[Remedy] = []
+    target = repetition.children[0].relationship.partition(".")[0]
+    for shape, name in zip((repetition.parent, *repetition.above), repetition.above_relationships, strict=False):
+        relation = name_recorded(names, shape, name, ()) if shape is not None and "." in name else None
+        if relation is None:
+            break
+        loads.insert(0, _load(replace(relation, target=target or relation.target)))
+        target = relation.owner
     return loads
 
 

@@ -214,10 +214,19 @@ def _example_of(match: Match) -> Repetition:
         call_site=event.call_site,
         relationship=event.relationship,
         load=event.load,
+        above_relationships=_relationships_above(match),
         reasons=match.reasons,
         above=tuple(form.shape for form in match.above),
         timeline=_timeline(events, positions[0] if parent is None else parent, positions),
     )
+
+
+def _relationships_above(match: Match) -> tuple[str, ...]:
+    if match.parent_at is None:
+        return ()
+    events, where = match.view.events, match.view.where
+    names = (events[match.parent_at].relationship, *(events[where[form][0]].relationship for form in match.above))
+    return names if any(names) else ()
 
 
 def _timeline(events: Sequence[StatementEvent], origin: int, positions: Sequence[int]) -> tuple[float, ...]:
