@@ -117,3 +117,11 @@ def test_the_log_of_a_copy_is_the_copys_own_name(site: Site) -> None:
     assert stream == ("near", "sync")
     site.primary.execute("ALTER SYSTEM RESET synchronous_standby_names")
     site.primary.execute("SELECT pg_reload_conf()")
+
+
+def test_the_replica_is_as_strict_as_the_connection(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCHANNELBINDING", "disable")
+    monkeypatch.setenv("PGGSSENCMODE", "disable")
+    steps = "\n".join(site.plan(site.wish("near")).steps)
+    assert steps.count("channel_binding=disable") == steps.count("gssencmode=disable") == 2
+    assert "sslmode" not in steps  # libpq's own default

@@ -22,6 +22,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OWN_WORDS = ("dbname", "client_encoding", "options", "passfile", "application_name", "target_session_attrs",
               "hostaddr", "load_balance_hosts", "fallback_application_name", "replication", "servicefile",
               "service")  # fmt: skip
+#: What a service file or a variable may say of how strict a connection is, with libpq's own defaults.
+_STRICTNESS = {"sslmode": "prefer", "sslrootcert": "", "sslcert": "", "sslkey": "", "sslcrl": "", "sslcrldir": "",
+               "ssl_min_protocol_version": "TLSv1.2", "ssl_max_protocol_version": "", "channel_binding": "prefer",
+               "gssencmode": "prefer", "krbsrvname": "postgres", "requirepeer": "", "require_auth": ""}  # fmt: skip
 _SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 #: Of these a replica must have as much as its source (manual, "Hot Standby", "Administrator's Overview").
 LIMITS = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
@@ -111,7 +115,9 @@ def replication_parameters(target: PostgresqlTarget, passfile: str, major: int) 
     words, _ = target.login_parameters()
     for keyword in _SECRETS & words.keys():
         raise UsageError(f"a replica cannot be given {keyword} safely", "use a login that does without it")
-    kept = {keyword: value for keyword, value in words.items() if keyword not in _OWN_WORDS}
+    told = {keyword: value for keyword, value in target.wire.dsn_parameters.items() if keyword in _STRICTNESS}
+    kept = {keyword: value for keyword, value in told.items() if value and value != _STRICTNESS[keyword]}
+    kept |= {keyword: value for keyword, value in words.items() if keyword not in _OWN_WORDS}
     if passfile:
         kept["passfile"] = passfile
     return fit_conninfo(kept, major)
