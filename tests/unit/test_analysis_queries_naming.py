@@ -40,6 +40,7 @@ from dbtui.model.queries import (
     StatementEvent,
 )
 from tests.unit.query_cases import detect
+from tests.unit.query_models import repetition_of
 
 
 def look_up(table: str, column: str, *, first: bool = False, text: str = "", tables: tuple[str, ...] = ()) -> Shape:
@@ -322,3 +323,19 @@ def test_what_the_recorder_names_above_a_loop_is_in_the_path() -> None:
     assert told.guard == "raiseload(Organisation.users), raiseload(User.orders), raiseload(Order.lines)"
     alone = cure(replace(found, above_relationships=()))
     assert alone is not None and alone.is_guess
+
+
+def test_rows_whose_key_is_not_called_id_are_objects_too() -> None:
+    """Without a catalogue nobody knows the key of a table; a list of keys alone is none of objects."""
+    first = "SELECT line.order_id, line.number, line.item_id, line.quantity FROM line WHERE 7 = line.order_id"
+    items = [f"SELECT item.id, item.name FROM item WHERE item.id = {number}" for number in range(8)]
+    mapped = MappedRelation(owner="Line", name="item", target="Item", owner_table="line", target_table="item",
+                            columns=("id",), is_collection=False)  # fmt: skip
+    for relations in ((), (mapped,)):
+        told = cure(repetition_of([first, *items]), None, relations)
+        assert told is not None
+        assert told.snippet.startswith("select(")
+        assert "joinedload(Line.item)" in told.snippet, told
+    keys = first.replace(", line.number", "").replace(", line.quantity", "")
+    told = cure(repetition_of([keys, *items]))
+    assert told is not None and told.snippet.endswith("\nselect(Item).where(Item.id.in_(ids))")

@@ -14,6 +14,8 @@ _ONE_IN_LIST = re.compile(r"""([\w$]+)["`]? IN \(\?\)""")
 _FUNCTION = re.compile(r"(?is)^(count|max|min|sum|avg)\s*\(\s*(distinct\s+)?(.*?)\s*\)$")
 #: One owner is shared by so many rows: loading owners by themselves is less than repeating them in a join.
 _SHARED_BY = 4
+#: So many columns without a primary key are keys that a statement looked for, rather than objects.
+_KEYS_ALONE = 2
 #: How the recorder says what is loaded for one object, other than a relationship, and what no option loads.
 _ROW_LOADS, _NOT_LOADABLE = ("column", "refresh", "polymorphic"), ("dynamic", "write_only")
 
@@ -106,8 +108,11 @@ def _asks_for_entities(shape: Shape, parent: Shape | None, names: Names) -> bool
         return True
     if any(item.column == "*" for item in returned):
         return True
+    columns = {item.column.casefold() for item in returned}
+    if "id" not in columns and not names.keys.known_primary_key(read_table(parent)):
+        return len(returned) > _KEYS_ALONE  # a table that has another key, such as one of two columns
     primary = {column.casefold() for column in names.keys.primary_key(read_table(parent))}
-    return len(returned) > 1 and primary <= {item.column.casefold() for item in returned}
+    return len(returned) > 1 and primary <= columns
 
 
 def _is_by_foreign_key(names: Names, shape: Shape) -> bool:
