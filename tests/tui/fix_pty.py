@@ -103,6 +103,14 @@ class Terminal:
         while self.read(seconds):
             assert time.monotonic() < ends, "it never falls silent"
 
+    def bytes_of(self, keys: str) -> int:
+        """Type keys and return how many bytes they are answered with, once nothing more comes."""
+        before = len(self.output)
+        self.press(keys)
+        self.wait_for(lambda: len(self.output) > before)
+        self.wait_until_idle()
+        return len(self.output) - before
+
     def end_seconds(self, most: float) -> float:
         """Wait until the process has ended and return how long that took."""
         began = time.monotonic()

@@ -71,14 +71,6 @@ def _most_bytes(ui: Terminal) -> int:
     return max(_time_key(ui, key)[1] for key in "jjjjkkkk" * 3)
 
 
-def _bytes_of(ui: Terminal, keys: str) -> int:
-    ui.press(keys)
-    sent = 0
-    while count := ui.read(0.6):
-        sent += count
-    return sent
-
-
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_memory_and_silence(on_sqlite: Callable[[int, int], Terminal], columns: int, rows: int) -> None:
     """Below 55 MB after the start on a SQLite file, and no byte while nothing changes."""
@@ -111,7 +103,7 @@ def test_keys_and_dialogs(start_ui: Start, columns: int, rows: int) -> None:
     assert max(rounds[-1]) <= 3000 or least(lambda: _most_bytes(ui), 3000) <= 3000, rounds  # all of another backup
     ui.wait_until_idle()
     for keys in ("?", "\x1b", "r", "\x1b", ":", "\x1b", "Y", "\x1b"):
-        assert 0 < _bytes_of(ui, keys) <= 45_000, keys
+        assert ui.bytes_of(keys) <= 45_000, keys
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)

@@ -217,14 +217,6 @@ def ui(lab: Lab, tmp_path: Path) -> Iterator[Terminal]:
     terminal.process.close()
 
 
-def _bytes_of(ui: Terminal, key: str) -> int:
-    before = len(ui.output)
-    ui.press(key)
-    ui.wait_for(lambda: len(ui.output) > before)
-    ui.wait_until_idle()
-    return len(ui.output) - before
-
-
 def test_a_gap_is_cured_in_a_terminal(ui: Terminal, lab: Lab) -> None:
     """4, enter, n, enter, esc, a, y: and the month is there."""
     ui.wait_to_see("PG 15")
@@ -234,7 +226,7 @@ def test_a_gap_is_cured_in_a_terminal(ui: Terminal, lab: Lab) -> None:
     ui.wait_to_see("coverage")
     ui.wait_to_see("▲ gap")
     ui.wait_until_idle()
-    assert least(lambda: max(_bytes_of(ui, key) for key in "kj"), 1500) < 1500  # two rows, timeline and footer
+    assert least(lambda: max(ui.bytes_of(key) for key in "kj"), 1500) < 1500  # two rows, timeline and footer
     ui.press("n")
     ui.wait_to_see("plan for public.logs")
     ui.press("\r")
