@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from dbtui.adapters.cancellation import Cancellation
 
 if TYPE_CHECKING:  # an engine is asked about its state without knowing what a backup is
+    from dbtui.model.backup_differences import LiveContents
     from dbtui.model.backups import (
         BackupContents,
         BackupTable,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # an engine is asked about its state without knowing what a b
     from dbtui.model.queries import CapturePlan, QuerySchema, SourceReport, StatementEvent, TopQueriesSnapshot, TopQuery
     from dbtui.model.replica_facts import AdditionFacts
     from dbtui.model.replicas import ReplicaAction, ReplicaPlan, ReplicaResult, ReplicaWish, ServerReplication
+    from dbtui.model.shapes import DatabaseShape
     from dbtui.model.top_queries import PlanNode
 from dbtui.model.sessions import Session, SessionHit, SessionsSnapshot, SessionVerb
 
@@ -102,6 +104,18 @@ class BackupAdapter(Protocol):
         self, backup: StoredBackup, table: TableName, limit: int, cancellation: Cancellation
     ) -> TableSample:
         """Return a table's first rows, read from the backup."""
+        ...
+
+    def read_shape(self, backup: StoredBackup, cancellation: Cancellation) -> DatabaseShape | None:
+        """Read what a backup's tables look like where that takes no unpacking; None where it would."""
+        ...
+
+    def collect_shape(self, target: Target) -> DatabaseShape:
+        """Ask the catalogue what tables and sequences look like; no table is read. Raises ServerError, ConnectError."""
+        ...
+
+    def collect_live_contents(self, target: Target) -> LiveContents:
+        """Ask the catalogue for tables, sizes, estimated rows and shape; no table is read or locked."""
         ...
 
     def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:

@@ -1,11 +1,14 @@
 """`dbtui backup …`: what can be typed. What the commands do is in backup_reading.py and backup_acting.py."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from dbtui.cli.options import (
+    FunctionT,
     backup_argument,
+    complete_backups_or_targets,
     directory_option,
     dry_run_option,
     jobs_option,
@@ -21,7 +24,7 @@ _BACKUP = "BACKUP is a backup id, the beginning of one, or a path."
 
 @click.group(no_args_is_help=True, epilog="Example: dbtui backup create erp --compress zstd")
 def backup() -> None:
-    """Make, look into, check, restore and delete backups."""
+    """Make, look into, compare, check, restore and delete backups."""
 
 
 @backup.command(epilog="Example: dbtui backup create erp --dir /var/backups --format directory --jobs 4")
@@ -67,6 +70,45 @@ def show(**typed: Any) -> int:
     from dbtui.cli import backup_reading
 
     return backup_reading.show(**typed)
+
+
+@backup.command(
+    epilog=f"{_BACKUP} OTHER is one too, or a profile or URL. "
+    "Example: dbtui backup diff erp-20261122T150000Z erp --fail-on shrink"
+)
+@backup_argument
+@click.argument("other", metavar="OTHER", shell_complete=complete_backups_or_targets)
+@directory_option
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 100),
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Flag a table that lost more than this share of its rows.",
+)
+@click.option(
+    "--count-seconds",
+    type=click.FloatRange(0, 86_400),
+    default=5.0,
+    show_default=True,
+    metavar="S",
+    help="Count the rows of a live database for so long at most; 0: estimates alone.",
+)
+@click.option("--all", "show_all", is_flag=True, help="List tables without a difference too.")
+@click.option("--fail-on", type=click.Choice(["shrink", "any"]), help="Exit with 7 when something shrank, or differs.")
+@json_option
+@quiet_option
+def diff(**typed: Any) -> int:
+    """Compare BACKUP with another backup or a live database, the earlier with the later.
+
+    Tables, columns, indexes, constraints, sequences, rows and bytes; what looks like a loss comes first. Backups are
+    compared by their manifests, so nothing is unpacked. What is not known is said, and never taken for a difference.
+    """
+    from dbtui.cli import backup_diffing
+
+    return backup_diffing.diff(**typed)
 
 
 @backup.command(epilog=f"{_BACKUP} Example: dbtui backup verify erp-20261122T150000Z --restore --to staging")
@@ -119,3 +161,74 @@ def delete(**typed: Any) -> int:
     from dbtui.cli import backup_acting
 
     return backup_acting.delete(**typed)
+
+
+def _keep_option(period: str, text: str) -> Callable[[FunctionT], FunctionT]:
+    return click.option(f"--keep-{period}", period, type=click.IntRange(0, 100_000), metavar="N", help=text)
+
+
+@backup.command(
+    epilog="""
+\b
+Examples:
+  dbtui backup expire erp --keep-last 3 --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --dry-run
+  dbtui backup expire erp --keep-daily 7 --keep-yearly 5 --simulate
+  dbtui schedule backup expire erp --yes erp        by keep = { daily = 7, … } of the configuration
+"""
+)
+@target_argument
+@_keep_option("last", "The last N backups.")
+@_keep_option("daily", "The newest of each of the last N days that have one.")
+@_keep_option("weekly", "The same by weeks, which begin on Monday.")
+@_keep_option("monthly", "The same by months.")
+@_keep_option("yearly", "The same by years.")
+@click.option("--time-zone", metavar="ZONE", help="Where days begin, such as Europe/Paris (default: UTC).")
+@click.option(
+    "--count",
+    type=click.Choice(["complete", "checksums", "restored"]),
+    help="What takes a place: every whole backup (default), verified ones, those proven by a restore.",
+)
+@click.option("--trust-clock", is_flag=True, help="A long silence between backups was real, no jump of the clock.")
+@click.option("--simulate", "simulation", is_flag=True, help="Show what survives when for a year; change nothing.")
+@directory_option
+@dry_run_option
+@yes_option
+@json_option
+@quiet_option
+def expire(**typed: Any) -> int:
+    """Remove the backups that have no place left by a policy; with TARGET only those of its database.
+
+    Each database is judged by itself, and so is each kind: whole, definitions only, some tables. Broken, foreign and
+    pinned backups take no place and stay. One good backup always stays. Asks for the database's name (for a production
+    profile also its name), or takes it from --yes. Without --keep options the configuration's keep is used.
+    """
+    from dbtui.cli import backup_expiring
+
+    return backup_expiring.expire(**typed)
+
+
+@backup.command(epilog=f"{_BACKUP} Example: dbtui backup pin erp-20261122T150000Z --reason 'before the migration'")
+@backup_argument
+@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever finds it later.")
+@directory_option
+@json_option
+@quiet_option
+def pin(**typed: Any) -> int:
+    """Keep BACKUP: neither expire nor delete removes it."""
+    from dbtui.cli import backup_expiring
+
+    return backup_expiring.pin(**typed)
+
+
+@backup.command(epilog=f"{_BACKUP} Example: dbtui backup unpin erp-20261122T150000Z --yes erp-20261122T150000Z")
+@backup_argument
+@directory_option
+@dry_run_option
+@yes_option
+@json_option
+@quiet_option
+def unpin(**typed: Any) -> int:
+    """Let BACKUP be removed again. Asks, or takes its id from --yes."""
+    from dbtui.cli import backup_expiring
+
+    return backup_expiring.unpin(**typed)

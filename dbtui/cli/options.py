@@ -45,6 +45,13 @@ def complete_backups(context: click.Context, _parameter: click.Parameter, incomp
     return [CompletionItem(name) for name in fitting[:_COMPLETED_ENTRIES]]
 
 
+def complete_backups_or_targets(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer profiles and backups."""
+    return [*complete_targets(context, parameter, incomplete), *complete_backups(context, parameter, incomplete)]
+
+
 target_argument = click.argument("target", required=False, metavar="[TARGET]", shell_complete=complete_targets)
 backup_argument = click.argument("reference", metavar="BACKUP", shell_complete=complete_backups)
 directory_option = click.option(

@@ -11,6 +11,7 @@ from dbtui.model.connections import EngineName, ServerInfo
 from dbtui.model.formats import BackupFormat as BackupFormat
 from dbtui.model.formats import Compression as Compression
 from dbtui.model.formats import CompressionKind as CompressionKind
+from dbtui.model.shapes import DatabaseShape
 from dbtui.model.tables import TableName as TableName
 
 MANIFEST_VERSION = 1
@@ -41,6 +42,19 @@ class BackupFile:
     path: str
     size_bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something in a database that is not sound: `kind` is "constraint", "index", "sequence", "materialised view" …
+
+    `is_certain`: no sound database is like that, so it need not be known whether the dumped one was.
+    """
+
+    kind: str
+    name: str
+    text: str
+    is_certain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +93,10 @@ class Manifest:
     schema_only: bool = False
     warnings: tuple[str, ...] = ()
     proof: str | None = None  # "checksums" | "restored": what the last verification that succeeded did
+    proof_seconds: float | None = None  # how long that took
+    failed_at: str | None = None  # when the last verification found something wrong
+    flaws: tuple[Flaw, ...] | None = None  # what was not sound in the database when it was dumped; None: not known
+    shape: DatabaseShape | None = None  # of the tables when they were dumped; None: not known
 
 
 class EntryKind(StrEnum):
@@ -110,7 +128,10 @@ class BackupEntry:
     rows: int | None = None
     verified_at: str | None = None
     proof: str | None = None
+    proof_seconds: float | None = None
+    failed_at: str | None = None
     problem: str = ""
+    is_pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +288,7 @@ class DumpResult:
     extensions: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    flaws: tuple[Flaw, ...] | None = None  # see Manifest
 
 
 # ---------------------------------------------------------------- restoring one
@@ -399,6 +421,10 @@ class VerifyResult:
     problems: tuple[str, ...] = ()
     verified_at: str | None = None
     seconds: float = 0.0
+    remarks: tuple[str, ...] = ()  # what was seen and is no fault of the backup
+    where: str = ""  # on what it was restored
+    rows_compared: int | None = None
+    checked: tuple[tuple[str, int], ...] = ()  # what else was looked at in the restored database, by kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

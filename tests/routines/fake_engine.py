@@ -15,6 +15,7 @@ from typing import cast
 from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.streams import create_file
+from dbtui.adapters.throwaway.adapter import ProofAdapter
 from dbtui.errors import ConnectError, DamagedBackupError, ServerError
 from dbtui.model.backups import (
     BackupContents,
@@ -36,6 +37,8 @@ from dbtui.model.backups import (
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo, TargetStatus
 from dbtui.model.events import CommandRan, Progressed, Routine, StepStarted
+from dbtui.model.proofs import Soundness
+from dbtui.model.shapes import DatabaseShape
 from dbtui.routines.context import RoutineContext
 
 HEAD = "-- PostgreSQL database dump\n"
@@ -64,6 +67,7 @@ class FakeEngine:
     restore_facts: Callable[[RestoreFacts], RestoreFacts] = lambda facts: facts
     sessions: tuple[SessionBrief, ...] = ()
     lose_rows: int = 0
+    soundness: Soundness = Soundness()  # noqa: RUF009 - a frozen value
     open_targets: int = 0
     calls: list[str] = field(default_factory=list)
     info: ServerInfo = ServerInfo(  # noqa: RUF009 - a frozen value
@@ -100,6 +104,18 @@ class FakeEngine:
     def collect_status(self, target: Target) -> TargetStatus:
         self.reach("collect_status")
         return TargetStatus(profile=target.profile.name, taken_at=datetime.now(UTC), info=self.info)
+
+    # ------------------------------------------------------------ ProofAdapter
+
+    def collect_soundness(self, target: Target, database: str) -> Routine[Soundness]:
+        yield from ()
+        return self.soundness
+
+    def is_about_the_place(self, code: str) -> bool:
+        return code.startswith("53")
+
+    def is_missing_here(self, code: str) -> bool:
+        return code == "58P01"
 
     # ------------------------------------------------------------ BackupAdapter
 
@@ -154,6 +170,9 @@ class FakeEngine:
         self.reach("collect_contents")
         tables = self._read(backup)
         return BackupContents(engine=EngineName.POSTGRESQL, tables=tuple(BackupTable(t.schema, t.name) for t in tables))
+
+    def collect_shape(self, target: Target) -> DatabaseShape:
+        return DatabaseShape()
 
     def show_definition(self, backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
         return f"CREATE TABLE {table}"
@@ -249,6 +268,9 @@ class FakeContext(RoutineContext):
 
     def backups(self, engine: EngineName) -> BackupAdapter:
         return self.fake.backups
+
+    def proofs(self, engine: EngineName) -> ProofAdapter:
+        return cast(ProofAdapter, self.fake)
 
 
 class Clock:

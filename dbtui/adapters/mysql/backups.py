@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, swap
+from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, shapes, swap
 from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.model.backup_differences import LiveContents
 from dbtui.model.backups import (
     BackupContents,
     BackupTable,
@@ -23,6 +24,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import EngineName
 from dbtui.model.events import Routine
 from dbtui.model.names import derive_name
+from dbtui.model.shapes import DatabaseShape
 
 
 class MysqlBackups:
@@ -49,6 +51,18 @@ class MysqlBackups:
     ) -> TableSample:
         """Return a table's first rows."""
         return contents.collect_sample(backup, table, limit, cancellation)
+
+    def read_shape(self, backup: StoredBackup, cancellation: Cancellation) -> DatabaseShape | None:  # noqa: ARG002
+        """A dump says what its tables look like only to who reads it to its end."""
+        return None
+
+    def collect_shape(self, target: Target) -> DatabaseShape:
+        """Ask the catalogue what tables and sequences look like."""
+        return shapes.collect_shape(narrow(target, MysqlTarget))
+
+    def collect_live_contents(self, target: Target) -> LiveContents:
+        """Ask the catalogue for tables, sizes, estimated rows and shape."""
+        return shapes.collect_live_contents(narrow(target, MysqlTarget))
 
     def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
         """Look for damage and hostile contents."""

@@ -534,3 +534,46 @@ SELECT MIN(CASE WHEN applying_transaction <> '' THEN TIMESTAMPDIFF(MICROSECOND,
        MIN(CASE WHEN last_applied_transaction <> '' THEN TIMESTAMPDIFF(MICROSECOND,
          last_applied_transaction_original_commit_timestamp, NOW(6)) END) / 1e6 AS applied_seconds
 FROM performance_schema.replication_applier_status_by_worker;
+
+-- name: shape_columns
+-- Types and defaults as the server words them, in the order of the columns.
+SELECT c.table_name AS table_name, c.column_name AS name, c.column_type AS type, c.is_nullable AS is_nullable,
+       c.column_default AS default_text, c.extra AS extra, c.collation_name AS collation_name,
+       c.generation_expression AS expression
+FROM information_schema.columns c WHERE c.table_schema = :schema ORDER BY c.table_name, c.ordinal_position;
+
+-- name: shape_indexes
+-- One row for each column of each index, in order. An index on an expression has no column there.
+SELECT s.table_name AS table_name, s.index_name AS name, s.non_unique AS non_unique, s.index_type AS type,
+       s.column_name AS column_name, s.sub_part AS prefix
+FROM information_schema.statistics s WHERE s.table_schema = :schema
+ORDER BY s.table_name, s.index_name, s.seq_in_index;
+
+-- name: shape_foreign_keys
+-- What a foreign key does when its parent changes.
+SELECT r.table_name AS table_name, r.constraint_name AS name, r.update_rule AS on_update, r.delete_rule AS on_delete
+FROM information_schema.referential_constraints r WHERE r.constraint_schema = :schema
+ORDER BY r.table_name, r.constraint_name;
+
+-- name: shape_checks_mariadb
+-- MariaDB says which table a check is of; two tables may have one of the same name.
+SELECT k.table_name AS table_name, k.constraint_name AS name, k.check_clause AS definition
+FROM information_schema.check_constraints k WHERE k.constraint_schema = :schema
+ORDER BY k.table_name, k.constraint_name;
+
+-- name: shape_checks_mysql
+-- MySQL names a check once in a database and keeps its table elsewhere.
+SELECT t.table_name AS table_name, k.constraint_name AS name, k.check_clause AS definition
+FROM information_schema.check_constraints k
+JOIN information_schema.table_constraints t ON t.constraint_schema = k.constraint_schema
+  AND t.constraint_name = k.constraint_name AND t.constraint_type = 'CHECK'
+WHERE k.constraint_schema = :schema ORDER BY t.table_name, k.constraint_name;
+
+-- name: foreign_key_columns
+-- Every column of every foreign key: a dump is loaded with the checks off, so nobody has looked at them yet.
+SELECT constraint_name AS name, table_name AS child, column_name AS child_column,
+       referenced_table_schema AS parent_schema, referenced_table_name AS parent,
+       referenced_column_name AS parent_column
+FROM information_schema.key_column_usage
+WHERE table_schema = :schema AND referenced_table_name IS NOT NULL
+ORDER BY table_name, constraint_name, ordinal_position;

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.postgresql import counts, databases, facts, load, restore_facts
+from dbtui.adapters.postgresql import counts, databases, facts, load, restore_facts, shapes
 from dbtui.adapters.postgresql import dump as dumping
 from dbtui.adapters.postgresql.check import check_archive
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.contents import collect_contents, collect_sample, show_definition
+from dbtui.model.backup_differences import LiveContents
 from dbtui.model.backups import (
     BackupContents,
     BackupTable,
@@ -26,6 +27,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import EngineName
 from dbtui.model.events import Routine
 from dbtui.model.names import derive_name
+from dbtui.model.shapes import DatabaseShape
 
 
 class PostgresqlBackups:
@@ -52,6 +54,18 @@ class PostgresqlBackups:
     ) -> TableSample:
         """Return a table's first rows, read from the backup."""
         return collect_sample(backup, table, limit, cancellation)
+
+    def read_shape(self, backup: StoredBackup, cancellation: Cancellation) -> DatabaseShape | None:  # noqa: ARG002
+        """A dump says what its tables look like only to who reads it to its end."""
+        return None
+
+    def collect_shape(self, target: Target) -> DatabaseShape:
+        """Ask the catalogue what tables and sequences look like."""
+        return shapes.collect_shape(narrow(target, PostgresqlTarget))
+
+    def collect_live_contents(self, target: Target) -> LiveContents:
+        """Ask the catalogue for tables, sizes, estimated rows and shape."""
+        return shapes.collect_live_contents(narrow(target, PostgresqlTarget))
 
     def check_archive(self, backup: StoredBackup, cancellation: Cancellation) -> Routine[tuple[str, ...]]:
         """Look for damage and hostile contents; nothing of the backup is run."""

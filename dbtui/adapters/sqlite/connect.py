@@ -48,7 +48,16 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 _SAFE_PRAGMAS = frozenset(
-    ("quick_check", "integrity_check", "foreign_key_check", "table_info", "table_xinfo", "index_list", "index_xinfo")
+    (
+        "quick_check",
+        "integrity_check",
+        "foreign_key_check",
+        "table_info",
+        "table_xinfo",
+        "index_list",
+        "index_xinfo",
+        "foreign_key_list",
+    )
 )
 
 

@@ -117,7 +117,7 @@ SELECT name FROM pragma_module_list
 
 -- name: columns
 -- Hidden: 0 ordinary, 1 hidden column of a virtual table, 2 and 3 generated.
-SELECT name, hidden FROM pragma_table_xinfo(:table)
+SELECT name, type, "notnull" AS is_required, dflt_value, pk, hidden FROM pragma_table_xinfo(:table)
 
 -- name: sample
 -- Long values are cut inside SQLite, so that a huge one is not shown and not carried about.
@@ -149,3 +149,20 @@ SELECT (SELECT encoding FROM pragma_encoding) AS encoding, (SELECT user_version 
 -- The numbers an application recognises its file by.
 PRAGMA encoding = '{encoding}'; PRAGMA page_size = {page_size}; PRAGMA auto_vacuum = {auto_vacuum};
 PRAGMA user_version = {user_version}; PRAGMA application_id = {application_id}
+
+-- name: index_list
+-- Indexes of a table; origin: c by CREATE INDEX, u and pk made for a constraint.
+SELECT name, "unique" AS is_unique, origin FROM pragma_index_list(:table) ORDER BY name
+
+-- name: index_columns
+-- The columns of an index; an expression has no name.
+SELECT name FROM pragma_index_xinfo(:index) WHERE key ORDER BY seqno
+
+-- name: foreign_keys
+-- One row for each column of each key; "to" is NULL where the parent's primary key is meant.
+SELECT id, "table" AS parent, "from" AS own, "to" AS theirs, on_update, on_delete
+FROM pragma_foreign_key_list(:table) ORDER BY id, seq
+
+-- name: sequences
+-- What AUTOINCREMENT has given out last.
+SELECT name, seq FROM sqlite_sequence ORDER BY name

@@ -2,6 +2,7 @@
 
 from dbtui.analysis.backups.compare import assess_shrinking, compare_counts, is_of_database
 from dbtui.analysis.backups.create import estimate_bytes, fit_options, plan_create
+from dbtui.analysis.backups.differences import assess_differences, suspects
 from dbtui.analysis.backups.names import (
     ParsedName,
     choose_backup_id,
@@ -15,6 +16,7 @@ from dbtui.analysis.backups.restore import DestinationChoice, choose_destination
 __all__ = [
     "DestinationChoice",
     "ParsedName",
+    "assess_differences",
     "assess_shrinking",
     "choose_backup_id",
     "choose_destination",
@@ -29,4 +31,5 @@ __all__ = [
     "plan_create",
     "plan_restore",
     "refuse_restore",
+    "suspects",
 ]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.text import format_bytes
 from dbtui.routines.backups.find import find_previous
+from dbtui.routines.backups.shapes import confirm_shape, look_at_shape
 from dbtui.routines.backups.store import PendingBackup, free_bytes, pending_backup, prepare_directory, taken_ids
 from dbtui.routines.backups.stored import database_of, public_url
 from dbtui.routines.context import RoutineContext
@@ -102,11 +104,14 @@ def _apply(c: RoutineContext, target: Target, plan: CreatePlan) -> Routine[Creat
     suffix = plan.data_name.removeprefix(plan.backup_id)
     with pending_backup(directory, plan.backup_id, suffix, next_id) as pending:
         c.unfinished.append(pending)
+        shape = look_at_shape(c, target)
         result = yield from _dump(c, target, plan, pending)
+        shape = confirm_shape(c, target, shape, result.tables)
         yield StepStarted("finish", f"make {pending.data_name} durable and write its manifest")
         for problem in _missing(plan, result, pending):
             raise ToolError(f"the dump of {database} is not complete: {problem}", "nothing of it was kept")
         manifest = _manifest(target, plan, result, pending, began_at, c.now(), time.monotonic() - began)
+        manifest = replace(manifest, shape=shape)
         c.cancellation.check()
         finishing = time.monotonic()
         pending.commit(manifest)
@@ -189,6 +194,7 @@ def _manifest(
         excluded_tables=options.exclude_tables,
         schema_only=options.schema_only,
         warnings=(*plan.warnings, *result.warnings),
+        flaws=result.flaws,
     )
 
 
