@@ -88,7 +88,9 @@ def _state(row: ReplicaRow) -> Line:
         return line(Span(_slot_words(row.slot), tone)) if row.slot is not None else BLANK
     state = fresh(Span(row.verdict.state.value, tone), row.is_changed)
     if row.known_at is not None and row.now is not None:
-        return line(state, dim(f", {brief_age((row.now - row.known_at).total_seconds())} old"))
+        age = brief_age((row.now - row.known_at).total_seconds())
+        is_down = row.verdict.state is ReplicaState.DOWN
+        return line(state, dim(f" {age}")) if is_down else line(dim(f"seen {age} ago"))
     return line(state)
 
 
@@ -166,7 +168,7 @@ def _stage(stage: LagStage, is_broad: bool) -> Column[ReplicaRow]:
         lag = stage_of(row.verdict, stage) if row.verdict is not None else None
         return lag.behind_bytes if lag is not None else None
 
-    return Column(stage.value.upper(), draw, 11 if is_broad else 7, right=True, descending=True, order=order)
+    return Column(stage.value.upper(), draw, 12 if is_broad else 7, right=True, descending=True, order=order)
 
 
 def behind_text(verdict: ReplicaVerdict) -> str:
@@ -205,10 +207,10 @@ def _keeps(row: ReplicaRow) -> Span:
 
 
 def _full(row: ReplicaRow) -> Span:
-    if row.slot is None or row.slot.full_seconds is None:
+    """Nothing where a slot is read and will be for long: that changes with every look."""
+    if row.slot is None or row.slot.full_seconds is None or row.slot.level == "ok":
         return Span("")
-    tone = SIGNS[row.slot.level][1] if row.slot.level != "ok" else Tone.DIM
-    return Span(brief_age(row.slot.full_seconds), tone)
+    return Span(brief_age(row.slot.full_seconds), SIGNS[row.slot.level][1])
 
 
 def _of_verdict(name: str) -> Any:

@@ -83,7 +83,7 @@ def _replica(row: ReplicaRow, verdict: ReplicaVerdict, group: Group, now: dateti
     yield BLANK
     now_safe = Span("safe now", Tone.OK) if verdict.is_safe else Span("not safe now", Tone.WARNING)
     never = verdict.safe_after_seconds is None
-    has = "  what it has is not known" if never else f"  it has what was committed {safe_text(verdict)} ago and before"
+    has = "  what it has is not known" if never else f"  it has what was committed up to {safe_text(verdict)} ago"
     yield fact("reads", now_safe, dim(has))
     if verdict.safe_position is not None:
         yield fact("applied to", format_lsn(verdict.safe_position))
