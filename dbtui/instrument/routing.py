@@ -5,7 +5,7 @@ anything else that needs the primary, it stays on the primary. What is not plain
 goes to the primary.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -46,11 +46,12 @@ class ReadWriteSession(Session):
             raise UsageError("a ReadWriteSession has one primary, and takes no binds", "leave binds out")
         super().__init__(replicas.primary if bind is None else bind, **options)
         self.replicas = replicas
+        self._defaults: Mapping[str, Any] = getattr(self, "execution_options", {})  # SQLAlchemy 2.1
         self.read_your_writes = read_your_writes
         self._is_routed = (
             bind is None
             and not self.twophase
-            and "isolation_level" not in self.execution_options
+            and "isolation_level" not in self._defaults
             and self.join_transaction_mode in ("conditional_savepoint", "rollback_only")
         )
         self._critical = 0
@@ -155,9 +156,9 @@ class ReadWriteSession(Session):
         given = options.get("execution_options")
         place = given.get(OPTION) if given else None
         if place is None:
-            place = getattr(statement, "_execution_options", self.execution_options).get(OPTION)
-            if place is None and self.execution_options:
-                place = self.execution_options.get(OPTION)
+            place = getattr(statement, "_execution_options", self._defaults).get(OPTION)
+            if place is None and self._defaults:
+                place = self._defaults.get(OPTION)
         if not self.replicas.rules.reads(statement, place is not None and is_replica(place)):
             self._may_have_written = True
             return run(statement, params, **options)
@@ -211,6 +212,8 @@ class ReadWriteSession(Session):
 
     def _leave(self, lease: Lease, verdict: Verdict, error: Exception) -> bool:
         """Whether a read that failed on a replica is to be repeated elsewhere; the lease is then left for good."""
+        if verdict is Verdict.RAISE and lease.connection.invalidated:  # lost before, while rows were streamed
+            verdict = Verdict.OUTAGE
         if verdict is Verdict.OUTAGE:
             lease.replica.note_failure(error)
         if verdict is Verdict.RAISE or not lease.may_move:

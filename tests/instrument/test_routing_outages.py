@@ -76,6 +76,19 @@ def test_a_read_in_the_middle_of_a_transaction_is_repeated_on_the_primary(lab: L
         assert lab.primary.execute("SELECT number FROM items WHERE id = 1") == [(8,)]
 
 
+def test_rows_that_were_streamed_are_not_read_twice(lab: Lab) -> None:
+    replicas = lab.open_set()
+    with ReadWriteSession(replicas=replicas) as session:
+        streamed = session.scalars(select(Item.id).order_by(Item.id), execution_options={"yield_per": 2})
+        assert next(streamed) == 1
+        server = next(each for each in lab.replicas if each.port == port_of(session))
+        server.execute("SELECT pg_terminate_backend(%s, 10000)", [pid_of(session)])
+        with pytest.raises(DBAPIError):
+            list(streamed)
+        assert session.get(Item, 1), "the session goes on, on the primary"
+        assert port_of(session) == lab.primary.port
+
+
 def test_a_snapshot_that_is_lost_is_an_error(lab: Lab) -> None:
     replicas = lab.open_set(engine_options={"isolation_level": "REPEATABLE READ"})
     with ReadWriteSession(replicas=replicas) as session:
