@@ -150,6 +150,7 @@ def test_a_promotion_says_what_is_lost_and_who_is_left_behind() -> None:
     assert (made.refusals, made.danger, made.names) == ((), 3, ("near",))
     assert made.consequence == "makes near a primary for good: 100 B that it has not received are lost"
     assert "erp is up and takes writes: stop it first" in made.warnings[0]
+    assert made.warnings[1] == "100 B that it has received are applied before it takes writes"
     received = replace(NEAR, receivers=(replace(NEAR.receivers[0], received=1000),))
     assert "nothing committed so far is lost" in order(ReplicaAction.PROMOTE, "near", PRIMARY, received).consequence
     down = replace(PRIMARY, problem="connection refused")

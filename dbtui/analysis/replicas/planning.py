@@ -92,6 +92,15 @@ def lost_bytes(primary: ServerReplication | None, server: ServerReplication) -> 
     return max(0, primary.position - received)
 
 
+def unapplied_bytes(server: ServerReplication) -> int | None:
+    """Return how much a replica has received and not applied yet; None: that is not known."""
+    received = next((each for each in server.receivers if each.received is not None), None)
+    applier = server.applier
+    if received is None or received.received is None or applier is None or applier.replayed is None:
+        return None
+    return max(0, received.received - applier.replayed) if received.log_file == applier.log_file else None
+
+
 def _promotion(snapshot: ReplicasSnapshot, subject: str) -> str:
     shown = format_untrusted(subject)
     root = find_root(snapshot.servers)
@@ -117,9 +126,11 @@ def _promotion_warnings(
             f"{name} is up and takes writes: stop it first, or both will, and their data part;"
             " afterwards it cannot follow without pg_rewind or a new copy"
         )
+    if waiting := unapplied_bytes(server):
+        yield f"{format_bytes(waiting)} that it has received are applied before it takes writes"
     applier = server.applier
     if applier is not None and applier.pause != "not paused":
-        yield "replay is paused there: what was received is applied before it takes writes"
+        yield "replay is paused there: promoting it ends that"
     if applier is not None and applier.delay_seconds:
         yield "it is delayed on purpose: what was received is applied at once, mistakes of the last moments included"
     name = server.profile
