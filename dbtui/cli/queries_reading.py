@@ -105,11 +105,21 @@ def show_top(
         invocation.printer.warn(gap)
     if rates:
         write_data("\n".join(format_top(rates[:limit], {each.query.key for each in window.rates}, terminal_width())))
+    elif not taken[-1].gaps:
+        invocation.printer.say(_describe_nothing(window, wanted))
     if suspects:
         write_data("\n".join(["", *format_suspects(suspects, terminal_width() or _WIDTH)]))
     if len(rates) > limit:
         invocation.printer.say(f"{len(rates) - limit} more: --limit")
     return exit_codes.DONE
+
+
+def _describe_nothing(window: TopQueriesWindow, wanted: str | None) -> str:
+    if window.rates and wanted:
+        return f"none of {len(window.rates)} statements holds {wanted!r} in its SQL, user or database"
+    if window.is_since_reset:
+        return "nothing has run since the counters began"
+    return f"nothing ran in {window.seconds or 0:.0f} s: --seconds 0 shows what ran since the counters began"
 
 
 def _look(invocation: Invocation, profile: ConnectionProfile, seconds: float) -> tuple[TopQueriesSnapshot, ...]:

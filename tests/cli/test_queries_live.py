@@ -164,6 +164,17 @@ def test_what_takes_the_time_and_its_plan(server: PostgreSQL, tmp_path: Path) ->
     assert (missing.code, "sums up no query" in missing.sentence) == (2, True)
 
 
+def test_why_nothing_is_listed_is_told(server: PostgreSQL, tmp_path: Path) -> None:
+    place = Place(tmp_path, server.url())
+    ran = place.run("top", "shop", "--filter", "no such words")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "statements holds 'no such words'" in ran.stderr
+    server.execute("SELECT pg_stat_statements_reset()")
+    ran = place.run("top", "shop", "--seconds", "1")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "nothing ran in 1 s: --seconds 0 shows what ran since the counters began" in ran.stderr
+
+
 def test_without_the_extension_it_says_what_to_do(new_postgresql: Callable[..., PostgreSQL], tmp_path: Path) -> None:
     bare = new_postgresql()
     ran = Place(tmp_path, bare.url()).run("top", "shop")
