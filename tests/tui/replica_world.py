@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from textual.pilot import Pilot
 
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile, Environment, ServerInfo
@@ -23,7 +24,9 @@ from dbtui.model.replicas import (
 )
 from dbtui.routines.context import RoutineContext
 from dbtui.tui import replica_requests as requests
-from tests.tui.world import World, profile, server
+from dbtui.tui.app import DbtuiApp
+from dbtui.tui.panes.replicas import ReplicasPane
+from tests.tui.world import World, profile, server, wait_to_see, wait_until
 from tests.unit.replica_scenes import END, PG, look, primary, standby, stream
 
 MEGABYTE = 1_000_000
@@ -209,3 +212,15 @@ def make_replica_world(world: World, monkeypatch: pytest.MonkeyPatch) -> Replica
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("LC_ALL", raising=False)
     return made
+
+
+async def open_replicas(pilot: Pilot[Any], replicated: ReplicaWorld, looks: list[ReplicasSnapshot]) -> ReplicasPane:
+    """Go to the pane of a target with replicas, and show it these looks."""
+    await wait_to_see(pilot, "PG 15.18")
+    await pilot.press("g", "6")
+    await wait_until(pilot, lambda: "erp" in replicated.watching, what="a watch")
+    pane = cast(ReplicasPane, cast(DbtuiApp, pilot.app).pane)
+    for each in looks:
+        replicated.watching["erp"](each)
+    await wait_until(pilot, lambda: pane.feed.groups[0].snapshot is looks[-1], what="the last look")
+    return pane

@@ -13,8 +13,9 @@ from dbtui.model.jobs import JobState
 from dbtui.tui.actions import Situation
 from dbtui.tui.cells import plain_text, width_of
 from dbtui.tui.clipboard import MOST_BYTES, clipboard_sequence
+from dbtui.tui.frame import PANES
 from dbtui.tui.fuzzy import score
-from dbtui.tui.widgets.header import show_header
+from dbtui.tui.widgets.header import show_header, show_panes
 from dbtui.watches import Look
 from tests.tui.world import NOW, World, screen_lines, screen_text, wait_to_see, wait_until
 
@@ -59,6 +60,14 @@ async def test_digits_and_brackets_switch_panes(world: World) -> None:
             await pilot.press(key)
             assert app.active == pane
             assert app.pane.display
+
+
+@pytest.mark.parametrize("pane", [*PANES])
+def test_the_panes_fit_into_eighty_columns(pane: str) -> None:
+    """Also while jobs run; where there is room they stand apart."""
+    tight, roomy = (show_panes(PANES, pane, 12, gap=gap) for gap in (0, 2))
+    assert width_of(tight) <= 80 < width_of(roomy)
+    assert plain_text(tight).split() == plain_text(roomy).split()
 
 
 async def test_an_empty_jobs_pane_says_what_would_be_here(world: World) -> None:

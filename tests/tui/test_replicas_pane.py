@@ -1,24 +1,20 @@
 """The replicas pane: snapshots are posted, keys pressed, the screen read; no server takes part."""
 
 import re
-import threading
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import pytest
-from textual.pilot import Pilot
 
 from dbtui.model.connections import EngineName
-from dbtui.model.replicas import ReplicaAction, ReplicasSnapshot
-from dbtui.routines.context import RoutineContext
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.panes.replicas import ReplicasPane
-from dbtui.tui.widgets.inputs import TextInput
 from tests.tui.replica_world import (
     ReplicaWorld,
     calm,
     gone,
     make_replica_world,
+    open_replicas,
     paused,
     scene,
     slot,
@@ -35,17 +31,6 @@ def replicated(world: World, monkeypatch: pytest.MonkeyPatch) -> ReplicaWorld:
     return make_replica_world(world, monkeypatch)
 
 
-async def _open(pilot: Pilot[Any], replicated: ReplicaWorld, looks: list[ReplicasSnapshot]) -> ReplicasPane:
-    await wait_to_see(pilot, "PG 15.18")
-    await pilot.press("g", "6")
-    await wait_until(pilot, lambda: "erp" in replicated.watching, what="a watch")
-    pane = cast(ReplicasPane, cast(DbtuiApp, pilot.app).pane)
-    for each in looks:
-        replicated.watching["erp"](each)
-    await wait_until(pilot, lambda: pane.feed.groups[0].snapshot is looks[-1], what="the last look")
-    return pane
-
-
 def _row(app: DbtuiApp, name: str) -> str:
     return next(line for line in screen_lines(app) if re.search(rf"[●▲✖○◐] (slot )?{re.escape(name)} ", line))
 
@@ -58,7 +43,7 @@ async def test_the_tree_with_a_verdict(replicated: ReplicaWorld, size: tuple[int
     """The primary, its replica, the one below that; all safe; a watch that names every profile."""
     app = replicated.world.app()
     async with app.run_test(size=size) as pilot:
-        await _open(pilot, replicated, calm())
+        await open_replicas(pilot, replicated, calm())
         text = await wait_to_see(pilot, "2 of 2 replicas are safe for reads older than")
         assert re.search(r"● erp +primary  PG 15.18  timeline 1", text)
         assert re.search(r"└ ● near +current +", text)
@@ -75,7 +60,7 @@ async def test_a_paused_replay_is_labelled_and_its_command_copied(
     """118 MB wait to be applied; the state says why; y copies what resumes it; U is offered, H refused."""
     app = replicated.world.app()
     async with app.run_test(size=size) as pilot:
-        await _open(pilot, replicated, paused())
+        await open_replicas(pilot, replicated, paused())
         await wait_to_see(pilot, "▲ erp  near: replay is paused, with 118 MB")
         row = _row(app, "near")
         assert "replay paused" in row
@@ -95,7 +80,7 @@ async def test_stages_have_columns_where_there_is_room_and_a_word_where_there_is
     looks = [scene(float(second), written=second * 40_000_000, behind=second * 39_000_000) for second in range(30)]
     app = replicated.world.app()
     async with app.run_test(size=LARGE) as pilot:
-        await _open(pilot, replicated, looks)
+        await open_replicas(pilot, replicated, looks)
         await wait_to_see(pilot, "APPLY")
         assert re.search(r"near +lagging +0 +0 +0 +1.1 GB \d+ s", _row(app, "near"))
         await pilot.resize_terminal(*SMALL)
@@ -112,7 +97,7 @@ async def test_slots_with_their_countdown_and_base_backups_as_progress(
     """A slot that nobody reads says when it is full; a base backup is a bar, and no replica."""
     app = replicated.world.app()
     async with app.run_test(size=size) as pilot:
-        await _open(pilot, replicated, threatened())
+        await open_replicas(pilot, replicated, threatened())
         await wait_to_see(pilot, "slot old_slot")
         slot_row, backup_row = _row(app, "old_slot"), _row(app, "base backup 99")
         assert re.search(r"read by nobody.*2.0 GB", slot_row)
@@ -128,7 +113,7 @@ async def test_sorted_it_is_a_list_and_filtered_it_is_shorter(replicated: Replic
     """The lines of the tree make no sense then."""
     app = replicated.world.app()
     async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, paused())
+        await open_replicas(pilot, replicated, paused())
         assert "└ " in screen_text(app)
         await pilot.press("s")
         await wait_to_see(pilot, "SERVER↑", "sorted by server")
@@ -152,7 +137,7 @@ async def test_all_about_a_replica(replicated: ReplicaWorld) -> None:
     """At eighty columns it takes the screen: stages, both ends, tree, slots; esc goes back."""
     app = replicated.world.app()
     async with app.run_test(size=SMALL) as pilot:
-        pane = await _open(pilot, replicated, paused())
+        pane = await open_replicas(pilot, replicated, paused())
         await pilot.press("j", "enter")
         text = await wait_to_see(pilot, "replay is paused, with 118 MB", "stage ", "in all")
         assert re.search(r"apply +118 MB +\d+ s +▇{16}", text)
@@ -173,7 +158,7 @@ async def test_on_a_large_screen_it_stands_below(replicated: ReplicaWorld) -> No
     """The list stays; detail and charts follow the cursor; enter goes to the detail."""
     app = replicated.world.app()
     async with app.run_test(size=LARGE) as pilot:
-        pane = await _open(pilot, replicated, paused())
+        pane = await open_replicas(pilot, replicated, paused())
         text = await wait_to_see(pilot, "reads       1 of 2 replicas safe now")
         assert "⣿" in text
         await pilot.press("j")
@@ -200,7 +185,7 @@ async def test_conflicts_and_gaps_are_told(replicated: ReplicaWorld) -> None:
     servers = (looks[-1].servers[0], replace(near, applier=stalled), looks[-1].servers[2])
     app = replicated.world.app()
     async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, [*looks[:-1], replace(looks[-1], servers=servers)])
+        await open_replicas(pilot, replicated, [*looks[:-1], replace(looks[-1], servers=servers)])
         await wait_to_see(pilot, "stalled by query")
         await pilot.press("j", "enter")
         await wait_to_see(pilot, "› dbtui sessions cancel near 8123")
@@ -214,7 +199,7 @@ async def test_five_minutes_on_the_whole_screen(replicated: ReplicaWorld) -> Non
     """c gives the charts the screen at eighty columns; every stage has the same scale."""
     app = replicated.world.app()
     async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, paused(200, 0.6))
+        await open_replicas(pilot, replicated, paused(200, 0.6))
         assert "⣿" not in screen_text(app)
         await pilot.press("j", "c")
         text = await wait_to_see(pilot, "⣿", "network", "119 MB")
@@ -231,7 +216,7 @@ async def test_poor_terminals_get_plain_charts(replicated: ReplicaWorld, monkeyp
     monkeypatch.setenv("TERM", "linux")
     app = replicated.world.app(few_colours=True)
     async with app.run_test(size=LARGE) as pilot:
-        await _open(pilot, replicated, paused())
+        await open_replicas(pilot, replicated, paused())
         await pilot.press("j")
         text = await wait_to_see(pilot, "▲ near", "replay paused", "118 MB")
         assert not re.search("[\u2801-\u28ff]", text)
@@ -245,7 +230,7 @@ async def test_it_looks_while_it_is_in_view_and_no_longer(replicated: ReplicaWor
     """Gone from, the watch ends; come back to, what was seen is still there and a new watch begins."""
     app = replicated.world.app()
     async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, calm())
+        await open_replicas(pilot, replicated, calm())
         await wait_to_see(pilot, "current", "every 2 s")
         await pilot.press("7")
         await wait_until(pilot, lambda: not replicated.watching, what="the watch to end")
@@ -258,7 +243,7 @@ async def test_paused_it_asks_once_when_told_to(replicated: ReplicaWorld) -> Non
     """p ends the watch, R looks once, p goes on; plus and minus change the pace."""
     app = replicated.world.app()
     async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, calm())
+        await open_replicas(pilot, replicated, calm())
         await pilot.press("p")
         await wait_to_see(pilot, "paused, just now")
         await wait_until(pilot, lambda: not replicated.watching, what="the watch to end")
@@ -276,7 +261,7 @@ async def test_what_is_gone_stays_with_its_age(replicated: ReplicaWorld) -> None
     """The primary and a replica are down: why, and the last figures, dimmed, with how old they are."""
     app = replicated.world.app()
     async with app.run_test(size=LARGE) as pilot:
-        await _open(pilot, replicated, [*paused(30), gone(31.0)])
+        await open_replicas(pilot, replicated, [*paused(30), gone(31.0)])
         text = await wait_to_see(pilot, "✖ erp  the primary erp cannot be asked: connection refused on db1:5432")
         assert re.search(r"✖ erp +connection refused on db1:5432 \(last seen \d+ s ago\)", text)
         row = _row(app, "near")
@@ -342,7 +327,7 @@ async def test_hostile_names_are_text(replicated: ReplicaWorld, size: tuple[int,
     others = replace(near, applier=applier, receivers=receivers)
     app = replicated.world.app()
     async with app.run_test(size=size) as pilot:
-        await _open(pilot, replicated, [replace(look, servers=(look.servers[0], others, look.servers[2]))])
+        await open_replicas(pilot, replicated, [replace(look, servers=(look.servers[0], others, look.servers[2]))])
         for keys in (["j"], ["j"], ["G"], ["g"], ["j", "enter"], ["G"], ["escape", "c"], ["escape", "s"], ["S"]):
             await pilot.press(*keys)
             text = screen_text(app)
@@ -352,150 +337,3 @@ async def test_hostile_names_are_text(replicated: ReplicaWorld, size: tuple[int,
             assert all(len(line) <= size[0] for line in text.splitlines())
         assert "[bold]" in text or "·" in text
         assert app.crash == ""
-
-
-# ---------------------------------------------------------------- orders
-
-
-async def _ready(pilot: Pilot[Any], app: DbtuiApp) -> None:
-    await wait_until(pilot, lambda: bool(app.dialogs) and app.dialogs[-1].plan is not None, what="the plan")  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-async def test_a_replica_is_added_by_keys(replicated: ReplicaWorld, size: tuple[int, int]) -> None:
-    """Where, a plan, a job in the strip, what came of it."""
-    app = replicated.world.app()
-    async with app.run_test(size=size) as pilot:
-        await _open(pilot, replicated, calm())
-        await pilot.press("a")
-        await wait_to_see(pilot, "Add a replica of erp", "Type the directory that the replica's data goes into.")
-        field = app.dialogs[-1].query_one("#directory", TextInput)
-        field.value = "/srv/second"
-        await _ready(pilot, app)
-        text = await wait_to_see(pilot, "48 MB needed, 77 GB free", "Steps", "pg_basebackup -R")
-        assert "port          5433" in text
-        await pilot.press("tab", "tab", "tab", "tab", "tab", "tab", "enter")
-        await wait_to_see(pilot, "second streams from erp at port 5433")
-        (plan,) = replicated.applied
-        assert plan.wish is not None
-        assert (plan.wish.data_directory, plan.wish.port, plan.wish.is_fast_checkpoint) == ("/srv/second", 5433, True)
-        await wait_until(pilot, lambda: len(replicated.began) == 2, what="a new look")
-
-
-async def test_an_addition_shows_how_far_it_is_and_can_be_cancelled(replicated: ReplicaWorld) -> None:
-    """In the strip, with the key; the question says what becomes of it."""
-    held, app = threading.Event(), replicated.world.app()
-
-    def hold(context: RoutineContext) -> None:
-        held.set()
-        context.cancellation.wait(60)
-
-    replicated.gate = hold
-    async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, calm())
-        await pilot.press("n")
-        await wait_to_see(pilot, "Add a replica of erp")
-        app.dialogs[-1].query_one("#directory", TextInput).value = "/srv/second"
-        await _ready(pilot, app)
-        await pilot.press("tab", "tab", "tab", "tab", "tab", "tab", "enter")
-        await wait_to_see(pilot, "▌replicas add second  copy the data")
-        assert held.wait(20)
-        await pilot.press("ctrl+x")
-        await wait_to_see(pilot, "Cancel this job?", "What was copied is removed, and the slot that was made")
-        await pilot.press("y")
-        await wait_to_see(pilot, "replicas add second: cancelled")
-        assert replicated.applied == []
-
-
-async def test_wrong_ports_and_refusals_cannot_be_pressed(replicated: ReplicaWorld) -> None:
-    """A sentence for each."""
-    replicated.plan_fields = {"refusals": ("port 5433 is taken",)}
-    app = replicated.world.app()
-    async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, calm())
-        await pilot.press("a")
-        await wait_to_see(pilot, "Add a replica of erp")
-        dialog = app.dialogs[-1]
-        dialog.query_one("#directory", TextInput).value = "/srv/second"
-        await wait_to_see(pilot, "✖ port 5433 is taken")
-        assert dialog.query_one("#accept").disabled
-        dialog.query_one("#port", TextInput).value = "99999"
-        await wait_to_see(pilot, "port: a number from 1 to 65535, not '99999'")
-        await pilot.press("escape")
-        assert replicated.applied == []
-
-
-async def test_a_promotion_wants_the_name_typed(replicated: ReplicaWorld) -> None:
-    """Not for the primary itself; a wrong name does nothing; y alone does nothing."""
-    app = replicated.world.app()
-    async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, calm())
-        await pilot.press("P")
-        await wait_to_see(pilot, "promote: this is no replica")
-        await pilot.press("j", "P")
-        await _ready(pilot, app)
-        await wait_to_see(pilot, "Promote near", "type the name near")
-        await pilot.press("y")
-        assert app.dialogs
-        await pilot.press(*"neat")
-        assert app.dialogs[-1].query_one("#accept").disabled
-        await pilot.press("backspace", "r", "enter", "enter")
-        await wait_to_see(pilot, "near is a primary now")
-        assert [(each.action, each.subject) for each in replicated.applied] == [(ReplicaAction.PROMOTE, "near")]
-
-
-async def test_a_slot_is_dropped_when_its_name_was_typed(replicated: ReplicaWorld) -> None:
-    """Only one that nobody reads, and under the cursor."""
-    app = replicated.world.app()
-    async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, threatened())
-        await pilot.press("D")
-        await wait_to_see(pilot, "drop slot: this is no slot")
-        await pilot.press("G")
-        await wait_to_see(pilot, "D drop slot")
-        await pilot.press("D")
-        await _ready(pilot, app)
-        await wait_to_see(pilot, "Drop the slot old_slot of erp", "type the slot old_slot")
-        await pilot.press(*("o", "l", "d", "underscore", "s", "l", "o", "t"), "enter", "enter")
-        await wait_to_see(pilot, "slot old_slot of erp is dropped")
-        assert [(each.action, each.subject) for each in replicated.applied] == [(ReplicaAction.DROP_SLOT, "old_slot")]
-
-
-async def test_replay_is_paused_and_resumed_after_a_question(replicated: ReplicaWorld) -> None:
-    """y does it, n does not."""
-    app = replicated.world.app()
-    async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, calm())
-        await pilot.press("j", "H")
-        await _ready(pilot, app)
-        await pilot.press("n")
-        await wait_until(pilot, lambda: not app.dialogs)
-        assert replicated.applied == []
-        await pilot.press("H")
-        await _ready(pilot, app)
-        await wait_to_see(pilot, "Pause the replay of near")
-        await pilot.press("y")
-        await wait_to_see(pilot, "near receives and applies nothing")
-        await wait_until(pilot, lambda: "erp" in replicated.watching)
-        replicated.watching["erp"](scene(30.0, pause="paused"))
-        await wait_to_see(pilot, "replay paused", "U resume replay")
-        await pilot.press("U")
-        await _ready(pilot, app)
-        await pilot.press("y")
-        await wait_to_see(pilot, "near applies what it receives")
-        assert [each.action for each in replicated.applied] == [ReplicaAction.PAUSE, ReplicaAction.RESUME]
-
-
-async def test_read_only_profiles_are_left_alone(replicated: ReplicaWorld) -> None:
-    """Every order says why."""
-    world = replicated.world
-    world.profiles = tuple(replace(each, read_only=True) for each in world.profiles)
-    app = world.app()
-    async with app.run_test(size=SMALL) as pilot:
-        await _open(pilot, replicated, threatened())
-        await pilot.press("a")
-        await wait_to_see(pilot, "add replica: erp is read-only")
-        await pilot.press("j", "P")
-        await wait_to_see(pilot, "promote: near is read-only")
-        await pilot.press("G", "D")
-        await wait_to_see(pilot, "drop slot: erp is read-only")

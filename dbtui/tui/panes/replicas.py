@@ -167,7 +167,7 @@ class ReplicasPane(ReplicaOrders):
         self.post_message(SituationChanged())
 
     def _show_headline(self) -> None:
-        """What is so with the row under the cursor, of a primary with its whole group; and the command for it."""
+        """What is worst in the group; where the detail is not seen, what is so with a row, and the command for it."""
         width = self.app.size.width
         lines = self._remarks() + ([] if self.is_reading_alone else list(self._said(width)))
         if lines and not self.has_class("-reading") and not self.has_class("-charts"):
@@ -184,13 +184,13 @@ class ReplicasPane(ReplicaOrders):
         group, row = self.group, self.row
         if group is None or row is None or group.assessment is None:
             return
-        if row.kind is RowKind.PRIMARY:
-            level, sentence = group.assessment.level, group.assessment.sentence
-        else:
-            level, sentence = row.level, rows.sentence_of(row)
+        is_of_row = row.kind is not RowKind.PRIMARY and not self._has_room
+        level, name, sentence = group.assessment.level, group.name, group.assessment.sentence
+        if is_of_row:
+            level, name, sentence = row.level, row.name, rows.sentence_of(row)
         sign, tone = cells.SIGNS[level]
-        said = wrap(line(" ", Span(f"{sign} ", tone), strong(row.name), f"  {sentence}"), width - 1)
-        commands = [cut((*line("   "), *each), width) for each in command_lines(row)]
+        said = wrap(line(" ", Span(f"{sign} ", tone), strong(name), f"  {sentence}"), width - 1)
+        commands = [cut((*line("   "), *each), width) for each in command_lines(row)] if is_of_row else []
         yield from _cut_lines(said, self._headline_lines - len(commands))
         yield from commands
 
