@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dbtui.cli import exit_codes, plans
+from dbtui.cli import plans
 from dbtui.cli.backup_finding import find_destination, find_entry
 from dbtui.cli.confirm import confirm
 from dbtui.cli.endings import finish, show_plan
@@ -20,7 +20,6 @@ from dbtui.model.backups import (
     RestoreOptions,
     RestorePlan,
     RestoreResult,
-    VerifyResult,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.jobs import JobState
@@ -110,48 +109,6 @@ def _created_fields(made: CreateResult) -> dict[str, Any]:
         "tables": len(made.manifest.tables),
         "manifest": made.manifest,
     }
-
-
-# ---------------------------------------------------------------- verify
-
-
-def verify(
-    *, reference: str, directory: str | None, restore: bool, to: str | None, dry_run: bool, as_json: bool, quiet: bool
-) -> int:
-    """Check a backup and print the verdict."""
-    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
-    if to is not None and not restore:
-        raise UsageError("--to names a server for --restore, which was not given", "add --restore or leave out --to")
-    entry = find_entry(invocation, reference, directory)
-    profile = find_destination(invocation, entry, to) if restore else None
-    if dry_run:
-        return show_plan(invocation, plans.show_verify_plan(entry, profile), (), backup_id=entry.backup_id)
-    request = JobRequest(
-        routine="backup verify",
-        target=profile.name if profile else entry.profile,
-        subject=entry.backup_id,
-        start=lambda c: routines.verify_backup(c, entry, profile),
-        locks=(routines.backup_lock(entry),),
-        summary=_summarise_verify,
-        judge=lambda found: JobState.FAILED if found.problems or found.differences else JobState.SUCCEEDED,
-    )
-    outcome = invocation.run(request, profile)
-    return finish(invocation, outcome, lambda found: {"verification": found}, _summarise_verify, None,
-                   failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
-
-
-def _summarise_verify(found: VerifyResult) -> str:
-    if found.problems or found.differences:
-        differences = [
-            f"{each.schema}.{each.name}: {each.expected} rows expected, "
-            f"{'the table is missing' if each.found is None else f'{each.found} found'}"
-            for each in found.differences
-        ]
-        return f"{found.backup_id}: DAMAGED: {'; '.join((*found.problems, *differences))}"
-    files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
-    if found.proof == "restored":
-        return f"{found.backup_id}: restored and equal: {files}, {found.tables_compared} tables compared"
-    return f"{found.backup_id}: intact: {files}"
 
 
 # ---------------------------------------------------------------- restore

@@ -6,17 +6,26 @@ from pathlib import Path
 from dbtui.cli.invocation import Invocation
 from dbtui.config import DATABASE_URL
 from dbtui.errors import UsageError
-from dbtui.model.backups import BackupEntry
+from dbtui.jobs import JobRequest
+from dbtui.model.backups import BackupEntry, EntryKind
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.text import format_untrusted
+from dbtui.routines import backups as routines
 from dbtui.routines.backups import find_backup
+from dbtui.routines.backups.stored import database_of
+
+#: Stands for the newest backup.
+LATEST = "latest"
 
 
 def find_entry(invocation: Invocation, reference: str, directory: str | None) -> BackupEntry:
     """Return the backup that an id or path means: in `directory`, else in every directory the settings name.
 
-    Raises UsageError.
+    `latest` is the newest whole one there, `latest:TARGET` the newest of a target's database. Raises UsageError.
     """
+    word, _, target = reference.partition(":")
+    if word == LATEST and (target or reference == LATEST):
+        return _find_latest(invocation, target, directory)
     directories = (Path(directory),) if directory is not None else invocation.backup_directories()
     for candidate in directories[:-1]:
         try:
@@ -24,6 +33,36 @@ def find_entry(invocation: Invocation, reference: str, directory: str | None) ->
         except UsageError:
             continue
     return find_backup(directories[-1], reference)
+
+
+def _find_latest(invocation: Invocation, target: str, directory: str | None) -> BackupEntry:
+    profile = invocation.target(target) if target else None
+    database = database_of(profile) if profile is not None else ""
+    if directory is not None:
+        directories: tuple[Path, ...] = (Path(directory),)
+    else:
+        directories = (Path(profile.backup_dir),) if profile is not None else invocation.backup_directories()
+    entries = [
+        entry
+        for place in directories
+        for entry in invocation.result_of(list_request(place, database))
+        if entry.kind is EntryKind.COMPLETE and (profile is None or entry.engine is profile.engine)
+    ]
+    if not entries:
+        whose = f" of {format_untrusted(database)}" if database else ""
+        where = ", ".join(map(str, directories))
+        raise UsageError(f"there is no whole backup{whose} in {where}", "see dbtui backup list")
+    return max(entries, key=lambda entry: (entry.began_at, entry.backup_id))
+
+
+def list_request(directory: Path, database: str) -> JobRequest[tuple[BackupEntry, ...]]:
+    """Return the request that lists the backups of a directory; `database` limits it to one."""
+    return JobRequest(
+        routine="backup list",
+        target=str(directory),
+        start=lambda c: routines.collect_entries(c, directory, database),
+        changes=False,
+    )
 
 
 def find_destination(invocation: Invocation, entry: BackupEntry, to: str | None) -> ConnectionProfile:

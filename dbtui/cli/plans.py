@@ -6,6 +6,7 @@ from typing import Any
 
 from dbtui.model.backups import BackupEntry, CreatePlan, PlanStep, RestorePlan
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.proofs import ThrowawayPlan
 from dbtui.model.text import format_bytes, format_untrusted
 
 _LABEL_CELLS = 11
@@ -76,16 +77,24 @@ def show_delete_plan(entry: BackupEntry) -> list[str]:
     return _labelled(lines)
 
 
-def show_verify_plan(entry: BackupEntry, profile: ConnectionProfile | None) -> list[str]:
-    """Return the lines that say what verifying a backup does; `profile`: where it is restored to try it."""
+def show_verify_plan(entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None) -> list[str]:
+    """Return the lines that say what verifying a backup does; `place`: where it is restored to try it."""
     steps = [PlanStep("read every file and compare its size and SHA-256 with the manifest"),
              PlanStep("look for damage and hostile contents: its end, its structure, its statements")]  # fmt: skip
-    if profile is not None:
-        steps.append(PlanStep(f"restore it into a scratch database on the server of {profile.name}"))
-        steps.append(PlanStep("count the rows of every table, compare with the manifest, drop the scratch database"))
-    steps.append(PlanStep("write the proof into the manifest"))
+    checks = PlanStep("compare the rows of every table with the manifest; look at constraints, indexes and the like")
+    remarks: tuple[str, ...] = ()
+    if isinstance(place, ThrowawayPlan):
+        remarks = place.remarks
+        account = f", under the account {place.account}" if place.account else ""
+        steps.append(PlanStep(f"make a throwaway {place.server} in {place.parent}{account}: a private directory, "
+                              "no network"))  # fmt: skip
+        steps += [PlanStep("restore it there"), checks, PlanStep("remove the throwaway server, with all that it holds")]
+    elif place is not None:
+        steps.append(PlanStep(f"restore it into a scratch database on the server of {place.name}"))
+        steps += [checks, PlanStep("drop the scratch database")]
+    steps.append(PlanStep("write the proof into the manifest" + (" and beside it" if place is not None else "")))
     lines = _labelled([("", f"verify the backup {entry.backup_id}"), ("file", entry.data_path or "gone")])
-    return [*lines, *_tail(tuple(steps), (), ())]
+    return [*lines, *_tail(tuple(steps), remarks, ())]
 
 
 def plan_fields(plan: CreatePlan | RestorePlan) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.registry import adapter_for
+from dbtui.adapters.registry import adapter_for, proofs_for
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
+
+if TYPE_CHECKING:
+    from dbtui.adapters.throwaway.adapter import ProofAdapter
 
 
 def _now() -> datetime:
@@ -80,3 +83,7 @@ class RoutineContext:
     def backups(self, engine: EngineName) -> BackupAdapter:
         """Return the backup half of an engine's adapter."""
         return adapter_for(engine).backups
+
+    def proofs(self, engine: EngineName) -> "ProofAdapter":
+        """Return what proves backups of an engine."""
+        return proofs_for(engine)

@@ -102,12 +102,12 @@ def test_verify_by_checksums_and_by_restoring(sample: Sample, tmp_path: Path) ->
     path = Path(backup(sample, tmp_path).stdout.strip())
     before = sample.databases()
     manifest = path.with_name(f"{path.name}.manifest.json").read_text()
-    plan = run("backup", "verify", path, "--restore", "--dry-run", cwd=tmp_path, DATABASE_URL=sample.url)
+    plan = run("backup", "verify", path, "--restore", "--to", sample.url, "--dry-run", cwd=tmp_path)
     assert (plan.code, "scratch database" in plan.stdout) == (0, True)
     assert path.with_name(f"{path.name}.manifest.json").read_text() == manifest
     ran = run("backup", "verify", path, cwd=tmp_path)
     assert (ran.code, "intact" in ran.stdout) == (0, True), ran
-    ran = run("backup", "verify", path, "--restore", "--json", cwd=tmp_path, DATABASE_URL=sample.url)
+    ran = run("backup", "verify", path, "--restore", "--to", sample.url, "--json", cwd=tmp_path)
     assert ran.code == 0, ran.stderr + ran.stdout
     assert ran.result["verification"]["proof"] == "restored"
     assert ran.result["verification"]["tables_compared"] == 2

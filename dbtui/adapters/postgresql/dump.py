@@ -12,6 +12,7 @@ from dbtui.adapters.followers import DirectoryFollower, FileFollower
 from dbtui.adapters.packing import write_packed
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.dump_arguments import check_compression, dump_arguments, packs_itself
+from dbtui.adapters.postgresql.flaws import collect_known_flaws
 from dbtui.adapters.postgresql.progress import DumpProgress
 from dbtui.adapters.postgresql.row_counter import RowCounter
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot, open_snapshot
@@ -101,6 +102,7 @@ def dump(target: PostgresqlTarget, request: DumpRequest) -> Routine[DumpResult]:
                 yield Warned(f"pg_dump: {message}")
             counts = yield from _finish_counts(counter, len(counted))
         schemas = tuple(row.name for row in target.collect("collect_schemas", snapshot.connection))
+        flaws = collect_known_flaws(target, snapshot.connection, {each.table for each in counted})
     return DumpResult(
         files=written.files,
         tables=_backup_tables(request, snapshot, counts),
@@ -109,6 +111,7 @@ def dump(target: PostgresqlTarget, request: DumpRequest) -> Routine[DumpResult]:
         extensions=request.facts.extensions,
         roles=request.facts.roles,
         warnings=tuple(progress.warnings),
+        flaws=flaws,
     )
 
 

@@ -56,6 +56,10 @@ class ThrowawayServer(abc.ABC):
         """What its processes have as environment."""
         return clean_environment(self.home)
 
+    def words_before(self) -> list[str]:
+        """The words before every command, for what its processes shall be like."""
+        return []
+
     def launch(self) -> None:
         """Wait for the preparation, then start the server; does not wait for it."""
         self.finish_preparation()
@@ -85,7 +89,7 @@ class ThrowawayServer(abc.ABC):
         """Start a program in `home` under the server's account, with a clean environment, ending with us."""
         with self._open_log() as log:
             process = subprocess.Popen(
-                [*_dying_with_parent(self.end_signal), *argv],
+                [*_dying_with_parent(self.end_signal), *self.words_before(), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

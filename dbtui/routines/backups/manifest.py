@@ -48,6 +48,8 @@ class SlimManifest(msgspec.Struct, gc=False):
     encryption: str | None = None
     verified_at: str | None = None
     proof: str | None = None
+    proof_seconds: float | None = None
+    failed_at: str | None = None
 
 
 DecodedT = TypeVar("DecodedT")

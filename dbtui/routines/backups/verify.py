@@ -1,63 +1,88 @@
 """Proving a backup: its files against the manifest, the archive's own integrity, and, asked for, a whole restore."""
 
-import hashlib
+import platform
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+import dbtui
 from dbtui.adapters.hashing import HashingBeside
 from dbtui.adapters.streams import TICK_SECONDS
-from dbtui.errors import Cancelled, DamagedBackupError, DbtuiError, RefusedError, ServerError, ToolError
-from dbtui.model.backups import (
-    BackupEntry,
-    BackupFile,
-    LoadRequest,
-    StoredBackup,
-    TableDifference,
-    VerifyResult,
-)
+from dbtui.analysis.backups.proof import shorten
+from dbtui.errors import Cancelled, DamagedBackupError, DbtuiError, RefusedError
+from dbtui.model.backups import BackupEntry, BackupFile, StoredBackup, VerifyResult
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted
-from dbtui.routines.backups.contents import read_contents
+from dbtui.model.proofs import Proof, ProofOutcome, ThrowawayPlan
 from dbtui.routines.backups.create import format_time
+from dbtui.routines.backups.evidence import keep_proof
 from dbtui.routines.backups.find import find_manifest_path
-from dbtui.routines.backups.loading import describe_differences, fresh_database, load_and_compare
+from dbtui.routines.backups.loading import describe_differences
+from dbtui.routines.backups.proof import Trial, UnprovenError, restore_on_trial, sweep_throwaways
 from dbtui.routines.backups.store import replace_manifest
 from dbtui.routines.backups.stored import open_stored
 from dbtui.routines.context import RoutineContext
 
-_SCRATCH = "dbtui_verify"
 
-
-def verify_backup(c: RoutineContext, entry: BackupEntry, profile: ConnectionProfile | None) -> Routine[VerifyResult]:
-    """Check a backup; with a profile, also restore it into a scratch database of that server, dropped afterwards.
+def verify_backup(
+    c: RoutineContext, entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None
+) -> Routine[VerifyResult]:
+    """Check a backup; with a place, also restore it there: a throwaway server, or a scratch database of a server.
 
     What was found is in the result; a backup that passed gets the time and the kind of proof into its manifest, one
-    that failed loses what an earlier verification wrote there.
+    that failed loses what an earlier verification wrote there. What a restore has shown is kept beside the manifest.
+    Raises RefusedError when the restore cannot be tried there, which changes nothing that was proven before.
     """
-    began = time.monotonic()
+    began, began_at = time.monotonic(), c.now()
     backup = open_stored(entry)
-    if profile is not None:
-        _check_profile(backup, profile)
+    if isinstance(place, ConnectionProfile):
+        _check_profile(backup, place)
+    sweep_throwaways(c)
     problems = yield from check_backup(c, backup)
-    compared = 0
-    differences: tuple[TableDifference, ...] = ()
-    if profile is not None and not problems:
-        compared, differences, problems = yield from _restore_into_scratch(c, backup, profile)
-    proof = "checksums" if profile is None else "restored"
-    result = VerifyResult(
-        backup_id=backup.backup_id,
-        proof=proof,
-        files_checked=len(backup.manifest.files) if backup.manifest else 0,
-        tables_compared=compared,
-        differences=differences,
-        problems=(*problems, *describe_differences(differences)),
-        verified_at=None if problems or differences else format_time(c.now()),
-        seconds=time.monotonic() - began,
-    )
-    _write_proof(entry, backup, result)
+    trial = Trial(_describe_place(place)) if place is not None else None
+    if place is not None and trial is not None and not problems:
+        try:
+            yield from restore_on_trial(c, backup, place, trial)
+        except UnprovenError as error:
+            trial.remarks.append(str(error))
+            _keep(c, entry, backup, trial, began_at, began, ProofOutcome.UNPROVEN)
+            raise
+    result = _result(c, backup, problems, trial, began)
+    _write_proof(c, entry, backup, result)
+    if trial is not None:
+        outcome = ProofOutcome.EQUAL if result.verified_at else ProofOutcome.DIFFERENT
+        trial.problems = result.problems
+        _keep(c, entry, backup, trial, began_at, began, outcome)
     return result
+
+
+def _describe_place(place: ThrowawayPlan | ConnectionProfile) -> str:
+    if isinstance(place, ThrowawayPlan):
+        return f"a throwaway {place.server}"
+    return f"a scratch database on {place.name}"
+
+
+def _result(
+    c: RoutineContext, backup: StoredBackup, problems: tuple[str, ...], trial: Trial | None, began: float
+) -> VerifyResult:
+    differences = trial.differences if trial else ()
+    found = (*problems, *describe_differences(differences), *(trial.problems if trial else ()))
+    return VerifyResult(
+        backup_id=backup.backup_id,
+        proof="restored" if trial else "checksums",
+        files_checked=len(backup.manifest.files) if backup.manifest else 0,
+        tables_compared=trial.tables if trial else 0,
+        differences=differences,
+        problems=found,
+        verified_at=None if found else format_time(c.now()),
+        seconds=time.monotonic() - began,
+        remarks=tuple(trial.remarks) if trial else (),
+        where=trial.where if trial else "",
+        rows_compared=trial.rows if trial else None,
+        checked=trial.checked if trial else (),
+    )
 
 
 def _check_profile(backup: StoredBackup, profile: ConnectionProfile) -> None:
@@ -72,13 +97,53 @@ def _check_profile(backup: StoredBackup, profile: ConnectionProfile) -> None:
         )
 
 
-def _write_proof(entry: BackupEntry, backup: StoredBackup, result: VerifyResult) -> None:
+def _write_proof(c: RoutineContext, entry: BackupEntry, backup: StoredBackup, result: VerifyResult) -> None:
     path = find_manifest_path(entry)
     if backup.manifest is None or path is None:
         return
-    proof = result.proof if result.verified_at else None
-    if (backup.manifest.verified_at, backup.manifest.proof) != (result.verified_at, proof):
-        replace_manifest(path, replace(backup.manifest, verified_at=result.verified_at, proof=proof))
+    is_good = result.verified_at is not None
+    manifest = replace(
+        backup.manifest,
+        verified_at=result.verified_at,
+        proof=result.proof if is_good else None,
+        proof_seconds=round(result.seconds, 3) if is_good else None,
+        failed_at=None if is_good else format_time(c.now()),
+    )
+    replace_manifest(path, manifest)
+
+
+def _keep(
+    c: RoutineContext,
+    entry: BackupEntry,
+    backup: StoredBackup,
+    trial: Trial,
+    began_at: datetime,
+    began: float,
+    outcome: ProofOutcome,
+) -> None:
+    """Keep what a restore has shown. A foreign file gets nothing laid beside it."""
+    manifest = backup.manifest
+    if manifest is None:
+        return
+    proof = Proof(
+        outcome=outcome,
+        began_at=format_time(began_at),
+        ended_at=format_time(c.now()),
+        seconds=round(time.monotonic() - began, 3),
+        where=trial.where,
+        host=platform.node(),
+        server_version=trial.server_version,
+        backup_version=manifest.server_version,
+        dbtui_version=dbtui.__version__,
+        files=len(manifest.files),
+        tables=trial.tables,
+        rows=trial.rows,
+        checked=dict(trial.checked),
+        steps=trial.steps,
+        problems=shorten(trial.problems),
+        remarks=shorten(tuple(trial.remarks)),
+    )
+    keep_proof(entry, proof)
 
 
 # ---------------------------------------------------------------- files
@@ -168,36 +233,3 @@ def _check_archive(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str
         return (str(error),)
     yield StepFinished("archive", time.monotonic() - began)
     return problems
-
-
-# ---------------------------------------------------------------- a whole restore
-
-_Restored = tuple[int, tuple[TableDifference, ...], tuple[str, ...]]
-
-
-def _restore_into_scratch(c: RoutineContext, backup: StoredBackup, profile: ConnectionProfile) -> Routine[_Restored]:
-    """Restore into a database that is dropped again; return how many tables were compared, differences, problems."""
-    contents = read_contents(c, backup)
-    adapter = c.backups(backup.engine)
-    with c.open_target(profile) as target:
-        name = adapter.new_name(target, _SCRATCH, f"_{_scratch_tail(c, backup)}")
-        facts = adapter.collect_restore_facts(target, backup, contents, name)
-    if facts.refusals or facts.missing_extensions or not facts.can_create_database:
-        missing = tuple(f"the server lacks the extension {one}" for one in facts.missing_extensions)
-        barred = () if facts.can_create_database else (f"{facts.info.user} may not create a database there",)
-        raise RefusedError("; ".join((*facts.refusals, *missing, *barred)))
-    request = LoadRequest(
-        backup=backup, contents=contents, database=name, skip_owners=bool(facts.missing_roles)
-    )  # fmt: skip
-    try:
-        with fresh_database(c, profile, name) as fresh, c.open_target(profile) as target:
-            outcome = yield from load_and_compare(c, target, fresh, request)
-    except (DamagedBackupError, ServerError, ToolError) as error:
-        return 0, (), (f"the restore failed: {error}",)
-    return len(outcome.counted), outcome.differences, ()
-
-
-def _scratch_tail(c: RoutineContext, backup: StoredBackup) -> str:
-    """What makes the name of a scratch database this run's own."""
-    stamp = f"{c.now():%Y%m%dt%H%M%S%f}"
-    return f"{stamp}_{hashlib.sha256(f'{backup.backup_id} {time.monotonic_ns()}'.encode()).hexdigest()[:8]}"

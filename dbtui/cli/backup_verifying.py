@@ -1,0 +1,97 @@
+"""What `dbtui backup verify` does: choose where to try a restore, run, tell."""
+
+from dbtui.cli import exit_codes, plans
+from dbtui.cli.backup_finding import find_destination, find_entry
+from dbtui.cli.endings import finish, show_plan
+from dbtui.cli.invocation import Invocation
+from dbtui.errors import DbtuiError, ToolError, UsageError
+from dbtui.jobs import JobRequest
+from dbtui.model.backups import BackupEntry, VerifyResult
+from dbtui.model.connections import ConnectionProfile
+from dbtui.model.jobs import JobState
+from dbtui.model.proofs import ThrowawayPlan
+from dbtui.model.text import format_count, format_duration
+from dbtui.routines import backups as routines
+
+Place = ThrowawayPlan | ConnectionProfile | None
+
+
+def verify(
+    *,
+    reference: str,
+    directory: str | None,
+    restore: bool,
+    throwaway: bool,
+    to: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Check a backup and print the verdict."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    if to is not None and throwaway:
+        raise UsageError("--to names a server and --throwaway makes one", "leave one of them out")
+    if to is not None and not restore:
+        raise UsageError("--to names a server for --restore, which was not given", "add --restore or leave out --to")
+    entry = find_entry(invocation, reference, directory)
+    place = _choose_place(invocation, entry, to, is_forced=throwaway) if restore or throwaway else None
+    profile = place if isinstance(place, ConnectionProfile) else None
+    if dry_run:
+        return show_plan(invocation, plans.show_verify_plan(entry, place), (), backup_id=entry.backup_id)
+    request = JobRequest(
+        routine="backup verify",
+        target=profile.name if profile else entry.profile,
+        subject=entry.backup_id,
+        start=lambda c: routines.verify_backup(c, entry, place),
+        locks=(routines.backup_lock(entry),),
+        summary=summarise_verify,
+        judge=lambda found: JobState.FAILED if found.problems or found.differences else JobState.SUCCEEDED,
+    )
+    outcome = invocation.run(request, profile)
+    return finish(invocation, outcome, lambda found: {"verification": found}, summarise_verify, None,
+                   failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
+
+
+def _choose_place(invocation: Invocation, entry: BackupEntry, to: str | None, *, is_forced: bool) -> Place:
+    """A throwaway server, unless a target was named, or none can be had here and the backup's own server is known."""
+    if to is not None:
+        return find_destination(invocation, entry, to)
+    request: JobRequest[ThrowawayPlan] = JobRequest(
+        routine="plan proof",
+        target=entry.profile,
+        subject=entry.backup_id,
+        start=lambda c: routines.plan_proof(c, entry),
+        changes=False,
+    )
+    try:
+        return invocation.result_of(request)
+    except ToolError as error:
+        if is_forced:
+            raise
+        profile = _own_server(invocation, entry, error)
+        invocation.printer.warn(f"{error.message}: it is restored into a scratch database on {profile.name} instead")
+        return profile
+
+
+def _own_server(invocation: Invocation, entry: BackupEntry, reason: DbtuiError) -> ConnectionProfile:
+    try:
+        return find_destination(invocation, entry, None)
+    except UsageError:
+        raise reason from None
+
+
+def summarise_verify(found: VerifyResult) -> str:
+    """Return the verdict in one line."""
+    if found.problems or found.differences:
+        what = "DAMAGED" if found.proof == "checksums" else "NOT EQUAL" if found.tables_compared else "DAMAGED"
+        return f"{found.backup_id}: {what}: {'; '.join(found.problems)}"
+    files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
+    if found.proof != "restored":
+        return f"{found.backup_id}: intact: {files}"
+    rows = f" with {format_count(found.rows_compared)} rows" if found.rows_compared is not None else ""
+    looked = "".join(f", {count} {kind}" for kind, count in found.checked if count)
+    taken = format_duration(found.seconds) if found.seconds >= 1 else "under 1 s"
+    return (
+        f"{found.backup_id}: restored and equal: {files}, {found.tables_compared} tables compared{rows}{looked}; "
+        f"on {found.where}, in {taken}"
+    )
