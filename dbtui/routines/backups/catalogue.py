@@ -157,6 +157,8 @@ def _manifest_entry(listing: Listing, found: "os.DirEntry[str]") -> BackupEntry:
         rows=rows_of(slim.tables),
         verified_at=slim.verified_at,
         proof=slim.proof,
+        proof_seconds=slim.proof_seconds,
+        failed_at=slim.failed_at,
         problem="it is encrypted, which this dbtui cannot read" if slim.encryption else "",
     )
 
