@@ -45,8 +45,13 @@ def take_directory(directory: Path, account: Account | None) -> None:
     with storage_errors(directory):
         if any(directory.iterdir()):
             raise RefusedError(f"{format_untrusted(str(directory))} is not empty any more", "plan it again")
-        _own(directory, account)
-        directory.chmod(0o700)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if account is not None:
+                os.fchown(descriptor, account.uid, account.gid)
+            os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
 
 
 def _own(path: Path, account: Account | None) -> None:

@@ -144,8 +144,8 @@ def _slot_refusals(wish: ReplicaWish, source: SourceFacts, left: LeftAddition | 
     is_left = left is not None and left.has_slot and left.slot == wish.slot
     if wish.slot in source.slot_names and not is_left:
         yield (
-            f"slot {wish.slot} exists on {source.address}: give --slot another name,"
-            f" or drop it (dbtui replicas drop-slot TARGET {wish.slot}) when nobody needs it"
+            f"slot {wish.slot} exists on {source.address}: give --slot another name, or, when nobody reads or needs it,"
+            f" drop it (dbtui replicas drop-slot TARGET {wish.slot})"
         )
 
 
