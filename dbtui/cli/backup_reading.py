@@ -1,17 +1,20 @@
 """What `dbtui backup list|show` do: read, and print a table or one JSON document."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.cli import exit_codes
-from dbtui.cli.backup_finding import find_entry
+from dbtui.cli.backup_finding import find_entry, list_request
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.errors import StorageError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
+from dbtui.model.proofs import Proof
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
 from dbtui.routines.backups.stored import database_of, read_manifest
@@ -33,6 +36,7 @@ _TABLE_COLUMNS = (
     Column("COUNT", drop=1),
     Column("BYTES", right=True, drop=2),
 )
+_SHOWN_PROOFS = 5
 _ENGINES = {"PostgreSQL": "PG", "MariaDB": "MDB", "MySQL": "MY", "SQLite": "SQLite"}
 
 # ---------------------------------------------------------------- list
@@ -65,20 +69,11 @@ def collect_all(invocation: Invocation, directories: tuple[Path, ...], database:
     """Return the backups of several directories, newest first."""
     entries: list[BackupEntry] = []
     for directory in directories:
-        found: tuple[BackupEntry, ...] = invocation.result_of(_list_request(directory, database))
+        found: tuple[BackupEntry, ...] = invocation.result_of(list_request(directory, database))
         entries.extend(found)
     if len(directories) > 1:
         entries.sort(key=lambda entry: entry.began_at, reverse=True)
     return tuple(entries)
-
-
-def _list_request(directory: Path, database: str) -> JobRequest[tuple[BackupEntry, ...]]:
-    return JobRequest(
-        routine="backup list",
-        target=str(directory),
-        start=lambda c: routines.collect_entries(c, directory, database),
-        changes=False,
-    )
 
 
 def show_entries(entries: tuple[BackupEntry, ...], now: datetime, width: int | None) -> list[str]:
@@ -93,7 +88,7 @@ def show_entries(entries: tuple[BackupEntry, ...], now: datetime, width: int | N
             format_bytes(entry.size_bytes) if entry.size_bytes else "",
             "" if entry.tables is None else str(entry.tables),
             "" if entry.rows is None else format_count(entry.rows),
-            format_proof(entry),
+            format_proof(entry, now),
         )
         for entry in entries
     ]
@@ -115,15 +110,16 @@ def format_packing(entry: BackupEntry) -> str:
     return " ".join(part for part in parts if part)
 
 
-def format_proof(entry: BackupEntry) -> str:
-    """Return what is known of a backup's soundness."""
+def format_proof(entry: BackupEntry, now: datetime) -> str:
+    """Return what is known of a backup's soundness. `now` is UTC."""
     if entry.kind is EntryKind.BROKEN:
         return f"✖ {entry.problem}"
     if entry.kind is EntryKind.FOREIGN:
         return f"▲ foreign: {entry.problem}" if entry.problem else "○ foreign"
-    if entry.proof == "restored":
-        return "● restored, equal"
-    return "● checksums" if entry.proof == "checksums" else "○ not proven"
+    said = describe_proven(entry, now)
+    if not said:
+        return "○ not proven"
+    return f"{'✖' if entry.failed_at else '●'} {said}"
 
 
 # ---------------------------------------------------------------- show
@@ -139,10 +135,11 @@ def show(*, reference: str, directory: str | None, table: str | None, rows: int 
     if table is not None:
         return _show_table(invocation, entry, find_table(contents, table), rows, as_json)
     manifest = read_manifest(entry) if entry.kind is EntryKind.COMPLETE else None
+    proofs = routines.read_proofs(entry)
     if as_json:
-        print_document(backup=entry, manifest=manifest, contents=contents)
+        print_document(backup=entry, manifest=manifest, contents=contents, proofs=proofs)
     else:
-        write_data("\n".join(show_contents(entry, contents, manifest, terminal_width())))
+        write_data("\n".join(show_contents(entry, contents, manifest, terminal_width(), proofs)))
     return exit_codes.DONE
 
 
@@ -154,9 +151,14 @@ def _result(invocation: Invocation, entry: BackupEntry, start: Any) -> Any:
 
 
 def show_contents(
-    entry: BackupEntry, contents: BackupContents, manifest: Manifest | None, width: int | None
+    entry: BackupEntry,
+    contents: BackupContents,
+    manifest: Manifest | None,
+    width: int | None,
+    proofs: Sequence[Proof] = (),
 ) -> list[str]:
-    """Return the lines that say what a backup is and holds."""
+    """Return the lines that say what a backup is and holds. `proofs`: what restoring it has shown, newest first."""
+    now = datetime.now(UTC)
     about = [
         ("backup", entry.backup_id),
         ("path", entry.data_path),
@@ -168,7 +170,8 @@ def show_contents(
         ("begun", f"{entry.began_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("format", format_packing(entry)),
         ("size", format_bytes(entry.size_bytes)),
-        ("proof", format_proof(entry)),
+        ("proof", format_proof(entry, now)),
+        *_describe_proofs(proofs, now),
         ("schemas", ", ".join(contents.schemas)),
         ("extensions", ", ".join(contents.extensions)),
         ("roles", ", ".join(contents.roles)),
@@ -188,6 +191,13 @@ def show_contents(
         for table in contents.tables
     ]
     return [*lines, "", *format_table(_TABLE_COLUMNS, rows, width)]
+
+
+def _describe_proofs(proofs: Sequence[Proof], now: datetime) -> Iterator[tuple[str, str]]:
+    for number, proof in enumerate(proofs[:_SHOWN_PROOFS]):
+        yield ("restores" if number == 0 else " ", describe_proof(proof, now))
+        if number == 0:
+            yield from ((" ", f"  {line}") for line in describe_details(proof))
 
 
 def _count_kinds(contents: BackupContents) -> str:

@@ -1,7 +1,5 @@
 """Judging what was restored: what is a fault of the backup, what was so before, what only this machine lacks."""
 
-from collections.abc import Iterator
-
 from dbtui.model.backups import BackupTable, Flaw, Manifest
 from dbtui.model.proofs import MOST_SENTENCES, Soundness
 from dbtui.model.text import format_untrusted
@@ -48,8 +46,3 @@ def shorten(sentences: tuple[str, ...]) -> tuple[str, ...]:
     if len(sentences) <= MOST_SENTENCES:
         return sentences
     return (*sentences[:MOST_SENTENCES], f"and {len(sentences) - MOST_SENTENCES} more")
-
-
-def describe_checked(checked: tuple[tuple[str, int], ...]) -> Iterator[str]:
-    """Return what was looked at beside the rows, for a line: "12 constraints"."""
-    return (f"{count} {kind}" for kind, count in checked if count)
