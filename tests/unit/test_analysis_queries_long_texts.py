@@ -5,6 +5,7 @@ from time import process_time
 import pytest
 
 from dbtui.analysis.queries.normalising import Normaliser
+from tests.costs import least, quiet_heap
 
 LONG = 60_000
 FILLINGS = {
@@ -29,11 +30,16 @@ FRAMES = (
 @pytest.mark.parametrize("frame", FRAMES)
 def test_a_long_text_is_read_quickly(frame: str, filling: str) -> None:
     sql = frame.format(FILLINGS[filling])
-    normaliser = Normaliser()
-    began = process_time()
-    normaliser.read(sql)
-    normaliser.values(sql)
-    assert process_time() - began < 2.0  # the square of it takes five seconds and more
+
+    def seconds() -> float:
+        normaliser = Normaliser()
+        with quiet_heap():
+            began = process_time()
+            normaliser.read(sql)
+            normaliser.values(sql)
+            return process_time() - began
+
+    assert least(seconds, 2.0) < 2.0  # the square of it takes five seconds and more
 
 
 def test_a_comment_that_closes_once_for_all_that_it_opens_is_mysqls() -> None:
