@@ -24,6 +24,7 @@ FORBIDDEN_WORDS = {"manager", "helper", "helpers", "util", "utils", "common", "m
 # Hooks of click, Textual and the standard library that are overridden, and so must be spelt their way.
 FOREIGN_HOOKS = {
     "do_GET",
+    "get_bind",
     "get_command",
     "get_content_height",
     "get_content_width",

@@ -5,6 +5,7 @@ anything else that needs the primary, it stays on the primary. What is not plain
 goes to the primary.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,8 @@ from dbtui.instrument.routing_replicas import ReplicaSet
 from dbtui.instrument.routing_statements import OPTION, PRIMARY, is_replica
 from dbtui.instrument.routing_states import Replica, describe
 
+_LOG = logging.getLogger("dbtui.instrument")
+_NONE: dict[str, Any] = {}
 #: What `position` is when the primary could not say where its log ended after a commit.
 UNKNOWN = "primary"
 
@@ -66,6 +69,7 @@ class ReadWriteSession(Session):
         self._leases: list[Lease] = []
         self._tried: list[Replica] = []
         self._may_have_written = False
+        self._is_flushing = self._is_committing = False
         self._primary_connection: Connection | None = None
 
     # --- what the application says -------------------------------------------------------------------------------
@@ -182,33 +186,33 @@ class ReadWriteSession(Session):
         if self._critical and self._is_clean():
             given = options.get("execution_options") or {}
             options = {**options, "execution_options": {**given, "populate_existing": True}}
-        return run(statement, params, **_bound(options, self.replicas.primary))
+        arguments = {**(options.get("bind_arguments") or _NONE), "bind": self.replicas.primary}
+        return run(statement, params, **{**options, "bind_arguments": arguments})
 
     def _read(self, run: Callable[..., Any], statement: Any, params: Any, options: dict[str, Any]) -> Any:
         """Read on the transaction's replica; when that fails, on another one or the primary."""
-        lease = self._lease or self._borrow()
-        while lease is not None:
-            try:
-                result = run(statement, params, **_bound(options, lease.connection))
-            except Exception as error:
-                if not self._leave(lease, judge_error(error), error):
-                    raise
-                lease = None if lease.has_read else self._borrow()
-            except BaseException:
-                self._end_stray_leases()
-                raise
-            else:
-                lease.has_read = True
-                return result
-        return self._read_primary(run, statement, params, options)
-
-    def _borrow(self) -> Lease | None:
-        """Borrow another replica's connection: the one and only place where a replica is chosen."""
-        lease = borrow(self.replicas, self._wanted, self._tried)
-        if lease is not None:
+        lease = self._lease
+        if lease is None and (lease := borrow(self.replicas, self._wanted, self._tried)) is not None:
             self._lease = lease
             self._leases.append(lease)
-        return lease
+        if lease is None:
+            return self._read_primary(run, statement, params, options)
+        arguments = {**(options.get("bind_arguments") or _NONE), "bind": lease.connection}
+        try:
+            result = run(statement, params, **{**options, "bind_arguments": arguments})
+        except Exception as error:
+            if not self._leave(lease, judge_error(error), error):
+                raise
+            failed = error
+        except BaseException:
+            self._end_stray_leases()
+            raise
+        else:
+            lease.has_read = True
+            return result
+        _LOG.debug("a read is repeated elsewhere: %s", describe(failed))
+        again = self._read_primary if lease.has_read else self._read
+        return again(run, statement, params, options)
 
     def _leave(self, lease: Lease, verdict: Verdict, error: Exception) -> bool:
         """Whether a read that failed on a replica is to be repeated elsewhere; the lease is then left for good."""
@@ -231,9 +235,11 @@ class ReadWriteSession(Session):
 
     def _end_leases(self) -> None:
         leases = self._leases
+        if self._is_committing and not self._is_flushing and self._may_have_written:
+            self._is_behind_unknown = True  # nobody knows whether it was committed
         self._forget_transaction()
         for lease in leases:
-            lease.end()
+            lease.connection.close()
 
     # --- after a commit ------------------------------------------------------------------------------------------
 
@@ -245,17 +251,14 @@ class ReadWriteSession(Session):
         connection = self._primary_connection
         if connection is None or not self._may_have_written or not self.read_your_writes:
             return
+        self._is_behind_unknown = True
         try:
             self._want(self.replicas.log.ask_position(connection.connection.dbapi_connection))
-            self._is_behind_unknown = False
         except Exception as error:
             self.replicas.note_unknown_position(describe(error))
-            self._is_behind_unknown = True
             connection.invalidate(error)
-
-
-def _bound(options: dict[str, Any], bind: Any) -> dict[str, Any]:
-    return {**options, "bind_arguments": {**(options.get("bind_arguments") or {}), "bind": bind}}
+        else:
+            self._is_behind_unknown = False
 
 
 @event.listens_for(ReadWriteSession, "after_begin")
@@ -266,11 +269,22 @@ def _note_begin(session: ReadWriteSession, _transaction: SessionTransaction, con
 
 @event.listens_for(ReadWriteSession, "before_flush")
 def _note_flush(session: ReadWriteSession, *_: object) -> None:
-    session._may_have_written = True
+    session._may_have_written = session._is_flushing = True
+
+
+@event.listens_for(ReadWriteSession, "after_flush")
+def _note_flushed(session: ReadWriteSession, *_: object) -> None:
+    session._is_flushing = False
+
+
+@event.listens_for(ReadWriteSession, "before_commit")
+def _note_committing(session: ReadWriteSession) -> None:
+    session._is_committing = True
 
 
 @event.listens_for(ReadWriteSession, "after_commit")
 def _note_commit(session: ReadWriteSession) -> None:
+    session._is_committing = False
     if session._is_routed and not session.in_nested_transaction():
         session._note_commit()
 

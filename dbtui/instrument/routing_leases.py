@@ -46,10 +46,6 @@ class Lease:
         first."""
         return not self.has_read or self.replica.isolation not in _KEEPS_SNAPSHOT
 
-    def end(self) -> None:
-        """Return the connection to its pool, which drops it when it is broken."""
-        self.connection.close()
-
 
 def borrow(replicas: ReplicaSet, wanted: Any, tried: list[Replica]) -> Lease | None:
     """Borrow a connection of a replica that has `wanted` (a position, or None), and of none in `tried`, which grows.

@@ -129,7 +129,7 @@ class ReplicaSet:
         if not self._watchers:
             self.start()
         now = monotonic()
-        opened = [each for each in self.replicas if each.is_open(now) and each not in tried]
+        opened = [each for each in self.replicas if each.good_until >= now and each not in tried]
         if len(opened) < 2:
             return opened[0] if opened else None
         first = next(self._turns) % len(opened)

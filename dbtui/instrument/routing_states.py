@@ -124,14 +124,15 @@ class Replica:
         self._lock = threading.Lock()
         self.wake = threading.Event()  # look now
         self._fault = "it was not looked at yet"
-        self._good_until = self._failed_at = self._opens_at = _NEVER
+        self.good_until = _NEVER  # monotonic seconds: until then it may be read from
+        self._failed_at = self._opens_at = _NEVER
         self._failures = 0
         self._is_judged = False
         self._look: ReplicaLook | None = None
 
     def is_open(self, now: float) -> bool:
         """Whether it may be read from at `now` (monotonic seconds)."""
-        return not self._fault and now <= self._good_until
+        return now <= self.good_until
 
     @property
     def was_looked_at(self) -> bool:
@@ -157,11 +158,10 @@ class Replica:
             self._look = look
             if began < self._failed_at or (not fault and now < self._opens_at):
                 return
-            self._good_until = began + _STALE_LOOKS * self._limits.look_seconds
             self._is_judged = self._track.look is not None and fault != _NOT_KNOWN
             if self._failures and now - self._failed_at > _FORGIVEN_SECONDS:
                 self._failures = 0
-            self._change(fault)
+            self._change(fault, _NEVER if fault else began + _STALE_LOOKS * self._limits.look_seconds)
 
     def note_failure(self, error: object) -> None:
         """A read failed on it: it is closed for a while, longer each time, and looked at again."""
@@ -202,13 +202,14 @@ class Replica:
             failures=self._failures,
         )
 
-    def _change(self, fault: str) -> None:
+    def _change(self, fault: str, good_until: float = _NEVER) -> None:
         if bool(fault) != bool(self._fault):
             if fault:
                 _LOG.warning("the replica %s is not read from: %s", self.name, fault)
             else:
                 _LOG.info("the replica %s is read from", self.name)
         self._fault = fault
+        self.good_until = good_until
 
 
 def describe(error: object) -> str:

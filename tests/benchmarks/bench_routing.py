@@ -1,7 +1,7 @@
 """What it costs to route reads: beside a plain Session on the same replica, in turns, on real servers.
 
-A transaction of one read and one of twenty, as wall time and as the caller's own CPU time; a write with its commit, which
-asks for its position; and a read right after a commit, which waits until its replica has it. Exits with 1 when a
+A transaction of one read and one of twenty, as wall time and as the caller's own CPU time; a write with its commit,
+which asks for its position; and a read right after a commit, which waits until its replica has it. Exits with 1 when a
 statement costs more, or such a read takes longer, than promised.
 """
 
@@ -49,7 +49,9 @@ def seconds_each(make: Maker, reads: int, rounds: int, clock: Clock) -> float:
     return (clock() - began) / rounds
 
 
-def compare(name: str, plain: Callable[[], float], ours: Callable[[], float], repeat: int, statements: int = 1) -> float:
+def compare(
+    name: str, plain: Callable[[], float], ours: Callable[[], float], repeat: int, statements: int = 1
+) -> float:
     """Print both in turns; returns the median of what ours costs more, in microseconds a statement."""
     pairs = [(plain(), ours()) for _ in range(repeat)]
     bare, routed = (statistics.median(each) * 1e6 / statements for each in zip(*pairs, strict=True))
@@ -88,7 +90,7 @@ def compare_writes(bare: Maker, ours: Maker, rounds: int, repeat: int) -> None:
 
 
 def reads_after_writes(ours: Maker, rounds: int) -> list[float]:
-    """The sorted seconds that reads took which followed a commit and had to see it. Raises AssertionError if one did not."""
+    """The sorted seconds that reads took which followed a commit; fails when one did not see it."""
     taken = []
     for number in range(rounds):
         with ours() as session:

@@ -1,4 +1,4 @@
-"""Servers for tests of routing: a lab that tests leave as they found it, and labs of their own for those that hurt it."""
+"""Servers for tests of routing: a lab that tests leave as they found it, and labs of their own for other tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing

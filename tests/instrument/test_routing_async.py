@@ -95,20 +95,22 @@ async def test_a_session_sees_its_commits(lab: Lab, driver: str) -> None:
 
 
 async def test_a_wait_lets_other_tasks_run(lab: Lab) -> None:
-    async with open_set(lab, "asyncpg", wait_seconds=60.0, look_seconds=30.0) as replicas:
-        async with AsyncReadWriteSession(replicas=replicas) as session:
-            for server in lab.replicas:
-                server.execute("SELECT pg_wal_replay_pause()")
-            session.add(Item(id=300, number=3))
-            await session.commit()
-            reading = asyncio.create_task(session.scalar(select(Item.number).where(Item.id == 300)))
-            for _ in range(20):
-                await asyncio.sleep(0.01)
-            assert not reading.done()
-            for server in lab.replicas:
-                server.execute("SELECT pg_wal_replay_resume()")
-            assert await reading == 3
-            assert await session.scalar(PORT) in lab.ports
+    async with (
+        open_set(lab, "asyncpg", wait_seconds=60.0, look_seconds=30.0) as replicas,
+        AsyncReadWriteSession(replicas=replicas) as session,
+    ):
+        for server in lab.replicas:
+            server.execute("SELECT pg_wal_replay_pause()")
+        session.add(Item(id=300, number=3))
+        await session.commit()
+        reading = asyncio.create_task(session.scalar(select(Item.number).where(Item.id == 300)))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert not reading.done()
+        for server in lab.replicas:
+            server.execute("SELECT pg_wal_replay_resume()")
+        assert await reading == 3
+        assert await session.scalar(PORT) in lab.ports
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

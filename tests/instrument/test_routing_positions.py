@@ -5,7 +5,8 @@ from collections.abc import Callable
 from time import monotonic
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, event, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from dbtui.errors import UsageError
@@ -171,6 +172,30 @@ def test_without_a_position_after_its_commit_a_session_reads_from_the_primary(
         write(session, 4)
         assert session.scalar(NUMBER) == 4
         assert port_of(session) in lab.ports
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_commit_of_which_nobody_knows_is_looked_for_on_the_primary(lab: Lab, is_lost: bool) -> None:
+    """The line to the primary breaks while it commits, or the primary refuses what is to be written."""
+    replicas = lab.open_set(look_seconds=30.0)
+    with lab.paused(), ReadWriteSession(replicas=replicas) as session:
+
+        def cut(connection: Connection) -> None:
+            pid = connection.connection.dbapi_connection.get_backend_pid()  # type: ignore[union-attr]
+            connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
+            lab.primary.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+            connection.exec_driver_sql("SELECT 1")
+
+        if is_lost:
+            event.listen(replicas.primary, "commit", cut)
+        session.add(Item(id=700) if is_lost else Item(id=1))
+        with pytest.raises(DBAPIError):
+            session.commit()
+        if is_lost:
+            event.remove(replicas.primary, "commit", cut)
+        session.close()
+        assert (session.get(Item, 700) is not None) is is_lost
+        assert (port_of(session) == lab.primary.port) is is_lost
 
 
 def test_a_full_page_of_the_log_is_not_waited_for_in_vain(new_lab: Callable[..., Lab]) -> None:
