@@ -18,7 +18,7 @@ import platformdirs
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.formats import BackupFormat, Compression, CompressionKind
-from dbtui.model.policies import PartitionPolicy
+from dbtui.model.policies import PartitionPolicy, RetentionPolicy
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
 from dbtui.passwords import Passwords, find_password
@@ -83,6 +83,7 @@ class Settings:
     ui: UiSettings = UiSettings()
     keys: tuple[KeySetting, ...] = ()
     thresholds: "Thresholds | None" = None  # of `[pools]`; None: the defaults
+    keep: RetentionPolicy | None = None  # how many backups stay, where a profile says nothing else
 
     def profile(self, name: str) -> ConnectionProfile | None:
         """Return the profile of that name, if there is one."""
@@ -102,6 +103,7 @@ class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
     replicas: list[str] = []
     app_pools: list[str] = []
     remote: str = ""
+    keep: dict[str, Any] = {}
     partitions: dict[str, dict[str, Any]] = {}
 
 
@@ -109,6 +111,7 @@ class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
     backup_dir: str = "backups"
     format: str = "plain"
     compress: str = "none"
+    keep: dict[str, Any] = {}
     profiles: dict[str, dict[str, Any]] = {}
     ui: dict[str, Any] = {}
     keys: dict[str, Any] = {}
@@ -196,6 +199,7 @@ def _parse_file(source: _Source) -> Settings:
         ui=_parse_ui(source, table.ui),
         keys=tuple(_parse_keys(source, ("keys",), table.keys)),
         thresholds=_parse_pools(source, table.pools) if table.pools else None,
+        keep=_parse_keep(source, ("keep",), table.keep) if table.keep else None,
     )
 
 
@@ -251,6 +255,7 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         )
     if pooler is not None and profile.engine is not EngineName.POSTGRESQL:
         raise source.error(where, "pgbouncer_url", "PgBouncer pools PostgreSQL alone, which url is not", "remove it")
+    kept = table.keep or file.keep
     return replace(
         profile,
         password_env=table.password_env,
@@ -262,6 +267,7 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
         compress=table.compress or file.compress,
         pgbouncer_url=pooler.url if pooler else "",
         pgbouncer_password=pooler.password if pooler else None,
+        keep=_parse_keep(source, (*where, "keep") if table.keep else ("keep",), kept) if kept else None,
         replicas=tuple(table.replicas),
         app_pools=check_places(source, where, table.app_pools),
         partitions=_parse_policies(source, (*where, "partitions"), table.partitions),
@@ -280,6 +286,12 @@ def _parse_policies(
         parse_policy(source, (*where, name), _convert(source, values, PolicyTable, (*where, name)))
         for name, values in tables.items()
     )
+
+
+def _parse_keep(source: _Source, where: tuple[str, ...], values: dict[str, Any]) -> RetentionPolicy | None:
+    from dbtui.retention_settings import KeepTable, parse_keep  # not needed for the first screen
+
+    return parse_keep(source, where, _convert(source, values, KeepTable, where))
 
 
 def _profile_of(source: _Source, table: tuple[str, ...], key: str, url: str) -> ConnectionProfile:
@@ -409,7 +421,8 @@ def _with_database_url(settings: Settings, environ: Mapping[str, str]) -> Settin
 
 
 def _with_defaults(settings: Settings, profile: ConnectionProfile) -> ConnectionProfile:
-    return replace(profile, backup_dir=settings.backup_dir, format=settings.format, compress=settings.compress)
+    return replace(profile, backup_dir=settings.backup_dir, format=settings.format, compress=settings.compress,
+                   keep=settings.keep)  # fmt: skip
 
 
 def resolve_target(settings: Settings, text: str | None, environ: Mapping[str, str]) -> ConnectionProfile:

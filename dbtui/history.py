@@ -81,6 +81,11 @@ class History:
         except (OSError, sqlite3.Error) as error:
             self._warn(f"the history {self.path} cannot be written: {error}")
 
+    def note(self, routine: str, target: str, subject: str, detail: str) -> None:
+        """Write a step of a run down when it has been done, so that it is known however the run ends. Never raises."""
+        done: JobOutcome[None] = JobOutcome(JobState.SUCCEEDED)
+        self.record(routine, target, subject, datetime.now(UTC), done, detail, ())
+
     def entries(self, limit: int = 500) -> tuple[HistoryEntry, ...]:
         """Return the newest entries first; none, and a warning, when the file cannot be read."""
         if not self.path.exists():

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from dbtui.model.policies import PartitionPolicy
+from dbtui.model.policies import PartitionPolicy, RetentionPolicy
 
 
 class EngineName(StrEnum):
@@ -70,6 +70,7 @@ class ConnectionProfile:
     pgbouncer_url: str = ""
     pgbouncer_password: Secret | None = None
     partitions: tuple[PartitionPolicy, ...] = ()  # what its partitioned tables should be like
+    keep: RetentionPolicy | None = None  # how many of its backups stay
     replicas: tuple[str, ...] = ()  # the names of their profiles
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.

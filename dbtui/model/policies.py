@@ -1,4 +1,4 @@
-"""What partitioned tables should be like, as a profile or an operator says it."""
+"""What partitioned tables should be like, and which backups stay, as a profile or an operator says it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,3 +71,32 @@ class PartitionPolicy:
     modulus: int | None = None
     ensure_indexes: bool = True
     origin: str = ""  # "config.toml, line 12", "command line", "from what is there"
+
+
+class CountedProof(StrEnum):
+    """What a backup must be to take one of the places that a policy keeps."""
+
+    COMPLETE = "complete"  # its manifest and its files are there, with the sizes that it says
+    CHECKSUMS = "checksums"  # and it was verified
+    RESTORED = "restored"  # and it was restored and compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """How many backups stay: the last ones, and the newest of each of so many days, weeks, months and years.
+
+    Only periods that have a backup are counted. Days begin in `time_zone`, weeks on Monday (ISO 8601).
+    """
+
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    time_zone: str = "UTC"
+    counts: CountedProof = CountedProof.COMPLETE
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it would keep nothing, which no policy may say."""
+        return not (self.last or self.daily or self.weekly or self.monthly or self.yearly)

@@ -92,6 +92,13 @@ def needs_readable(situation: Situation) -> str | None:
     return "its engine is not known" if situation.entry.engine is None else None
 
 
+def needs_pinnable(situation: Situation) -> str | None:
+    """It pins the backup under the cursor, which must be a whole one."""
+    if situation.entry is None:
+        return "no backup under the cursor"
+    return None if situation.entry.kind == "complete" else "only a backup with manifest and data can be pinned"
+
+
 def needs_same_engine(situation: Situation) -> str | None:
     """It restores the backup under the cursor into a connection of its kind."""
     entry = situation.entry

@@ -14,6 +14,7 @@ from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_n
 from dbtui.errors import DamagedBackupError, StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind
 from dbtui.model.events import Routine
+from dbtui.model.retention import DELETING_SUFFIX, PIN_SUFFIX
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.foreign import recognise
 from dbtui.routines.backups.index import ManifestIndex
@@ -52,7 +53,7 @@ def collect_entries(c: RoutineContext, directory: Path, database: str = "") -> R
             c.cancellation.check()
             foreign = foreign_entry(Path(found.path))
             if foreign is not None:
-                entries.append(foreign)
+                entries.append(_half_deleted(listing, foreign))
     if database:
         entries = [entry for entry in entries if is_of_database(entry, database)]
     entries.sort(key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
@@ -116,9 +117,17 @@ def read_entry(
     data = entry.data_path[len(listing.directory) + 1 :]
     problem = entry.problem or _data_problem(listing, entry, data)
     if not problem:
-        return entry, data
+        return (replace(entry, is_pinned=True) if data + PIN_SUFFIX in listing.names else entry), data
     path = entry.data_path if data in listing.names else ""
     return replace(entry, kind=EntryKind.BROKEN, problem=problem, data_path=path), data
+
+
+def _half_deleted(listing: Listing, foreign: BackupEntry) -> BackupEntry:
+    """Say of data that lost its manifest to a deletion that it did."""
+    name = foreign.backup_id
+    if name + DELETING_SUFFIX not in listing.names:
+        return foreign
+    return replace(foreign, problem="it was being deleted when that run ended: dbtui backup expire finishes it")
 
 
 def _indexed_entry(listing: Listing, found: "os.DirEntry[str]", index: ManifestIndex | None) -> BackupEntry:

@@ -18,6 +18,7 @@ from dbtui.adapters.adapter import BackupAdapter, Target
 from dbtui.analysis import backups as analysis
 from dbtui.errors import DamagedBackupError, MismatchError, RefusedError
 from dbtui.model.backups import (
+    MANIFEST_SUFFIX,
     BackupContents,
     BackupEntry,
     LoadRequest,
@@ -33,6 +34,7 @@ from dbtui.model.names import kept_suffix, loading_suffix, restored_suffix
 from dbtui.model.urls import parse_database_url
 from dbtui.routines.backups.contents import read_contents
 from dbtui.routines.backups.create import check_refusals
+from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.loading import FreshDatabase, describe_differences, fresh_database, load_and_compare
 from dbtui.routines.backups.stored import open_stored, server_name
 from dbtui.routines.backups.verify import check_backup
@@ -109,11 +111,12 @@ def apply_restore(c: RoutineContext, profile: ConnectionProfile, plan: RestorePl
     began = time.monotonic()
     for warning in plan.warnings:
         yield Warned(warning)
-    yield from _prove(c, plan.backup)
-    with fresh_database(c, profile, plan.load_database) as fresh, c.open_target(profile) as target:
-        result = yield from _load_and_swap(c, target, fresh, plan, began)
-        fresh.is_ours = False
-        return result
+    with held_for_reading(Path(plan.backup.data_path + MANIFEST_SUFFIX)):
+        yield from _prove(c, plan.backup)
+        with fresh_database(c, profile, plan.load_database) as fresh, c.open_target(profile) as target:
+            result = yield from _load_and_swap(c, target, fresh, plan, began)
+            fresh.is_ours = False
+            return result
 
 
 def _prove(c: RoutineContext, backup: StoredBackup) -> Routine[None]:

@@ -19,6 +19,7 @@ from dbtui.model.proofs import Proof, ProofOutcome, ThrowawayPlan
 from dbtui.routines.backups.create import format_time
 from dbtui.routines.backups.evidence import keep_proof
 from dbtui.routines.backups.find import find_manifest_path
+from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.loading import describe_differences
 from dbtui.routines.backups.proof import Trial, UnprovenError, restore_on_trial, sweep_throwaways
 from dbtui.routines.backups.store import replace_manifest
@@ -33,8 +34,16 @@ def verify_backup(
 
     What was found is in the result; a backup that passed gets the time and the kind of proof into its manifest, one
     that failed loses what an earlier verification wrote there. What a restore has shown is kept beside the manifest.
-    Raises RefusedError when the restore cannot be tried there, which changes nothing that was proven before.
+    Raises RefusedError when the restore cannot be tried there, which changes nothing that was proven before;
+    LockedError while the backup is being deleted.
     """
+    with held_for_reading(find_manifest_path(entry)):
+        return (yield from _verify(c, entry, place))
+
+
+def _verify(
+    c: RoutineContext, entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None
+) -> Routine[VerifyResult]:
     began, began_at = time.monotonic(), c.now()
     backup = open_stored(entry)
     if isinstance(place, ConnectionProfile):

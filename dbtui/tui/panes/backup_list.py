@@ -1,10 +1,12 @@
 """The history of backups as a table, and all that is known of the one under the cursor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
 from dbtui.model.connections import EngineName
+from dbtui.model.proofs import Proof
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.ages import format_age, format_time, parse_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, size_bar, strong
@@ -16,6 +18,7 @@ _BAR = 12
 _NUMBERS = 20
 _SHORTEST_NAME = 14
 _MOST_TABLES = 40
+_MOST_PROOFS = 5
 
 
 def engine_text(entry: BackupEntry) -> str:
@@ -49,6 +52,8 @@ def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
         return line(dim("○ foreign"))
     if shrunk is not None:
         return line(Span("▲ ", Tone.WARNING), Span(f"{shrunk * 100:.0f} % less", Tone.WARNING))
+    if entry.failed_at:
+        return line(Span("✖ ", Tone.TROUBLE), Span("failed", Tone.TROUBLE))
     if entry.proof == "restored":
         return line(Span("● ", Tone.OK), Span("restored"))
     if entry.proof == "checksums":
@@ -75,14 +80,15 @@ def history_columns(now: Callable[[], datetime], shrunk: Callable[[str], float |
     ]  # fmt: skip
 
 
-def _database(entry: BackupEntry) -> Span:
-    return strong(entry.database) if entry.database else dim(entry.backup_id)
+def _database(entry: BackupEntry) -> Line:
+    name = strong(entry.database) if entry.database else dim(entry.backup_id)
+    return line(name, dim(" "), Span("pinned", Tone.ACCENT)) if entry.is_pinned else line(name)
 
 
 def entry_search(entry: BackupEntry) -> str:
     """Return what a filter looks into."""
     words = (entry.backup_id, entry.database, entry.profile, engine_text(entry), format_text(entry), entry.kind.value,
-             entry.proof or "not proven", entry.problem)  # fmt: skip
+             entry.proof or "not proven", "pinned" if entry.is_pinned else "", entry.problem)  # fmt: skip
     return " ".join(words)
 
 
@@ -105,15 +111,32 @@ def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None) -> list[
         fact("size", format_bytes(entry.size_bytes)),
         fact("tables", "–" if entry.tables is None else str(entry.tables),
              dim("" if entry.rows is None else f"  {entry.rows:,} rows".replace(",", " "))),
-        fact("proof", *proof_line(entry, None)),
+        fact("proof", *_proof_sentence(entry, now)),
         *_verified(entry),
+        *([fact("pinned", "neither retention nor deletion removes it")] if entry.is_pinned else []),
         fact("file", entry.data_path or "gone"),
     ]  # fmt: skip
     return lines
 
 
+def _proof_sentence(entry: BackupEntry, now: datetime) -> Line:
+    sign, *rest = proof_line(entry, None)
+    said = describe_proven(entry, now) if entry.kind is EntryKind.COMPLETE else ""
+    return line(sign, said) if said else (sign, *rest)
+
+
+def show_proofs(proofs: Sequence[Proof], now: datetime) -> list[Line]:
+    """Return what restoring a backup has shown, the newest with its details."""
+    lines: list[Line] = []
+    for number, proof in enumerate(proofs[:_MOST_PROOFS]):
+        lines.append(line(describe_proof(proof, now)))
+        if number == 0:
+            lines += [line(dim(f"  {said}")) for said in describe_details(proof)]
+    return [BLANK, line(strong("Restores")), *lines] if lines else []
+
+
 def _verified(entry: BackupEntry) -> list[Line]:
-    moment = parse_time(entry.verified_at) if entry.verified_at else None
+    moment = parse_time(entry.verified_at or entry.failed_at or "")
     return [fact("proven", format_time(moment))] if moment else []
 
 

@@ -32,6 +32,7 @@ from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import JobWanted, SituationChanged
 from dbtui.tui.panes import backup_contents as inside
 from dbtui.tui.panes import backup_list as listing
+from dbtui.tui.panes import backup_retention as retention
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
@@ -449,6 +450,16 @@ class BackupsPane(Pane):
         names = [("backup's name", entry.backup_id)]
         if await ask(self, TypeToConfirm("Delete a backup", text, names, "Delete")):
             self.post_message(JobWanted(requests.delete(entry)))
+
+    def act_expire(self) -> None:
+        """Ask by which policy, show what survives, remove the rest."""
+        ask_in_background(self, "expire dialog", retention.expire, self, self._runner, self.directory, self.opened,
+                          self._profiles)  # fmt: skip
+
+    def act_pin(self) -> None:
+        """Pin the backup, or take its pin away."""
+        if self.selected is not None:
+            ask_in_background(self, "pin", retention.change_pin, self, self.selected)
 
     def job_ended(self, job: Job[Any], outcome: JobOutcome[Any]) -> None:
         """Backups may have come, gone or been proven: read the directory again."""

@@ -1,0 +1,234 @@
+"""What `dbtui backup expire|pin|unpin` do: plan by a policy, ask, remove exactly what was planned, tell."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dbtui.analysis.backups import retention_words as words
+from dbtui.analysis.backups.retention import Policies
+from dbtui.analysis.backups.survival import simulate
+from dbtui.cli import exit_codes
+from dbtui.cli.backup_finding import find_entry
+from dbtui.cli.confirm import confirm, confirm_yes
+from dbtui.cli.endings import finish, show_plan
+from dbtui.cli.invocation import Invocation
+from dbtui.cli.tables import terminal_width
+from dbtui.errors import RefusedError, StorageError, UsageError
+from dbtui.jobs import JobRequest
+from dbtui.model.backups import BackupEntry
+from dbtui.model.connections import ConnectionProfile
+from dbtui.model.policies import CountedProof, RetentionPolicy
+from dbtui.model.retention import ExpireResult, RetentionBackup, RetentionPlan, Survival
+from dbtui.model.text import format_untrusted
+from dbtui.routines.backups import backup_lock
+from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
+from dbtui.routines.backups.pins import pin_backup, unpin_backup
+from dbtui.routines.context import RoutineContext
+
+_WIDTH = 100
+_ROUTINE = "backup expire"
+_CANCELLING = "What was removed stays removed; a new plan goes on from there."
+
+
+def expire(
+    *,
+    target: str | None,
+    directory: str | None,
+    time_zone: str | None,
+    count: str | None,
+    trust_clock: bool,
+    simulation: bool,
+    dry_run: bool,
+    confirmed: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **numbers: int | None,
+) -> int:
+    """Remove the backups that have no place left, after a question, and print their ids."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    profile = invocation.target(target) if target is not None else None
+    typed = _typed_policy(numbers, time_zone, count)
+    request = ExpireRequest(
+        directories=_directories(invocation, profile, directory),
+        policy_of=_policies(invocation, profile, typed, (time_zone, count)),
+        profile=profile,
+        trusts_gaps=trust_clock,
+    )
+    plan = invocation.result_of(_planning(profile, request))
+    if simulation:
+        return _show_years(invocation, plan)
+    lines = [format_untrusted(line) for line in words.format_plan(plan)]
+    if dry_run:
+        return show_plan(invocation, lines, plan.refusals if plan.is_refused else (), plan=words.plan_fields(plan))
+    if plan.is_refused:
+        raise RefusedError(f"backup expire refused: {'; '.join(plan.refusals)}", "nothing was removed")
+    for warning in plan.warnings:
+        invocation.printer.warn(warning)
+    names = [name for _, name in words.names_to_type(plan, invocation.settings.profiles)]
+    if names:
+        confirm(words.describe_plan(plan), lines, names, confirmed)
+    return _remove(invocation, profile, plan)
+
+
+def _typed_policy(
+    numbers: dict[str, int | None], time_zone: str | None, count: str | None
+) -> RetentionPolicy | None:  # fmt: skip
+    """The policy of the options; None when none of its numbers was typed."""
+    given = {name: number for name, number in numbers.items() if number is not None}
+    if not given:
+        return None
+    policy = RetentionPolicy(**given, time_zone=time_zone or "UTC", counts=CountedProof(count or "complete"))
+    if policy.is_empty:
+        raise UsageError("this would keep no backup at all", "give at least one of --keep-last, --keep-daily …")
+    return policy
+
+
+def _directories(
+    invocation: Invocation, profile: ConnectionProfile | None, directory: str | None
+) -> tuple[Path, ...]:  # fmt: skip
+    if directory is None:
+        return (Path(profile.backup_dir),) if profile is not None else invocation.backup_directories()
+    if not Path(directory).is_dir():
+        raise StorageError(f"{directory} is not a directory", "name the directory that holds the backups")
+    return (Path(directory),)
+
+
+def _policies(
+    invocation: Invocation,
+    profile: ConnectionProfile | None,
+    typed: RetentionPolicy | None,
+    refinements: tuple[str | None, str | None],
+) -> Policies:
+    """The options' policy for all, else `keep` of the configuration: the target's, or that of each backup's profile."""
+    if typed is not None:
+        return lambda _backup: typed
+    if any(refinements):
+        raise UsageError("--time-zone and --count go with --keep-last, --keep-daily …", "say how many to keep")
+    settings = invocation.settings
+    if profile is not None:
+        kept = profile.keep
+        policy_of: Policies = lambda _backup: kept  # noqa: E731 - one of two
+    else:
+        policy_of = _by_profile(invocation)
+        kept = settings.keep or next((each.keep for each in settings.profiles if each.keep), None)
+    if kept is None:
+        raise UsageError(
+            "no policy says how many backups to keep",
+            "give --keep-last N, --keep-daily N …, or write keep = { daily = 7 } into the configuration",
+        )
+    return policy_of
+
+
+def _by_profile(invocation: Invocation) -> Policies:
+    def policy_of(backup: RetentionBackup) -> RetentionPolicy | None:
+        profile = invocation.settings.profile(backup.profile)
+        return profile.keep if profile is not None else invocation.settings.keep
+
+    return policy_of
+
+
+def _planning(profile: ConnectionProfile | None, request: ExpireRequest) -> JobRequest[RetentionPlan]:
+    return JobRequest(
+        routine="plan expire",
+        target=profile.name if profile else "",
+        start=lambda c: plan_expire(c, request),
+        changes=False,
+    )
+
+
+def _remove(invocation: Invocation, profile: ConnectionProfile | None, plan: RetentionPlan) -> int:
+    target = profile.name if profile is not None else ", ".join(plan.directories)
+    if not plan.removed and not plan.leftovers:
+        invocation.printer.say(f"nothing to remove: {len(plan.kept)} backups, all with a place")
+        invocation.printer.result("", outcome="succeeded", exit_code=exit_codes.DONE, **_result_fields(
+            ExpireResult(kept=len(plan.kept), refusals=plan.refusals)))  # fmt: skip
+        return exit_codes.DONE
+    request: JobRequest[ExpireResult] = JobRequest(
+        routine=_ROUTINE,
+        target=target,
+        subject=", ".join(dict.fromkeys(each.scope.database for each in plan.removed)),
+        start=lambda c: apply_expire(c, plan, _note(invocation, target)),
+        locks=tuple(f"{_ROUTINE} in {directory}" for directory in plan.directories),
+        summary=words.describe_result,
+        judge=words.judge_result,
+        cancelling=_CANCELLING,
+    )
+    outcome = invocation.run(request)
+    return finish(invocation, outcome, _result_fields, lambda done: "\n".join(done.removed), words.describe_result)
+
+
+def _note(invocation: Invocation, target: str) -> Callable[[str, str], None]:
+    return lambda subject, detail: invocation.history.note(_ROUTINE, target, subject, detail)
+
+
+def _result_fields(done: ExpireResult) -> dict[str, Any]:
+    skipped = [{"backup_id": backup_id, "reason": why} for backup_id, why in done.skipped]
+    return {"removed": done.removed, "freed_bytes": done.freed_bytes, "kept": done.kept, "finished": done.finished,
+            "skipped": skipped, "refusals": done.refusals}  # fmt: skip
+
+
+def _show_years(invocation: Invocation, plan: RetentionPlan) -> int:
+    now = datetime.now(UTC)
+    years = [year for group in plan.groups if (year := simulate(group, now)) is not None]
+    lines = [line for year in years for line in (*_show_year(year), "")]
+    text = "\n".join(format_untrusted(line) for line in lines).rstrip() or "no backups to look at"
+    code = exit_codes.REFUSED if plan.is_refused else exit_codes.DONE
+    invocation.printer.result(text, outcome="failed" if plan.is_refused else "succeeded", exit_code=code, dry_run=True,
+                              simulation=words.survival_fields(years), plan=words.plan_fields(plan))  # fmt: skip
+    for text in plan.refusals:
+        invocation.printer.warn(text)
+    return code
+
+
+def _show_year(year: Survival) -> list[str]:
+    return [*words.format_survival(year, terminal_width() or _WIDTH), "", *words.format_leaving(year)]
+
+
+# ---------------------------------------------------------------- pins
+
+
+def pin(*, reference: str, directory: str | None, reason: str, as_json: bool, quiet: bool) -> int:
+    """Keep a backup whatever the policy says, and print its id."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    entry = find_entry(invocation, reference, directory)
+    return _change_pin(invocation, entry, "backup pin", lambda c: pin_backup(c, entry, reason),
+                       ("pinned", "was pinned already"))  # fmt: skip
+
+
+def unpin(
+    *, reference: str, directory: str | None, dry_run: bool, confirmed: tuple[str, ...], as_json: bool, quiet: bool
+) -> int:
+    """Let the policy decide about a backup again, and print its id."""
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    entry = find_entry(invocation, reference, directory)
+    consequence = f"lets the policy remove the backup {format_untrusted(entry.backup_id)} again"
+    if dry_run:
+        return show_plan(invocation, [f"this {consequence}"], (), backup_id=entry.backup_id)
+    if entry.is_pinned:
+        confirm_yes(consequence, [f"this {consequence}"], entry.backup_id, confirmed)
+    return _change_pin(invocation, entry, "backup unpin", lambda c: unpin_backup(c, entry),
+                       ("is pinned no more", "was not pinned"))  # fmt: skip
+
+
+def _change_pin(
+    invocation: Invocation,
+    entry: BackupEntry,
+    routine: str,
+    start: Callable[[RoutineContext], Any],
+    said: tuple[str, str],
+) -> int:
+    def describe(changed: bool) -> str:
+        return f"{entry.backup_id} {said[0] if changed else said[1]}"
+
+    request: JobRequest[bool] = JobRequest(
+        routine=routine,
+        target=entry.profile,
+        subject=entry.backup_id,
+        start=start,
+        locks=(backup_lock(entry),),
+        summary=describe,
+    )
+    outcome = invocation.run(request)
+    return finish(invocation, outcome, lambda changed: {"backup_id": entry.backup_id, "changed": changed},
+                  lambda _changed: entry.backup_id, describe)  # fmt: skip

@@ -1,0 +1,39 @@
+"""What the backups pane does about retention: the dialog of policies, and pins."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbtui.jobs import JobRunner
+from dbtui.model.backups import BackupEntry
+from dbtui.model.connections import ConnectionProfile
+from dbtui.tui import retention_requests as requests
+from dbtui.tui.cells import line, strong
+from dbtui.tui.dialogs.dialog import Confirm, ask
+from dbtui.tui.dialogs.expire_backups import ExpireBackupsDialog
+from dbtui.tui.messages import JobWanted
+from dbtui.tui.panes.pane import Pane
+
+
+async def expire(
+    pane: Pane,
+    runner: JobRunner,
+    directory: Path,
+    opened: ConnectionProfile | None,
+    profiles: Sequence[ConnectionProfile],
+) -> None:
+    """Ask by which policy; remove what has no place left. Without an open target, of every database."""
+    policy = opened.keep if opened is not None else next((each.keep for each in profiles if each.keep), None)
+    plan = await ask(pane, ExpireBackupsDialog(runner, directory, opened, profiles, policy))
+    if plan is not None:
+        target = opened.name if opened is not None else str(directory)
+        pane.post_message(JobWanted(requests.expire(runner.history, plan, target)))
+
+
+async def change_pin(pane: Pane, entry: BackupEntry) -> None:
+    """Pin a backup at once; take a pin away after a question."""
+    if not entry.is_pinned:
+        pane.post_message(JobWanted(requests.pin(entry)))
+        return
+    text = [line("Lets retention and deletion remove ", strong(entry.backup_id), " again.")]
+    if await ask(pane, Confirm("Take the pin away?", text, "Unpin", "Cancel")):
+        pane.post_message(JobWanted(requests.unpin(entry)))

@@ -1,0 +1,112 @@
+"""Retention by keys on real files: the policy, the year ahead, the names to type, what is gone; pins."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from dbtui.config import Settings
+from dbtui.history import History
+from dbtui.jobs import JobRunner
+from dbtui.model.connections import ConnectionProfile, Environment
+from dbtui.model.policies import RetentionPolicy
+from dbtui.routines.context import RoutineContext
+from dbtui.tui.app import DbtuiApp
+from dbtui.tui.widgets.inputs import TextInput
+from tests.backup_histories import DAY, back_up, date_back, ids_in, make_file
+from tests.tui.world import screen_text, wait_to_see, wait_until
+
+SIZE = (80, 24)
+WIDE = (140, 45)
+
+
+def world(tmp_path: Path, days: int, **fields: object) -> tuple[DbtuiApp, Path, list[str]]:
+    """An app on a file with a backup of today and of so many days before; their ids, newest first."""
+    directory = tmp_path / "backups"
+    made = make_file(tmp_path / "app.sqlite")
+    profile: ConnectionProfile = replace(made, name="app", backup_dir=str(directory), **fields)  # type: ignore[arg-type]
+    newest = back_up(profile, directory)
+    ids = [newest, *date_back(directory, newest, [DAY * each for each in range(1, days + 1)])]
+    runner = JobRunner(RoutineContext(), History(tmp_path / "state"))
+    return DbtuiApp(runner, Settings(profiles=(profile,)), profile), directory, ids
+
+
+async def test_the_policy_is_typed_and_what_has_no_place_goes(tmp_path: Path) -> None:
+    """The plan follows the fields; nothing happens until the name is typed; then exactly the plan is done."""
+    app, directory, ids = world(tmp_path, 9)
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_to_see(pilot, "○ not proven")
+        await pilot.press("E")
+        await wait_to_see(pilot, "Which backups of app stay", "what survives when", "today", "1 year", "last 1 of 3")
+        dialog = app.dialogs[-1]
+        for name, number in (("last", "2"), ("daily", "0"), ("weekly", "0"), ("monthly", "0")):
+            dialog.query_one(f"#keep-{name}", TextInput).value = number
+        await wait_to_see(pilot, "This removes 8 of 10 backups", "type the database app")
+        assert dialog.query_one("#accept").disabled
+        assert ids_in(directory) == set(ids)
+        dialog.query_one(".name-input", TextInput).value = "app"
+        await wait_until(pilot, lambda: not dialog.query_one("#accept").disabled)
+        app.screen.set_focus(dialog.query_one("#accept"))
+        await pilot.press("enter")
+        await wait_to_see(pilot, "removed 8 backups")
+        assert ids_in(directory) == set(ids[:2])
+        await wait_until(pilot, lambda: len(app.backups_pane.history.view.rows) == 2)
+
+
+async def test_leaving_the_dialog_removes_nothing(tmp_path: Path) -> None:
+    """Also at eighty columns; the profile's own policy is what the fields say first, and production is typed too."""
+    policy = RetentionPolicy(daily=3)
+    app, directory, ids = world(tmp_path, 5, keep=policy, environment=Environment.PRODUCTION)
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "○ not proven")
+        await pilot.press("E")
+        await wait_to_see(pilot, "This removes 3 of 6 backups", "type the database app", "type the profile")
+        assert app.dialogs[-1].query_one("#keep-daily", TextInput).value == "3"
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: not app.dialogs)
+    assert ids_in(directory) == set(ids)
+
+
+async def test_a_wrong_number_is_said_in_place(tmp_path: Path) -> None:
+    """And a policy that would keep nothing."""
+    app, _directory, _ids = world(tmp_path, 2)
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_to_see(pilot, "○ not proven")
+        await pilot.press("E")
+        await wait_to_see(pilot, "what survives when")
+        dialog = app.dialogs[-1]
+        dialog.query_one("#keep-last", TextInput).value = "many"
+        await wait_to_see(pilot, "last: expected a whole number")
+        for name in ("last", "daily", "weekly", "monthly"):
+            dialog.query_one(f"#keep-{name}", TextInput).value = ""
+        await wait_to_see(pilot, "that would keep no backup at all")
+        dialog.query_one("#keep-last", TextInput).value = "9"
+        await wait_to_see(pilot, "This removes no backup; 3 stay")
+        assert dialog.query_one("#accept").disabled
+
+
+async def test_a_clock_that_jumped_refuses(tmp_path: Path) -> None:
+    """A backup of tomorrow: the plan says which, and cannot be done."""
+    app, directory, ids = world(tmp_path, 5)
+    (tomorrow,) = date_back(directory, ids[0], [-DAY])
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_to_see(pilot, "○ not proven")
+        await pilot.press("E")
+        await wait_to_see(pilot, f"✖ {tomorrow} is dated", "after now")
+        assert app.dialogs[-1].query_one("#accept").disabled
+
+
+async def test_pins(tmp_path: Path) -> None:
+    """A pinned backup says so, stays when others go, and is let go after a question."""
+    app, _directory, ids = world(tmp_path, 4)
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_to_see(pilot, "○ not proven")
+        await pilot.press("G", "p")
+        await wait_to_see(pilot, f"{ids[-1]} is pinned: it stays", "app pinned")
+        await pilot.press("E")
+        await wait_to_see(pilot, "what survives when")
+        app.dialogs[-1].query_one("#keep-daily", TextInput).value = "1"
+        app.dialogs[-1].query_one("#keep-weekly", TextInput).value = "0"
+        await wait_to_see(pilot, "This removes 1 of 5 backups")
+        await pilot.press("escape", "p")
+        await wait_to_see(pilot, "Take the pin away?")
+        await pilot.press("y")
+        await wait_until(pilot, lambda: "app pinned" not in screen_text(app))
