@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -126,6 +127,12 @@ def test_rotation_loses_nothing(server: PostgreSQL, directory: Path) -> None:
         assert has_run.wait(20)
 
         def rotate() -> None:
+            logs = server.data / "log"
+            wait_until(lambda: any(logs.glob("p-*.json")), "the first file is there")
+            wait_until(
+                lambda: not any(logs.glob(f"p-{time.strftime('%H%M%S', time.gmtime())}.*")),
+                "the next one is called otherwise",
+            )
             server.execute("SELECT pg_rotate_logfile()")
 
         server.execute("ALTER SYSTEM SET log_filename = 'p-%H%M%S.log'")
