@@ -25,6 +25,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
 from dbtui.model.jobs import HistoryEntry, JobState
+from dbtui.model.proofs import Proof, ThrowawayPlan
 from dbtui.model.text import format_bytes, format_count, format_duration
 from dbtui.routines import backups
 from dbtui.routines.backups.stored import read_manifest
@@ -123,11 +124,28 @@ def _restored(result: RestoreResult) -> str:
     return f"{text}; what was there is kept as {result.kept_as}" if result.kept_as else f"{text}, row counts equal"
 
 
-def verify(entry: BackupEntry, profile: ConnectionProfile | None) -> JobRequest[VerifyResult]:
-    """Verify a backup; with a profile also by restoring it there into a scratch database."""
+def proof_plan(entry: BackupEntry) -> JobRequest[ThrowawayPlan]:
+    """Find out on which throwaway server a backup can be proven here."""
+    return JobRequest(routine="plan proof", target=entry.backup_id, changes=False,
+                      start=lambda context: backups.plan_proof(context, entry))  # fmt: skip
+
+
+def proofs(entry: BackupEntry) -> JobRequest[tuple[Proof, ...]]:
+    """Read what restoring a backup has shown."""
+
+    def start(_context: RoutineContext) -> Routine[tuple[Proof, ...]]:
+        yield from ()
+        return backups.read_proofs(entry)
+
+    return JobRequest(routine="read proofs", target=entry.backup_id, changes=False, start=start)
+
+
+def verify(entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None) -> JobRequest[VerifyResult]:
+    """Verify a backup; with a place also by restoring it there."""
+    profile = place if isinstance(place, ConnectionProfile) else None
 
     def start(context: RoutineContext) -> Routine[VerifyResult]:
-        return backups.verify_backup(context, entry, profile)
+        return backups.verify_backup(context, entry, place)
 
     return JobRequest(
         routine="backup verify",
@@ -148,7 +166,7 @@ def _verified(result: VerifyResult) -> str:
         more = f" and {len(result.problems) - 1} more" if len(result.problems) > 1 else ""
         return f"{result.backup_id} is not good: {result.problems[0]}{more}"
     if result.proof == "restored":
-        return f"{result.backup_id} was restored and {result.tables_compared} tables have equal row counts"
+        return f"{result.backup_id} was restored and {result.tables_compared} tables are equal, on {result.where}"
     return f"{result.backup_id} is good: checksums of {result.files_checked} file(s) and its archive are right"
 
 

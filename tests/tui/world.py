@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from dbtui.analysis.sessions import plan_end
 from dbtui.config import Settings, parse_url
+from dbtui.errors import ToolError
 from dbtui.history import History
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.backups import (
@@ -42,6 +43,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment, ServerInfo, TargetStatus
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.pools import PoolsSnapshot
+from dbtui.model.proofs import Proof, ThrowawayPlan
 from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionsSnapshot, SessionVerb
 from dbtui.routines.context import RoutineContext
 from dbtui.tui import ladder_feed, requests, session_requests, watching
@@ -200,6 +202,8 @@ class World:
     sample: TableSample = SAMPLE
     statuses: dict[str, TargetStatus] = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
+    throwaway: ThrowawayPlan | None = None
+    proofs: tuple[Proof, ...] = ()
     sessions: dict[str, SessionsSnapshot] = field(default_factory=dict)
     watches: dict[str, FakeWatch] = field(default_factory=dict)
     ladders: list[FakeLadder] = field(default_factory=list)
@@ -313,10 +317,15 @@ def _patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         return _acting(world, real_restore(target, plan), lambda: result, "restore", target.name, plan.final_database,
                        plan.replaces, plan.tables)  # fmt: skip
 
-    def verify(chosen: BackupEntry, target: ConnectionProfile | None) -> JobRequest[VerifyResult]:
-        result = VerifyResult(backup_id=chosen.backup_id, proof="restored" if target else "checksums", files_checked=1)
-        return _acting(world, real_verify(chosen, target), lambda: result, "verify", chosen.backup_id,
-                       target.name if target else "")  # fmt: skip
+    def verify(chosen: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None) -> JobRequest[VerifyResult]:
+        result = VerifyResult(backup_id=chosen.backup_id, proof="restored" if place else "checksums", files_checked=1)
+        where = place.name if isinstance(place, ConnectionProfile) else place.server if place else ""
+        return _acting(world, real_verify(chosen, place), lambda: result, "verify", chosen.backup_id, where)
+
+    def proof_plan() -> ThrowawayPlan:
+        if world.throwaway is None:
+            raise ToolError("no PostgreSQL server is installed here for a throwaway one")
+        return world.throwaway
 
     def delete(chosen: BackupEntry) -> JobRequest[str]:
         def gone() -> str:
@@ -341,6 +350,8 @@ def _patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         "create": create,
         "restore": restore,
         "verify": verify,
+        "proof_plan": lambda chosen: world.returns("plan proof", chosen.backup_id, proof_plan),
+        "proofs": lambda chosen: world.returns("read proofs", chosen.backup_id, lambda: world.proofs),
         "delete": delete,
     }
     for name, fake in fakes.items():
