@@ -16,16 +16,17 @@ from textual.containers import Horizontal, Vertical
 from dbtui.analysis.backups import assess_shrinking
 from dbtui.jobs import Job, JobRequest, JobRunner
 from dbtui.model.backups import BackupContents, BackupEntry, BackupTable, EntryKind, TableName
-from dbtui.model.connections import ConnectionProfile, Environment
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobOutcome
+from dbtui.model.proofs import Proof
 from dbtui.tui import requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, dim, line, strong
 from dbtui.tui.dialogs.backup import BackupDialog
-from dbtui.tui.dialogs.dialog import Confirm, ask, ask_in_background
-from dbtui.tui.dialogs.plan_lines import fact
+from dbtui.tui.dialogs.dialog import ask, ask_in_background
 from dbtui.tui.dialogs.planned import error_lines
+from dbtui.tui.dialogs.prove import ask_where_to_prove
 from dbtui.tui.dialogs.restore import RestoreDialog
 from dbtui.tui.dialogs.typed_names import TypeToConfirm
 from dbtui.tui.focusing import focus_now
@@ -72,6 +73,7 @@ class BackupsPane(Pane):
         self._taken_at: datetime | None = None
         self._shrunk: dict[str, float] = {}
         self._tables: dict[str, tuple[BackupTable, ...]] = {}  # of the backups that the cursor was on
+        self._proofs: dict[str, tuple[Proof, ...]] = {}
         self._folded: frozenset[str] = frozenset()
         self._order = inside.ORDERS[0]
 
@@ -177,7 +179,8 @@ class BackupsPane(Pane):
         lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id))
         tables = self._tables.get(entry.backup_id)
         if tables is not None:
-            lines += [BLANK, *listing.show_tables(tables, panel.text_width)]
+            proofs = listing.show_proofs(self._proofs.get(entry.backup_id, ()), datetime.now(UTC))
+            lines += [*proofs, BLANK, *listing.show_tables(tables, panel.text_width)]
         elif entry.kind is EntryKind.COMPLETE:
             run_in_background(self, "read manifest", self._read_manifest, entry, group="manifest")
             lines += [BLANK] * (1 + listing.count_table_lines(entry.tables or 0))  # else a scroll bar comes and goes
@@ -185,7 +188,9 @@ class BackupsPane(Pane):
 
     async def _read_manifest(self, entry: BackupEntry) -> None:
         await asyncio.sleep(_SETTLE_SECONDS)  # not for every row that the cursor passes
+        proofs = await outcome_of(self._runner, requests.proofs(entry))
         outcome = await outcome_of(self._runner, requests.manifest(entry))
+        self._proofs[entry.backup_id] = proofs.result or ()
         self._tables[entry.backup_id] = outcome.result.tables if outcome.result else ()
         if self.history.cursor_key == entry.backup_id:
             self._show_entry(entry)
@@ -417,25 +422,16 @@ class BackupsPane(Pane):
             self.post_message(JobWanted(requests.verify(self.selected, None)))
 
     def act_prove(self) -> None:
-        """Ask, then check the backup by restoring it into a scratch database of a server of its kind."""
-        entry = self.selected
-        if entry is None:
-            return
-        usable = [p for p in self._profiles if p.engine is entry.engine and not p.read_only]
-        opened = [profile for profile in usable if profile == self.opened]
-        chosen = [*opened, *(profile for profile in usable if profile.name == entry.profile), *usable]
-        ask_in_background(self, "prove dialog", self._prove, entry, chosen[0])
+        """Ask where, then check the backup by restoring it."""
+        if self.selected is not None:
+            ask_in_background(self, "prove dialog", self._prove, self.selected)
 
-    async def _prove(self, entry: BackupEntry, profile: ConnectionProfile) -> None:
-        text = [
-            line("Restores ", strong(entry.backup_id), " into a scratch database on ", strong(profile.name), ","),
-            line("compares every row count with the manifest, and drops the scratch database."),
-            fact("server", profile.url),
-        ]
-        production = profile.environment is Environment.PRODUCTION
-        question = Confirm("Verify by restoring?", text, "Verify", "Cancel", production=production)
-        if await ask(self, question):
-            self.post_message(JobWanted(requests.verify(entry, profile)))
+    async def _prove(self, entry: BackupEntry) -> None:
+        usable = [p for p in self._profiles if p.engine is entry.engine and not p.read_only]
+        best = sorted(usable, key=lambda profile: (profile != self.opened, profile.name != entry.profile))
+        place = await ask_where_to_prove(self, self._runner, entry, best)
+        if place is not None:
+            self.post_message(JobWanted(requests.verify(entry, place)))
 
     def act_delete(self) -> None:
         """Ask for the backup's name, then delete it."""
@@ -466,4 +462,6 @@ class BackupsPane(Pane):
         deleted = job.request.subject if job.request.routine == "backup delete" and outcome.error is None else ""
         if self.entry is not None and self.entry.backup_id == deleted:
             self._leave()
+        if job.request.routine == "backup verify":
+            self._tables.pop(job.request.subject, None)  # what is known of it is read anew
         self.load()
