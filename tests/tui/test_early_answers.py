@@ -55,7 +55,7 @@ async def test_a_y_that_comes_before_the_plan_is_told_and_does_nothing(
     async with app.run_test(size=SMALL) as pilot:
         await _open(pilot, lab)
         await pilot.press("c", "y")
-        text = await wait_to_see(pilot, "asking the server", EARLY)
+        text = await wait_to_see(pilot, "asking the server, and counting for a second", EARLY)
         assert "[ Cancel ]    Capture (y)" in text
         allowed.set()
         text = await wait_to_see(pilot, "This has erp-test write down", AGAIN)

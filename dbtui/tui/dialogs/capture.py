@@ -53,6 +53,7 @@ class CaptureDialog(ConfirmedDialog[CapturePlan, CapturePlan]):
     """Answers with the plan that is to be done. In production the profile's name is typed, else y is enough."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+    asking: ClassVar[str] = "asking the server, and counting for a second what runs there …"
 
     def __init__(self, runner: JobRunner, profile: ConnectionProfile, row: Row | None = None) -> None:
         """`row`: what is to be made sure of, for the title."""

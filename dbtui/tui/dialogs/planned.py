@@ -36,6 +36,7 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("plan")
     scopes: ClassVar[tuple[str, ...]] = ("dialog", "plan")
+    asking: ClassVar[str] = "asking the server …"
 
     def __init__(self, title: str, runner: JobRunner, **arguments: Any) -> None:
         super().__init__(title, **arguments)
@@ -101,7 +102,7 @@ class PlannedDialog(Dialog[AnswerT], Generic[AnswerT, PlanT]):
         if isinstance(request, str):
             self._give_up([line(dim(request))])
             return
-        panel.show_text([line(dim("asking the server …"))], keep=True)
+        panel.show_text([line(dim(self.asking))], keep=True)
         began = time.monotonic()
         outcome = await outcome_of(self.runner, request)
         if outcome.result is None:
