@@ -1,7 +1,6 @@
 """The rows of the replicas pane as cells: signs, states, lags by stage, what slots keep; and as text to be pasted."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from dbtui.analysis.replicas.words import format_lag, format_promise
@@ -30,7 +29,7 @@ WIDE, BROAD = 116, 150
 _BAR = 14
 _LEAST_RATE = 1000.0  # bytes a second of log that are worth a word
 _SHORT = {"PostgreSQL": "PG"}
-#: States that are longer than their column where there is little room.
+#: States that are longer than their column; the detail says them in full.
 _BRIEF = {
     ReplicaState.DELAYED: "delayed",
     ReplicaState.CONFLICT: "stalled by query",
@@ -70,8 +69,6 @@ def _state_and_more(row: ReplicaRow) -> Line:
     state, verdict = _state_and_end(row), row.verdict
     if verdict is None or row.is_old:
         return state
-    if verdict.state in _BRIEF:
-        return (replace(state[0], text=_BRIEF[verdict.state]), *state[1:])
     worst = narrowest(verdict)
     return (*state, dim(f" at {worst.stage.value}")) if worst is not None and verdict.state in _AT_A_STAGE else state
 
@@ -86,7 +83,8 @@ def _state(row: ReplicaRow) -> Line:
         return _backup(row.backup)
     if row.verdict is None:
         return line(Span(_slot_words(row.slot), tone)) if row.slot is not None else BLANK
-    state = fresh(Span(row.verdict.state.value, tone), row.is_changed)
+    words = _BRIEF.get(row.verdict.state, row.verdict.state.value)
+    state = fresh(Span(words, tone), row.is_changed)
     if row.known_at is not None and row.now is not None:
         age = brief_age((row.now - row.known_at).total_seconds())
         is_down = row.verdict.state is ReplicaState.DOWN
