@@ -17,6 +17,7 @@ from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest
 from dbtui.model.proofs import Proof
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
+from dbtui.routines.backups.pins import read_pin
 from dbtui.routines.backups.stored import database_of, read_manifest
 
 _LIST_COLUMNS = (
@@ -88,7 +89,7 @@ def show_entries(entries: tuple[BackupEntry, ...], now: datetime, width: int | N
             format_bytes(entry.size_bytes) if entry.size_bytes else "",
             "" if entry.tables is None else str(entry.tables),
             "" if entry.rows is None else format_count(entry.rows),
-            format_proof(entry, now),
+            f"{format_proof(entry, now)}{', pinned' if entry.is_pinned else ''}",
         )
         for entry in entries
     ]
@@ -172,6 +173,7 @@ def show_contents(
         ("size", format_bytes(entry.size_bytes)),
         ("proof", format_proof(entry, now)),
         *_describe_proofs(proofs, now),
+        ("pinned", _describe_pin(entry)),
         ("schemas", ", ".join(contents.schemas)),
         ("extensions", ", ".join(contents.extensions)),
         ("roles", ", ".join(contents.roles)),
@@ -205,6 +207,11 @@ def _count_kinds(contents: BackupContents) -> str:
     for each in contents.objects:
         counts[each.kind] = counts.get(each.kind, 0) + 1
     return ", ".join(f"{count} {kind.lower()}" for kind, count in sorted(counts.items()))
+
+
+def _describe_pin(entry: BackupEntry) -> str:
+    pin = read_pin(entry) if entry.is_pinned else None
+    return "" if pin is None else ", ".join(text for text in (pin.pinned_at, pin.operator, pin.reason) if text)
 
 
 def find_table(contents: BackupContents, wanted: str) -> TableName:

@@ -103,7 +103,7 @@ def _check_words(words: tuple[str, ...]) -> None:
 
 
 def _remarks(words: tuple[str, ...]) -> Iterator[str]:
-    if words[:2] == ("partitions", "apply") and "--yes" not in words:
+    if words[:2] in (("partitions", "apply"), ("backup", "expire")) and "--yes" not in words:
         yield "nobody is there to confirm: without --yes NAME every run of it ends with exit code 6"
 
 
