@@ -28,6 +28,7 @@ PLACES: tuple[frozenset[str], ...] = tuple(
                 "replay",
                 "history backups",
                 "contents backups",
+                "diff",
                 "partitioned live",
                 "partitions live",
                 "steps",

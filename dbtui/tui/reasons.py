@@ -147,6 +147,35 @@ def needs_marks(situation: Situation) -> str | None:
     return None if situation.ticked else "nothing is marked"
 
 
+def has_marks(situation: Situation) -> bool:
+    """The footer has a use for it where something is marked."""
+    return bool(situation.ticked)
+
+
+def has_no_marks(situation: Situation) -> bool:
+    """The footer has a use for it where nothing is marked."""
+    return not situation.ticked
+
+
+def needs_marked_backup(situation: Situation) -> str | None:
+    """It compares the backup under the cursor with another that is marked."""
+    if (reason := needs_readable(situation)) is not None:
+        return reason
+    if not situation.ticked:
+        return Spoken("mark the other backup first: {history.mark}; {history.compare_live} compares with the live one")
+    return None
+
+
+def needs_live(situation: Situation) -> str | None:
+    """It compares the backup under the cursor with a live database of its kind."""
+    entry = situation.entry
+    if (reason := needs_readable(situation)) is not None or entry is None:
+        return reason
+    known = (*situation.profiles, situation.opened) if situation.opened else situation.profiles
+    fitting = [p for p in known if p.engine is entry.engine and (p.name == entry.profile or p is situation.opened)]
+    return None if fitting else Spoken("the database it was made from is not known; " + FIRST_OPEN)
+
+
 def needs_pool(situation: Situation) -> str | None:
     """It is about the pool under the cursor."""
     return None if situation.pool else "no pool under the cursor"

@@ -148,9 +148,6 @@ def test_the_earlier_side_comes_first_whichever_is_named_first(sample: Sample, t
     older = back_up(sample, tmp_path)
     sample.execute("DELETE FROM orders")
     newer = back_up(sample, tmp_path)
-    if newer.startswith(older[:-1]):  # made in the same second
-        (path,) = tmp_path.glob(f"backups/{older}.*.manifest.json")
-        path.write_text(path.read_text().replace('"begin_time": "2', '"begin_time": "1'))
     named, turned = document(tmp_path, older, newer), document(tmp_path, newer, older)
     assert (named["reversed"], turned["reversed"]) == (False, True)
     assert named["before"]["label"] == turned["before"]["label"] == older

@@ -12,6 +12,7 @@ from dbtui.tui.dialogs.dialog import Dialog
 from dbtui.tui.dialogs.help import Help, show_help
 from dbtui.tui.dialogs.palette import Palette
 from dbtui.tui.dialogs.planned import PlannedDialog
+from dbtui.tui.panes.backup_diff import DiffView
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
@@ -70,6 +71,7 @@ OWNERS = {
     "queries": QueriesPane,
     "replicas": ReplicasPane,
     "history": BackupsPane,
+    "diff": DiffView,
     "contents": BackupsPane,
     "backups": BackupsPane,
     "jobs": JobsPane,

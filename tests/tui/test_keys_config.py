@@ -34,13 +34,13 @@ def _keymap(tmp_path: Path, text: str) -> dict[str, tuple[str, ...]]:
 def test_keys_are_read_as_people_write_them(tmp_path: Path) -> None:
     """In quotes or with bare dots; signs, names, modifiers; none at all."""
     text = (
-        '[keys]\n"backups.verify" = "c f5"\nglobal.filter = "! ctrl+k PgDn"\n"sessions.terminate" = ""\n'
+        '[keys]\n"backups.verify" = "x f5"\nglobal.filter = "! ctrl+k PgDn"\n"sessions.terminate" = ""\n'
         '[keys.jobs]\ncancel = "ctrl+d"\n'
     )
     with pytest.raises(ConfigError, match=r"line 3: global.filter: PgDn is also page down \(table.page_down\)"):
         _keymap(tmp_path, text)
     assert _keymap(tmp_path, text.replace(" PgDn", "")) == {
-        "backups.verify": ("c", "f5"),
+        "backups.verify": ("x", "f5"),
         "global.filter": ("exclamation_mark", "ctrl+k"),
         "sessions.terminate": (),
         "jobs.cancel": ("ctrl+d",),

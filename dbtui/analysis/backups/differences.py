@@ -58,6 +58,8 @@ def _is_later(first: DiffSide, second: DiffSide) -> bool:
         return first.is_live
     if first.taken_at is None or second.taken_at is None:
         return False
+    if first.taken_at == second.taken_at and first.database == second.database:  # ids of one second are counted: x, x-2
+        return (len(first.label), first.label) > (len(second.label), second.label)
     return first.taken_at > second.taken_at
 
 

@@ -34,7 +34,8 @@ from dbtui.tui.messages import JobWanted, SituationChanged
 from dbtui.tui.panes import backup_contents as inside
 from dbtui.tui.panes import backup_list as listing
 from dbtui.tui.panes import backup_retention as retention
-from dbtui.tui.panes.pane import Pane
+from dbtui.tui.panes.backup_comparing import ComparingPane
+from dbtui.tui.panes.backup_diff import DiffView
 from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.table import Table
@@ -56,17 +57,16 @@ class ContentsView(Horizontal):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("contents")
 
 
-class BackupsPane(Pane):
+class BackupsPane(ComparingPane):
     """The backups of one directory: that of the open target, else the one of the settings."""
 
     TITLE: ClassVar[str] = "Backups"
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("backups")
 
     def __init__(self, runner: JobRunner, profiles: Sequence[ConnectionProfile], directory: str) -> None:
-        super().__init__(id="backups")
-        self._runner, self._profiles = runner, tuple(profiles)
+        super().__init__(profiles)
+        self._runner = runner
         self.directory = Path(directory)
-        self.opened: ConnectionProfile | None = None
         self.entry: BackupEntry | None = None  # the backup that is looked into
         self.contents: BackupContents | None = None
         self.ticked: frozenset[TableName] = frozenset()
@@ -91,16 +91,12 @@ class BackupsPane(Pane):
             with Vertical(classes="detail"):
                 yield Lines(BLANK, id="table-title")
                 yield TextPanel(id="table-text")
+        yield DiffView(self._runner)
 
     def _shrunk_by(self, backup_id: str) -> float | None:
         return self._shrunk.get(backup_id)
 
     # ------------------------------------------------------------ parts
-
-    @property
-    def history(self) -> Table[BackupEntry]:
-        """The list of backups."""
-        return self.query_one("#history", Table)
 
     @property
     def contents_table(self) -> Table[inside.Leaf]:
@@ -114,15 +110,17 @@ class BackupsPane(Pane):
 
     def on_mount(self) -> None:
         """Begin with the list."""
-        self._show_level()
+        self.show_level()
         self.load()
 
     def focus_content(self) -> None:
         """The list that is shown."""
-        focus_now(self.contents_table if self.entry else self.history)
+        focus_now(self.diff.table if self.diff.is_open else self.contents_table if self.entry else self.history)
 
-    def _show_level(self) -> None:
-        self.query_one("#history-view").display = self.entry is None
+    def show_level(self) -> None:
+        """Show the list, a backup, or what was compared."""
+        self.diff.display = self.diff.is_open
+        self.query_one("#history-view").display = self.entry is None and not self.diff.is_open
         self.query_one("#contents-view").display = self.entry is not None
         self.set_class(False, "-reading")
 
@@ -130,17 +128,22 @@ class BackupsPane(Pane):
         """Show the backups of a target's directory."""
         self.opened = profile
         self.history.show_filter("")
-        if self.entry is not None:
+        if self.entry is not None or self.diff.is_open:
             self._leave()
         if Path(profile.backup_dir) != self.directory:
             self.directory = Path(profile.backup_dir)
+            self.forget_mark()
             self.history.show_rows(())
         self.load()
 
     # ------------------------------------------------------------ the list
 
     def load(self) -> None:
-        """Read the directory."""
+        """Read the directory; compare anew what is compared."""
+        self.diff.compare_again()
+        self._load_history()
+
+    def _load_history(self) -> None:
         if not self.history.view.rows:
             self.history.show_rows((), [line(dim(f" Reading {self.directory} …"))])
         run_in_background(self, "list backups", self._load, group="history")
@@ -168,6 +171,8 @@ class BackupsPane(Pane):
         """Show all about another backup, or forget the table that was read."""
         if table is self.history:
             self._show_entry(self.history.cursor_row)
+        elif table is self.diff.table:
+            self.diff.row_changed()
         elif self.entry is not None and not self.has_class("-reading"):
             self._show_overview()
 
@@ -209,7 +214,7 @@ class BackupsPane(Pane):
             return
         self.entry, self.contents = entry, None
         self.ticked, self._folded = frozenset(), frozenset()
-        self._show_level()
+        self.show_level()
         self.query_one("#contents-summary", Lines).show_lines([line(" ", strong(entry.backup_id))])
         self.contents_table.show_filter("")
         self.contents_table.show_marks(())
@@ -347,7 +352,7 @@ class BackupsPane(Pane):
             self.set_class(False, "-reading")
             self.focus_content()
             self._show_overview()
-        elif self.entry is not None:
+        elif self.entry is not None or self.diff.is_open:
             self._leave()
         elif self.screen.focused is not self.history:
             focus_now(self.history)
@@ -357,9 +362,10 @@ class BackupsPane(Pane):
 
     def _leave(self) -> None:
         self.workers.cancel_group(self, "contents")
+        self.diff.close()
         self.entry = self.contents = None
         self.ticked = frozenset()
-        self._show_level()
+        self.show_level()
         focus_now(self.history)
 
     def situation(self, base: Situation) -> Situation:
@@ -369,6 +375,8 @@ class BackupsPane(Pane):
         if self.entry is not None:
             crumbs.append(self.entry.backup_id)
             crumbs += [str(leaf.table.table_name)] if leaf and leaf.table and self.has_class("-reading") else []
+        if self.diff.is_open:
+            return self.diff.situation(replace(base, crumbs=tuple(crumbs)), is_reading=self.has_class("-reading"))
         copyable = entry.data_path or entry.backup_id if entry else ""
         if self.has_class("-reading"):
             copyable = self.query_one("#table-text", TextPanel).text if self.entry else copyable
@@ -381,7 +389,7 @@ class BackupsPane(Pane):
             entry=entry,
             table=leaf.table if leaf else None,
             foldable=leaf is not None and leaf.folded is not None,
-            ticked=len(self.ticked),
+            ticked=len(self.ticked) if self.entry else int(self.marked is not None),
             deep=base.filtered or self.entry is not None or self.has_class("-reading"),
             copyable=copyable,
             age=age_text(self._taken_at, datetime.now(UTC)) if self._taken_at else "",
@@ -464,4 +472,4 @@ class BackupsPane(Pane):
             self._leave()
         if job.request.routine == "backup verify":
             self._tables.pop(job.request.subject, None)  # what is known of it is read anew
-        self.load()
+        self._load_history()
