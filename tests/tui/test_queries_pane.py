@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
 
+from dbtui.analysis.queries import Normaliser
 from dbtui.errors import ServerError
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.panes.queries import QueriesPane
+from dbtui.tui.panes.query_rows import Source, make_rows, show_lost
 from tests.tui.query_world import COMMENTS, QueryWorld, events, judged, looks, patch_requests, snapshot, stale_capture
 from tests.tui.world import World, screen_lines, screen_text, wait_to_see, wait_until
 
@@ -363,3 +366,14 @@ async def test_hostile_statements_are_text(lab: QueryWorld) -> None:
         pane.feed.take(replace(looks(1)[0], snapshot=huge), pane.feed._watch)
         await pilot.press("t", "d")
         await wait_to_see(pilot, "since")
+
+
+def test_what_was_watched_for_a_moment_is_no_rate(lab: QueryWorld) -> None:
+    """A page that was asked for once in the first second is not asked for sixty times a minute."""
+    begun = Source(found=lab.found, name="capture", taken_at=datetime.now(UTC), seconds=1.0, is_running=True)
+    for seconds, is_running, is_rate in ((1.0, True, False), (12.0, True, True), (3.0, False, True)):
+        source = replace(begun, seconds=seconds, is_running=is_running)
+        (row,) = make_rows(source, (), Normaliser().shape, shows_others=False)
+        assert row.is_per_minute is is_rate
+        assert show_lost(row).endswith("/min") is is_rate
+        assert row.lost

@@ -22,6 +22,8 @@ from dbtui.tui.cells import Line, Span, Tone, dim, line, strong
 from dbtui.tui.widgets.rows import Column
 
 TONES = {PatternLevel.FINDING: Tone.TROUBLE, PatternLevel.HINT: Tone.WARNING, PatternLevel.INFO: Tone.DIM}
+#: What a capture has seen for less is told as it is: a page that was asked for once would be taken for busy.
+LEAST_RATE_SECONDS = 10.0
 _RANKS = {PatternLevel.FINDING: 3, PatternLevel.HINT: 2, PatternLevel.INFO: 0}
 
 
@@ -97,7 +99,8 @@ def make_rows(
 
 
 def _found(repetition: Repetition, source: Source) -> Row:
-    seconds = None if source.is_file else source.seconds
+    is_rate = not source.is_file and not (source.is_running and (source.seconds or 0) < LEAST_RATE_SECONDS)
+    seconds = source.seconds if is_rate else None
     return Row(
         key=key_of(repetition),
         pattern=name_pattern(repetition),
