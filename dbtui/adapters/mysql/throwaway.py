@@ -18,7 +18,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName, Secret
 from dbtui.model.proofs import ThrowawayPlan
 from dbtui.model.text import format_untrusted
 
-_EXTRA_BYTES = 300 << 20  # fresh system tables, logs and temporary tables
+_EXTRA_BYTES = 300 << 20  # fresh system tables, their log and temporary tables
 _HANDSHAKE_PROTOCOL = 10
 _SUPERUSER = "root"
 _SERVER, _INSTALLER = "mariadbd", "mariadb-install-db"

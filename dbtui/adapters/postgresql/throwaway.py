@@ -27,7 +27,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName, Secret
 from dbtui.model.proofs import ThrowawayPlan
 from dbtui.model.text import format_untrusted
 
-_EXTRA_BYTES = 700 << 20  # a fresh cluster, its log and its sorting
+_EXTRA_BYTES = 160 << 20  # a fresh cluster and its log
 _SUPERUSER = "postgres"
 #: Extensions whose library the server has to load at its start.
 _PRELOADED = ("timescaledb", "pg_cron", "citus", "pg_stat_statements", "pgaudit", "pg_qualstats", "pg_stat_kcache")
