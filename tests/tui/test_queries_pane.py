@@ -74,6 +74,7 @@ async def test_a_suspect_becomes_a_finding_by_two_keys(lab: QueryWorld) -> None:
         assert row.startswith(" ✖  N+1 0.")
         assert "post then 12 × comment WHERE ? = " in row
         assert "suspect " not in text
+        assert "nothing else is suspected" in text
         assert pane.findings.row is not None and pane.findings.row.repetition is not None
         assert app.situation.copyable.startswith(CURE)
         assert lab.asked[-1] == ("capture", 30.0, 0.1)

@@ -48,7 +48,8 @@ def headline(watched: Watched, source: Source | None, suspected: int, width: int
     if source is not None:
         lines += _source(source, width)
     if watched.look is not None and (source is None or not source.is_file):
-        lines.append(_live(watched, watched.look, suspected))
+        has_findings = source is not None and bool(source.found.findings)
+        lines.append(_live(watched, watched.look, suspected, has_findings=has_findings))
         lines += [line(" ", Span("○ ", Tone.WARNING), gap) for gap in watched.look.snapshot.gaps[:_MOST_GAPS]]
     return lines
 
@@ -90,14 +91,15 @@ def _source(source: Source, width: int) -> Iterator[Line]:
         yield line(" ", Span("○ ", Tone.WARNING), remark)
 
 
-def _live(watched: Watched, look: LiveLook, suspected: int) -> Line:
+def _live(watched: Watched, look: LiveLook, suspected: int, *, has_findings: bool) -> Line:
     """What the sums say. Nothing in it changes with each look, unless something is new."""
     how = "paused" if watched.is_paused else f"every {watched.pace_seconds:.0f} s"
     parts = [Span(f"{look.snapshot.source or 'sums'} {how}")]
     if look.compared < look.needed and look.snapshot.source:
         parts.append(dim(f"suspicions take {look.needed} looks, {look.compared} so far"))
     else:
-        parts.append(dim("nothing is suspected" if not suspected else f"{suspected} suspected"))
+        nothing = "nothing else is suspected" if has_findings else "nothing is suspected"
+        parts.append(dim(f"{suspected} suspected" if suspected else nothing))
     drawn: list[Span] = [Span(" "), dim("○ ")]
     for number, part in enumerate(parts):
         drawn += [Span("   ")] * bool(number) + [part]
