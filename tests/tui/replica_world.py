@@ -1,5 +1,6 @@
 """Replication without servers: a primary with a replica and one below that, paused, late, gone; plans and orders."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -224,3 +225,24 @@ async def open_replicas(pilot: Pilot[Any], replicated: ReplicaWorld, looks: list
         replicated.watching["erp"](each)
     await wait_until(pilot, lambda: pane.feed.groups[0].snapshot is looks[-1], what="the last look")
     return pane
+
+
+def patch_live(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, and every look is another one: a primary that writes, a replica that applies in leaps."""
+    make_replica_world(world, monkeypatch)
+
+    def watch(target: ConnectionProfile, _replicas: Any, pace: Callable[[], float],
+              seen: Callable[[ReplicasSnapshot], None], **_options: Any) -> JobRequest[int]:  # fmt: skip
+        def start(context: RoutineContext) -> Routine[int]:
+            yield StepStarted("look at replicas", target.name)
+            for number in itertools.count():
+                written, behind = number * 17 * MEGABYTE, number * 31 % 170 * MEGABYTE
+                look = scene(number * 2.0, written=written, behind=min(written, behind))
+                seen(replace(look, servers=look.servers if target.name == "erp" else look.servers[:1]))
+                context.cancellation.wait(pace())
+                context.cancellation.check()
+            return 0
+
+        return JobRequest(routine="watch", target=target.name, start=start, changes=False)
+
+    monkeypatch.setattr(requests, "watch", watch)

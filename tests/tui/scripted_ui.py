@@ -5,7 +5,7 @@ second, `stuck` makes a job ignore being cancelled, `undoing` makes
 one take two seconds to drop what it made, `crash` makes the showing of the first look fail, `noisy` writes to
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
 look, `sessions=N` has so many of them, `wild` changes every column of theirs, `pools` has a ladder that never rests,
-`queries` sums of statements that all change with each look,
+`queries` sums of statements that all change with each look, `replicas` a replica that leaps,
 `theme=NAME` and `rich` are what the configuration and the option say.
 """
 
@@ -25,6 +25,7 @@ from dbtui.routines.backups.loading import FreshDatabase
 from dbtui.routines.context import RoutineContext
 from dbtui.tui import ladder_feed, start, watching
 from dbtui.tui.panes.connections import ConnectionsPane
+from tests.tui import replica_world
 from tests.tui.live_sessions import LOG, SESSIONS, LiveWatch
 from tests.tui.pool_world import LiveLadder
 from tests.tui.query_world import QueryWorld, patch_live
@@ -51,6 +52,8 @@ def main() -> int:
             _watch_pools(world, patch)
         if "queries" in words:
             patch_live(QueryWorld(world), patch)
+        if "replicas" in words:
+            replica_world.patch_live(world, patch)
         if "noisy" in words:
             threading.Thread(target=_be_noisy, daemon=True).start()
         if "ignore-hup" in words:

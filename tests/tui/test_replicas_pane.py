@@ -285,6 +285,17 @@ async def test_a_refused_login_is_a_sentence_in_place(replicated: ReplicaWorld) 
         await wait_to_see(pilot, "✖ erp", "the login was refused")
 
 
+async def test_what_nobody_looks_at_any_more_is_old(replicated: ReplicaWorld) -> None:
+    """The password was changed meanwhile: the last figures stay, and say when they were taken."""
+    app = replicated.world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        pane = await open_replicas(pilot, replicated, paused(30))
+        pane.feed.groups[0].problem = "the login was refused: password authentication failed"
+        pane.show_all()
+        await wait_to_see(pilot, "the login was refused")
+        assert re.search(r"near +seen \d+ s ago +58 MB", _row(app, "near"))
+
+
 async def test_other_engines_and_nothing_configured(replicated: ReplicaWorld) -> None:
     """SQLite says so; others' replicas are shown all the same. Without any, a sentence."""
     world = replicated.world

@@ -170,10 +170,15 @@ def _replica(
         server=group.server(verdict.profile) if verdict.profile else None,
         verdict=figures,
         slot=slot,
-        known_at=known.at if known is not None else None,
+        known_at=known.at if known is not None else _stale_since(group),
         now=now,
         is_changed=was is not None and was.state is not verdict.state,
     )
+
+
+def _stale_since(group: Group) -> datetime | None:
+    """When the last look was taken, if nobody looks any more."""
+    return group.snapshot.taken_at if group.problem and group.snapshot is not None else None
 
 
 def _slot_of(group: Group, verdict: ReplicaVerdict) -> SlotVerdict | None:
