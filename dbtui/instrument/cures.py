@@ -26,7 +26,7 @@ def describe_cure(load: OrmLoad | None) -> tuple[str, ...]:
         base = load.mapper.base_mapper.class_.__name__
         return _describe_path(load.path, f"selectin_polymorphic({base}, [{owner}])", base, load.name)
     return (
-        "cure: Session(expire_on_commit=False), or commit after the loop",
+        "cure: Session(expire_on_commit=False), commit after the loop, or no session.refresh() in it",
         f"or: select({owner}).where({owner}.{_key_of(load.mapper)}.in_(keys)) before it",
     )
 

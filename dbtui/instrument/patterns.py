@@ -33,7 +33,7 @@ _KINDS = {
     "immediate": "loaded by a statement for each object",
     "dynamic": "a dynamic collection, read by a statement for each object",
     "column": "a deferred column, loaded by a statement for each object",
-    "refresh": "expired, and loaded again by a statement for each object",
+    "refresh": "expired or refreshed, and loaded again by a statement for each object",
     "polymorphic": "a column of a child class, loaded by a statement for each object",
 }
 

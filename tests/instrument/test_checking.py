@@ -86,6 +86,22 @@ def test_the_cure_of_a_path_begins_where_the_query_did(engine: Engine) -> None:
             session.scalars(eval(cure.removeprefix("cure: "), names)).unique().all()
 
 
+@pytest.mark.parametrize("way", ["commit", "refresh"])
+def test_rows_that_are_read_again(engine: Engine, way: str) -> None:
+    """A commit expires objects; the application may also ask for it."""
+    with Session(engine) as session, pytest.raises(NPlusOneFound) as raised, assert_no_n_plus_one(session):
+        posts = session.scalars(select(Post)).all()
+        if way == "commit":
+            session.commit()
+        for post in posts:
+            if way == "refresh":
+                session.refresh(post)
+            _ = post.title
+    told = str(raised.value)
+    assert "Post is expired or refreshed, and loaded again by a statement for each object: 5 times" in told
+    assert "Session(expire_on_commit=False), commit after the loop, or no session.refresh() in it" in told
+
+
 def test_two_are_no_loop_unless_they_are_said_to_be(engine: Engine) -> None:
     def read_two() -> None:
         with Session(engine) as session:
