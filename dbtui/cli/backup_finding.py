@@ -21,7 +21,7 @@ LATEST = "latest"
 def find_entry(invocation: Invocation, reference: str, directory: str | None) -> BackupEntry:
     """Return the backup that an id or path means: in `directory`, else in every directory the settings name.
 
-    `latest` is the newest whole one there, `latest:TARGET` the newest of a target's database. Raises UsageError.
+    `latest` is the newest whole one there, `latest:PROFILE` the newest of a profile's database. Raises UsageError.
     """
     word, _, target = reference.partition(":")
     if word == LATEST and (target or reference == LATEST):
@@ -36,6 +36,8 @@ def find_entry(invocation: Invocation, reference: str, directory: str | None) ->
 
 
 def _find_latest(invocation: Invocation, target: str, directory: str | None) -> BackupEntry:
+    if "://" in target:  # nobody looks for a password in this word
+        raise UsageError("latest: wants a profile's name, not a URL", "name a profile, or use latest with --dir")
     profile = invocation.target(target) if target else None
     database = database_of(profile) if profile is not None else ""
     if directory is not None:

@@ -21,7 +21,7 @@ from dbtui.cli.options import (
 )
 
 _BACKUP = "BACKUP is a backup id, the beginning of one, or a path."
-_LATEST = f"{_BACKUP[:-1]}; latest is the newest, latest:TARGET the newest of a target's database."
+_LATEST = f"{_BACKUP[:-1]}; latest is the newest, latest:PROFILE that of a profile's database."
 
 
 @click.group(no_args_is_help=True, epilog="Example: dbtui backup create erp --compress zstd")

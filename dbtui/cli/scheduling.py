@@ -21,7 +21,7 @@ from dbtui.routines.schedules import apply_schedule
 _NEVER = ("demo", "schedule")
 #: What the command would not find in the bare environment that it is run in.
 _VARIABLES = ("DBTUI_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "DBTUI_PG_BIN", "DBTUI_MYSQL_BIN", "PGPASSFILE",
-              "PGSERVICEFILE")  # fmt: skip
+              "PGSERVICEFILE", "TMPDIR")  # fmt: skip
 _SYSTEMD = Path("/run/systemd/system")
 
 
