@@ -21,12 +21,14 @@ COUNT_SECONDS = 5.0
 class LiveContents:
     """What a live database says of itself without reading tables: rows are mostly estimates.
 
-    `uncountable` are tables whose rows this login does not see, or not all of them, each with the reason.
+    `uncountable` are tables whose rows this login does not see, or not all of them, each with the reason. `hides` says,
+    with its GRANT, why there may be more tables and columns than this login sees; empty: it sees all.
     """
 
     tables: tuple[BackupTable, ...]
     shape: DatabaseShape
     uncountable: tuple[tuple[TableName, str], ...] = ()
+    hides: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

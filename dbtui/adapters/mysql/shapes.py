@@ -7,6 +7,7 @@ from itertools import groupby
 from dbtui.adapters.mysql.connect import MysqlTarget, Row
 from dbtui.adapters.mysql.facts import require_database
 from dbtui.adapters.mysql.names import quote_name, quote_table
+from dbtui.adapters.mysql.privileges import format_grant, has_roles, lacks, privileges_on
 from dbtui.errors import ServerError
 from dbtui.model.backup_differences import LiveContents
 from dbtui.model.backups import BackupTable
@@ -35,7 +36,17 @@ def collect_live_contents(target: MysqlTarget) -> LiveContents:
             for row in _tables(there)
         ),
         shape=_shape_of(target, database, there),
+        hides=_hides(target, database),
     )
+
+
+def _hides(target: MysqlTarget, database: str) -> str:
+    """MySQL lists only what an account has some privilege on: what it does not list need not be gone."""
+    grants = target.collect_grants()
+    if has_roles(grants) or not lacks(privileges_on(grants, database), "SELECT"):
+        return ""
+    account = target.info.user
+    return f"{account} sees only what it was granted: {format_grant(['SELECT'], database, account)} shows the rest"
 
 
 def _number(value: object) -> int | None:
@@ -49,7 +60,7 @@ def _tables(rows: Iterable[Row]) -> Iterator[Row]:
 def _shape_of(target: MysqlTarget, database: str, there: list[Row]) -> DatabaseShape:
     columns: defaultdict[str, list[ColumnShape]] = defaultdict(list)
     for row in target.collect("shape_columns", schema=database):
-        columns[str(row["table_name"])].append(_column(row))
+        columns[str(row["table_name"])].append(_column(row, database))
     indexes = _indexes(target, database)
     constraints = _constraints(target, database)
     return DatabaseShape(
@@ -61,11 +72,16 @@ def _shape_of(target: MysqlTarget, database: str, there: list[Row]) -> DatabaseS
     )
 
 
-def _column(row: Row) -> ColumnShape:
+def _own(expression: object, database: str) -> str:
+    """An expression without the name of its own database, which the server writes into it: restores have another."""
+    return str(expression).replace(f"{quote_name(database)}.", "")
+
+
+def _column(row: Row, database: str) -> ColumnShape:
     kind = str(row["type"]) + (f" collate {row['collation_name']}" if row["collation_name"] else "")
-    default = "" if row["default_text"] is None else str(row["default_text"])
+    default = "" if row["default_text"] is None else _own(row["default_text"], database)
     if row["expression"]:
-        default = f"generated always as ({row['expression']})"
+        default = f"generated always as ({_own(row['expression'], database)})"
     extra = " ".join(str(row["extra"] or "").replace("DEFAULT_GENERATED", "").split())
     shown = " ".join(part for part in ("" if default.upper() == "NULL" else default, extra) if part)
     return ColumnShape(str(row["name"]), kind, str(row["is_nullable"]).upper() == "YES", shown)
@@ -107,7 +123,9 @@ def _constraints(target: MysqlTarget, database: str) -> _Named:
         rule = rules.get((table, name), "")
         found[table].append(NamedShape(name, f"foreign key ({own}) references {shown} ({theirs}) {rule}".strip()))
     for row in _checks(target, database):
-        found[str(row["table_name"])].append(NamedShape(str(row["name"]), f"check ({row['definition']})"))
+        found[str(row["table_name"])].append(
+            NamedShape(str(row["name"]), f"check ({_own(row['definition'], database)})")
+        )
     return found
 
 

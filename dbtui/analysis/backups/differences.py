@@ -297,7 +297,7 @@ def _gaps(before: DiffSide, after: DiffSide, deltas: Iterable[TableDelta]) -> It
     yield from _row_gaps(deltas)
     left_out = sum(delta.change is Change.UNKNOWN for delta in deltas)
     if left_out:
-        yield f"of {left_out} tables nothing is said: they were left out of a partial backup"
+        yield f"of {left_out} tables nothing is said: they were left out of a partial backup, or may not be seen"
 
 
 def _row_gaps(deltas: tuple[TableDelta, ...]) -> Iterator[str]:

@@ -141,8 +141,10 @@ def _live_side(c: RoutineContext, profile: ConnectionProfile, info: ServerInfo, 
     database = database_of(profile, info)
     return DiffSide(
         label=profile.name or database, is_live=True, engine=info.engine, flavour=info.flavour,
-        server_version=info.version, database=database, taken_at=c.now(), tables=found.tables, shape=found.shape,
-        remarks=tuple(f"{name} is not counted: {reason}" for name, reason in found.uncountable),
+        server_version=info.version, database=database, taken_at=c.now(), tables=found.tables,
+        shape=None if found.hides else found.shape, shape_gap="may not show them all", is_partial=bool(found.hides),
+        remarks=(*([found.hides] if found.hides else []),
+                 *(f"{name} is not counted: {reason}" for name, reason in found.uncountable)),
     )  # fmt: skip
 
 
