@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from dbtui.errors import UsageError
 from dbtui.instrument.routing_looks import PrimaryLook, ReplicaLook
+from dbtui.instrument.routing_mysql import GtidLog
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
 
 
@@ -45,4 +46,6 @@ def choose_log(dialect: str) -> Log:
     """The log of a SQLAlchemy dialect's servers. Raises UsageError for those that have no replicas."""
     if dialect == "postgresql":
         return PostgreSQLLog()
-    raise UsageError(f"routing to replicas of {dialect} is not known here", "use PostgreSQL")
+    if dialect in ("mysql", "mariadb"):
+        return GtidLog()
+    raise UsageError(f"routing to replicas of {dialect} is not known here", "use PostgreSQL, MySQL or MariaDB")

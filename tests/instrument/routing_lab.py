@@ -7,10 +7,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ForeignKey, func, select
+from sqlalchemy import ForeignKey, String, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dbtui.demo.servers import PostgreSQL, PostgreSQLReplica
+from dbtui.demo.servers.base import Server
 from dbtui.errors import ToolError
 from dbtui.instrument import ReadWriteSession, ReplicaSet, create_engine
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
@@ -29,7 +30,7 @@ class Owner(Base):
 
     __tablename__ = "owners"
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(default="")
+    name: Mapped[str] = mapped_column(String(60), default="")
     items: Mapped[list["Item"]] = relationship(back_populates="owner", cascade="all, delete-orphan")
 
 
@@ -126,14 +127,14 @@ def is_paused(server: PostgreSQL) -> bool:
     return bool(server.execute("SELECT pg_get_wal_replay_pause_state() = 'paused'")[0][0])
 
 
-def kill_server(server: PostgreSQL) -> None:
-    """End a postmaster with the signal that it cannot hear; its children find out by themselves."""
+def kill_server(server: Server) -> None:
+    """End a server with the signal that it cannot hear; a postmaster's children find out by themselves."""
     assert server.process
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
 
 
-def restart_server(server: PostgreSQL) -> None:
+def restart_server(server: Server) -> None:
     """Start a killed server again, as soon as its last child has gone."""
 
     def starts() -> bool:
