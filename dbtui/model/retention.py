@@ -50,7 +50,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionGroup:
-    """The verdicts on the backups of one scope, newest first. With `refusals` nothing of it is removed.
+    """The verdicts on the backups of one scope in one directory, newest first. With `refusals` nothing is removed.
 
     `policy` is None where none was given. `is_clock_wrong`: the refusals are of a clock that nothing can be judged by.
     """
@@ -61,6 +61,11 @@ class RetentionGroup:
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     is_clock_wrong: bool = False
+
+    @property
+    def directory(self) -> str:
+        """Where they lie."""
+        return self.verdicts[0].backup.directory if self.verdicts else ""
 
     @property
     def kept(self) -> tuple[RetentionBackup, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dbtui.errors import Cancelled, LockedError, RefusedError
+from dbtui.errors import Cancelled, LockedError, RefusedError, StorageError
 from dbtui.model.backups import EntryKind
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.policies import RetentionPolicy
@@ -351,6 +351,15 @@ def test_a_forged_mark_of_a_deletion_removes_nothing(place: Place) -> None:
     assert done.finished == ()
     assert place.ids[0] in ids_in(place.directory)
     assert Path(place.profile.database).exists()
+
+
+def test_a_directory_that_others_may_write_to_is_refused(place: Place) -> None:
+    """Somebody could put a forged backup there to push out a real one."""
+    plan = place.plan()
+    place.directory.chmod(0o777)
+    with pytest.raises(StorageError, match="can be written by other users"):
+        place.apply(plan)
+    assert ids_in(place.directory) == set(place.ids)
 
 
 def test_a_refused_plan_is_not_done(place: Place) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from dbtui.analysis.backups.clock_doubts import TOLERANCE
 from dbtui.analysis.backups.retention import counts, plan_group, plan_retention
-from dbtui.analysis.backups.retention_words import describe_plan, format_plan, format_survival
+from dbtui.analysis.backups.retention_words import describe_plan, format_plan, format_survival, names_to_type
 from dbtui.analysis.backups.survival import DAYS, simulate
 from dbtui.errors import UsageError
-from dbtui.model.connections import EngineName
+from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.policies import CountedProof, RetentionPolicy
 from dbtui.model.retention import RetentionBackup, RetentionGroup, RetentionPlan, RetentionScope
 
@@ -148,10 +148,27 @@ def test_kinds_and_databases_are_apart() -> None:
     assert [(each.scope, len(each.removed)) for each in groups] == [(ERP, 1), (schema, 2), (other, 3)]
 
 
+def test_copies_in_another_directory_keep_nothing_alive_here() -> None:
+    """The same ids in two places: each place keeps its own."""
+    copies = [replace(each, directory="/copies") for each in daily(3)]
+    groups = plan_retention([*daily(3), *copies], lambda _backup: RetentionPolicy(last=1), NOW)
+    assert [(each.directory, ages_kept(each)) for each in groups] == [("/b", [0]), ("/copies", [0])]
+
+
 def test_without_a_policy_everything_stays() -> None:
     (group,) = plan_retention(daily(9), lambda _backup: None, NOW)
     assert len(group.kept) == 9
     assert not plan(daily(9)).removed
+
+
+def test_production_is_typed_also_when_a_backup_was_made_by_its_url() -> None:
+    groups = plan_retention(daily(3), lambda _backup: RetentionPolicy(last=1), NOW)
+    made = RetentionPlan(taken_at=NOW, directories=("/b",), groups=groups)
+    known = ConnectionProfile(name="main", engine=EngineName.POSTGRESQL, url=ERP.server)
+    assert names_to_type(made, [known]) == (("database", "erp"),)
+    production = replace(known, environment=Environment.PRODUCTION)
+    assert names_to_type(made, [production]) == (("database", "erp"), ("profile", "main"))
+    assert names_to_type(made, [replace(production, url="postgresql://db2/erp")]) == (("database", "erp"),)
 
 
 # ---------------------------------------------------------------- clocks
@@ -193,6 +210,12 @@ def test_an_absurd_silence_refuses_until_it_is_said_to_be_right() -> None:
     assert "is 700 d old, and they came every 1 d" in group.refusals[0]
     assert not group.is_clock_wrong
     assert len(plan(found, last=1, trusts=True).removed) == 8
+
+
+def test_a_silence_is_a_warning_where_nothing_would_go() -> None:
+    group = plan([backup(DAY * (700 + each)) for each in range(9)], last=9)
+    assert not group.refusals
+    assert "either backups have stopped or the clock jumped" in group.warnings[0]
 
 
 def test_a_newest_backup_far_from_its_elders_refuses() -> None:

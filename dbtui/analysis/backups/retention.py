@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from dbtui.analysis.backups.clock_doubts import assess_clock
+from dbtui.analysis.backups.clock_doubts import ClockDoubts, assess_clock
 from dbtui.analysis.backups.compare import SUSPICIOUS_SHARE
 from dbtui.analysis.partitions.calendar import open_zone
 from dbtui.model.policies import CountedProof, RetentionPolicy
@@ -27,16 +27,16 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], str]], ...] = (
 def plan_retention(
     backups: Iterable[RetentionBackup], policy_of: Policies, now: datetime, *, trusts_gaps: bool = False
 ) -> tuple[RetentionGroup, ...]:
-    """Return the verdicts on backups, scope by scope. `now` is UTC.
+    """Return the verdicts on backups, scope by scope and each directory by itself. `now` is UTC.
 
     `trusts_gaps`: long silences are real ones. Raises UsageError for a time zone that is none.
     """
-    scopes: dict[RetentionScope, list[RetentionBackup]] = {}
+    scopes: dict[tuple[RetentionScope, str], list[RetentionBackup]] = {}
     for backup in backups:
-        scopes.setdefault(backup.scope, []).append(backup)
+        scopes.setdefault((backup.scope, backup.directory), []).append(backup)
     return tuple(
         plan_group(scope, found, policy_of(max(found, key=_order)), now, trusts_gaps=trusts_gaps)
-        for scope, found in sorted(scopes.items())
+        for (scope, _directory), found in sorted(scopes.items())
     )
 
 
@@ -48,20 +48,26 @@ def plan_group(
     *,
     trusts_gaps: bool = False,
 ) -> RetentionGroup:
-    """Return the verdicts on the backups of one scope. Raises UsageError for a time zone that is none."""
+    """Return the verdicts on the backups of one scope in one directory.
+
+    A silence is a warning where nothing would be removed anyway. Raises UsageError for a time zone that is none.
+    """
     ordered = sorted(backups, key=_order, reverse=True)
     if policy is None or policy.is_empty:
         stays = tuple(Verdict(each, True, (_NO_POLICY,)) for each in ordered)
         return RetentionGroup(scope=scope, policy=None, verdicts=stays)
     reasons = choose_kept(ordered, policy)
     doubts = assess_clock(ordered, now, trusts_gaps=trusts_gaps)
+    warnings = tuple(_warn(ordered, policy))
+    if doubts.sentences and not doubts.is_clock_wrong and len(reasons) == len(ordered):
+        warnings, doubts = (*warnings, *doubts.sentences), ClockDoubts()
     if doubts.sentences:
         refused = "refused: see above why nothing is removed"
         verdicts = tuple(Verdict(each, True, reasons.get(each.backup_id) or (refused,)) for each in ordered)
     else:
         verdicts = tuple(_judge(each, reasons, policy) for each in ordered)
     return RetentionGroup(scope=scope, policy=policy, verdicts=verdicts, refusals=doubts.sentences,
-                          warnings=tuple(_warn(ordered, policy)), is_clock_wrong=doubts.is_clock_wrong)  # fmt: skip
+                          warnings=warnings, is_clock_wrong=doubts.is_clock_wrong)  # fmt: skip
 
 
 def _order(backup: RetentionBackup) -> tuple[datetime, str]:

@@ -49,11 +49,11 @@ def _unfinished(plan: RetentionPlan) -> str:
 def names_to_type(plan: RetentionPlan, profiles: Iterable[ConnectionProfile]) -> tuple[tuple[str, str], ...]:
     """Return what must be typed: every database that loses backups, and production profiles they were made from."""
     doomed = plan.removed
-    made_from = {each.profile for each in doomed}
+    made_from = {name for each in doomed for name in (each.profile, each.scope.server)}
     production = [
         profile.name
         for profile in profiles
-        if profile.environment is Environment.PRODUCTION and profile.name in made_from
+        if profile.environment is Environment.PRODUCTION and made_from & {profile.name, profile.url}
     ]
     names = [("database", each.scope.database) for each in doomed]
     return tuple(dict.fromkeys([*names, *(("profile", name) for name in production)]))
@@ -79,7 +79,7 @@ def judge_result(done: ExpireResult) -> JobState:
 
 def format_plan(plan: RetentionPlan) -> list[str]:
     """Return the lines of a plan: the consequence, then every backup with its verdict and why."""
-    lines = [f"this {describe_plan(plan)}", f"  in       {', '.join(plan.directories)}"]
+    lines = [f"this {describe_plan(plan)}"]
     lines += [f"  refused  {text}" for text in plan.refusals]
     lines += [f"  warning  {text}" for text in plan.warnings]
     for group in plan.groups:
@@ -91,7 +91,7 @@ def format_plan(plan: RetentionPlan) -> list[str]:
 
 
 def _format_group(group: RetentionGroup) -> Iterator[str]:
-    yield describe_scope(group.scope)
+    yield f"{describe_scope(group.scope)} in {group.directory}"
     yield f"  policy   {describe_policy(group.policy) if group.policy else 'none: everything stays'}"
     widest = max((len(verdict.backup.backup_id) for verdict in group.verdicts), default=0)
     for verdict in group.verdicts:

@@ -27,6 +27,7 @@ from dbtui.routines.backups.find import find_backup, find_manifest_path
 from dbtui.routines.backups.holding import held_directory, held_for_removal, is_held
 from dbtui.routines.backups.manifest import decode_manifest, read_limited
 from dbtui.routines.backups.pins import is_pinned
+from dbtui.routines.backups.store import prepare_directory
 from dbtui.routines.backups.stored import database_of, public_url
 from dbtui.routines.context import RoutineContext
 
@@ -149,7 +150,8 @@ def apply_expire(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[
     """Remove what the plan names, oldest first, each looked at again right before.
 
     Raises RefusedError (the plan is refused, or the backups that should stay are not all there), LockedError (a backup
-    of the same database is being made, one that would go is being read, or another run of this is at work).
+    of the same database is being made, one that would go is being read, or another run of this is at work),
+    StorageError (others may write into the directory).
     """
     if plan.is_refused:
         raise RefusedError("; ".join(plan.refusals), "nothing was removed")
@@ -158,6 +160,7 @@ def apply_expire(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[
     with ExitStack() as stack:
         for directory in plan.directories:
             if Path(directory).is_dir():
+                prepare_directory(Path(directory))  # where others may write, what counts there could be forged
                 stack.enter_context(held_directory(Path(directory)))
         _check_nobody_is_at_work(plan)
         for text in plan.refusals:
@@ -166,9 +169,14 @@ def apply_expire(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[
         finished = yield from _finish_leftovers(plan, note)
         removed, skipped = yield from _remove_all(c, plan, note)
     yield StepFinished("expire", time.monotonic() - began)
-    sizes = {each.backup_id: each.size_bytes for each in plan.removed}
-    return ExpireResult(removed=removed, freed_bytes=sum(sizes[each] for each in removed), kept=len(plan.kept),
-                        finished=finished, skipped=skipped, refusals=plan.refusals)  # fmt: skip
+    return ExpireResult(
+        removed=tuple(each.backup_id for each in removed),
+        freed_bytes=sum(each.size_bytes for each in removed),
+        kept=len(plan.kept),
+        finished=finished,
+        skipped=skipped,
+        refusals=plan.refusals,
+    )
 
 
 def _check_nobody_is_at_work(plan: RetentionPlan) -> None:
@@ -218,11 +226,11 @@ def _finish_leftovers(plan: RetentionPlan, note: Note) -> Routine[tuple[str, ...
     return tuple(finished)
 
 
-_Removed = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
+_Removed = tuple[tuple[RetentionBackup, ...], tuple[tuple[str, str], ...]]
 
 
 def _remove_all(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[_Removed]:
-    removed: list[str] = []
+    removed: list[RetentionBackup] = []
     skipped: list[tuple[str, str]] = []
     doomed = plan.removed
     for number, backup in enumerate(doomed):
@@ -237,7 +245,7 @@ def _remove_all(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[_
             note(backup.backup_id, f"stays: {why}")
             yield Warned(f"{backup.backup_id} stays: {why}")
             continue
-        removed.append(backup.backup_id)
+        removed.append(backup)
         note(backup.backup_id, f"removed from {backup.directory}, its manifest's SHA-256 began {backup.digest[:16]}")
         yield CommandRan(f"remove {backup.backup_id} from {backup.directory}, manifest sha256 {backup.digest}")
     yield Progressed(len(doomed), len(doomed), "steps")
@@ -274,7 +282,8 @@ def _digest_of(path: Path) -> str:
 
 def _check_survivors(plan: RetentionPlan, doomed: RetentionBackup) -> None:
     """See that a good backup of the same scope is still there, whatever happened meanwhile. Raises RefusedError."""
-    group = next(group for group in plan.groups if group.scope == doomed.scope)
+    where = (doomed.scope, doomed.directory)
+    group = next(group for group in plan.groups if (group.scope, group.directory) == where)
     good = [each for each in group.kept if not each.problem]
     if not any(map(_is_whole, _few(good))):
         raise RefusedError(

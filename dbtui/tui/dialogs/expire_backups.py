@@ -98,6 +98,11 @@ class ExpireBackupsDialog(ConfirmedDialog[RetentionPlan, ReadRetention]):
         """Show the consequence, the year ahead, and every backup."""
         return show_retention(plan, self.query_one(".plan", TextPanel).text_width)
 
+    def on_resize(self) -> None:
+        """Draw the strip anew, as wide as there is room."""
+        if self.plan is not None:
+            self.query_one(".plan", TextPanel).show_text(self.plan_lines(self.plan))
+
     def allows(self, plan: ReadRetention) -> bool:
         """There is something to remove, and nothing speaks against it."""
         return not plan.plan.is_refused and bool(plan.plan.removed or plan.plan.leftovers)
