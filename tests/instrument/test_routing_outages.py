@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+import psutil
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -282,6 +283,44 @@ def test_a_child_process_routes_by_itself(lab: Lab) -> None:
     assert len(names) == 3
     replicas.close()
     assert not [each for each in threading.enumerate() if each.name.startswith("dbtui replicas")]
+
+
+def test_a_replica_that_hangs_is_not_read_from(new_lab: Callable[..., Lab]) -> None:
+    """Its processes stand still: connections stay open, and nobody answers."""
+    lab = new_lab()
+    hanging, other = lab.replicas
+    replicas = lab.open_set()
+    assert hanging.process
+    postmaster = psutil.Process(hanging.process.pid)
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    try:
+        for process in stopped:
+            process.suspend()
+        wait_for_state(replicas, hanging, lambda state: state.fault == "it has not answered for a while")
+        for _ in range(4):
+            with ReadWriteSession(replicas=replicas) as session:
+                assert port_of(session) == other.port
+    finally:
+        for process in reversed(stopped):
+            process.resume()
+    wait_for_state(replicas, hanging, lambda state: state.is_read_from)
+
+
+def test_a_login_without_privileges_reads_from_replicas(lab: Lab) -> None:
+    lab.primary.execute("DROP ROLE IF EXISTS plain_reader")
+    lab.primary.execute("CREATE ROLE plain_reader LOGIN PASSWORD 'reader'")
+    lab.wait_for_replay()
+    urls = [each.url("postgres", "plain_reader", "reader") for each in (lab.primary, *lab.replicas)]
+    with ReplicaSet(urls[0], urls[1:], harmless_functions=["inet_server_port"]) as replicas:
+        assert replicas.wait_for_looks(GENEROUS)
+        with ReadWriteSession(replicas=replicas) as session:
+            assert port_of(session) in lab.ports
+            session.execute(text("SELECT 1"))
+            session.commit()
+            assert session.position
+            assert port_of(session) in lab.ports
+        for engine in replicas.engines:
+            engine.dispose()
 
 
 def test_a_primary_that_is_gone_does_not_stop_what_replicas_can_serve_at_once(new_lab: Callable[..., Lab]) -> None:
