@@ -271,6 +271,22 @@ async def test_a_log_is_read_and_left_again(lab: QueryWorld, tmp_path: Path) -> 
         await wait_to_see(pilot, "x.json: no such file")
 
 
+@pytest.mark.parametrize(("typed", "read"), [("~/x.json", "{home}/x.json"), ("-", "./-"), ("a b.log", "a b.log")])
+async def test_a_path_is_read_as_a_shell_would(
+    lab: QueryWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: str, read: str
+) -> None:
+    """A file below the home directory; and what stands for stdin elsewhere would take the keyboard away here."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    app = lab.world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await _open(pilot, app, lab)
+        await pilot.press("o")
+        await wait_to_see(pilot, "Read a log or a trace")
+        await pilot.press(*typed, "enter")
+        await wait_until(pilot, lambda: lab.asked[-1:] != [] and lab.asked[-1][0] == "inspect")
+        assert lab.asked[-1][1].path == read.format(home=tmp_path)
+
+
 async def test_what_repeats_and_is_no_n_plus_one_is_shown_on_request(lab: QueryWorld) -> None:
     """With what it is instead."""
     lab.found = judged(events(2, sql="SELECT rate.value, rate.valid_from FROM rate WHERE rate.code = 'EUR'"))

@@ -1,5 +1,6 @@
 """The dialog that asks for a log or a trace: a path that completes itself, and its format where that is not told."""
 
+import os
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -97,4 +98,6 @@ class OpenLogDialog(Dialog[InspectWish]):
         path = self.query_one("#path", TextInput).value.strip()
         if path and not path.endswith("/"):
             prefix = self.query_one("#prefix", TextInput).value
+            path = os.path.expanduser(path)  # noqa: PTH111 - what cannot be expanded stays as it is
+            path = "./-" if path == "-" else path  # what is typed here is the keyboard, and no file
             self.answer(InspectWish(path=path, format_name=self.query_one("#format", Choice).value, prefix=prefix))
