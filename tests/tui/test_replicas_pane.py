@@ -109,6 +109,15 @@ async def test_slots_with_their_countdown_and_base_backups_as_progress(
         assert app.situation.copyable == "SELECT pg_drop_replication_slot('old_slot');"
 
 
+async def test_what_the_login_may_not_see_is_said_above_the_list(replicated: ReplicaWorld) -> None:
+    """With the GRANT, where nothing is worse."""
+    gap = "what replicas do needs GRANT pg_monitor TO dba"
+    app = replicated.world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await open_replicas(pilot, replicated, [scene(1.0, primary_fields={"gaps": (gap,)})])
+        await wait_to_see(pilot, f"▲ erp: {gap}")
+
+
 async def test_sorted_it_is_a_list_and_filtered_it_is_shorter(replicated: ReplicaWorld) -> None:
     """The lines of the tree make no sense then."""
     app = replicated.world.app()
@@ -187,6 +196,7 @@ async def test_conflicts_and_gaps_are_told(replicated: ReplicaWorld) -> None:
     async with app.run_test(size=SMALL) as pilot:
         await open_replicas(pilot, replicated, [*looks[:-1], replace(looks[-1], servers=servers)])
         await wait_to_see(pilot, "stalled by query")
+        assert "▲ near: needs pg_monitor" not in screen_text(app)  # what is worse has its place
         await pilot.press("j", "enter")
         await wait_to_see(pilot, "› dbtui sessions cancel near 8123")
         await pilot.press("pagedown")

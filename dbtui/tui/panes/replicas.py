@@ -15,7 +15,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName, TargetStatus
 from dbtui.model.jobs import JobOutcome
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
-from dbtui.tui.cells import BLANK, Line, Span, cut, dim, line, strong, wrap
+from dbtui.tui.cells import BLANK, Line, Span, Tone, cut, dim, line, strong, wrap
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.panes import replica_cells as cells
@@ -191,8 +191,12 @@ class ReplicasPane(ReplicaOrders):
         sign, tone = cells.SIGNS[level]
         said = wrap(line(" ", Span(f"{sign} ", tone), strong(name), f"  {sentence}"), width - 1)
         commands = [cut((*line("   "), *each), width) for each in command_lines(row)] if is_of_row else []
-        yield from _cut_lines(said, self._headline_lines - len(commands))
+        said = _cut_lines(said, self._headline_lines - len(commands))
+        gaps = group.assessment.gaps if not is_of_row else ()
+        yield from said
         yield from commands
+        for gap in gaps[: self._headline_lines - len(said)]:
+            yield cut(line("   ", Span("▲ ", Tone.WARNING), dim(gap)), width)
 
     def _make_room(self, count: int) -> None:
         """Above the detail the list is no higher than it needs to be."""
