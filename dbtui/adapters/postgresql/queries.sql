@@ -1094,7 +1094,7 @@ SELECT pg_try_advisory_lock(hashtextextended('dbtui:capture', 0)) AS is_ours;
 
 -- name: collect_capture_lock_holders
 -- Who has the capture lock, in any database: the server keeps such locks for each database of its own.
-SELECT l.pid AS process_id, a.usename::text AS login, d.datname::text AS database, a.client_addr::text AS client,
+SELECT l.pid AS process_id, a.usename::text AS login, d.datname::text AS database, host(a.client_addr) AS client,
        extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS seconds
 FROM pg_catalog.pg_locks l
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_catalog.pg_database d ON d.oid = l.database
