@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from dbtui.routines.backups.holding import held_for_reading
+from dbtui.routines.backups.holding import held_directory, held_for_reading
+from dbtui.routines.backups.store import pending_backup
 from tests.backup_histories import DAY, back_up, date_back, ids_in, make_file
 from tests.cli.program import Ran, run
 
@@ -118,6 +119,22 @@ def test_one_that_is_being_restored_is_locked(expire: Callable[..., Ran], tmp_pa
         locked = expire(*KEEP, "--yes", "app")
     assert locked.code == 5
     assert "is held by a restore" in locked.sentence
+    assert ids_in(directory) == set(ids)
+
+
+def test_another_run_of_it_and_a_backup_being_made_lock_it(
+    expire: Callable[..., Ran], tmp_path: Path, ids: list[str]
+) -> None:
+    """Whoever runs them: the kernel tells by the files."""
+    directory = tmp_path / "backups"
+    with held_directory(directory):
+        other = expire(*KEEP, "--yes", "app")
+    making = f"app-{datetime.now(UTC) + DAY:%Y%m%dT%H%M%SZ}"
+    with pending_backup(directory, making, ".sqlite", lambda: making):
+        busy = expire(*KEEP, "--yes", "app")
+    assert (other.code, busy.code) == (5, 5)
+    assert "another dbtui backup expire is at work" in other.sentence
+    assert f"the backup {making} is being made" in busy.sentence
     assert ids_in(directory) == set(ids)
 
 

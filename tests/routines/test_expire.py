@@ -15,18 +15,19 @@ from typing import Any
 import pytest
 
 from dbtui.errors import Cancelled, LockedError, RefusedError, StorageError
-from dbtui.model.backups import EntryKind
+from dbtui.model.backups import BackupFormat, DumpOptions, EntryKind, TableName
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.policies import RetentionPolicy
 from dbtui.model.retention import DELETING_SUFFIX, PIN_SUFFIX, ExpireResult, RetentionPlan
-from dbtui.routines.backups import collect_entries, delete_backup, find_backup
+from dbtui.routines.backups import collect_entries, create_backup, delete_backup, find_backup
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
 from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.pins import pin_backup, read_pin, unpin_backup
 from dbtui.routines.backups.store import pending_backup
 from dbtui.routines.context import RoutineContext
 from tests.backup_histories import DAY, back_up, date_back, ids_in, make_file
-from tests.routines.fake_engine import drive
+from tests.routines.fake_engine import Clock, FakeContext, FakeEngine, drive
+from tests.routines.test_create import PROFILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -338,6 +339,29 @@ def test_killed_half_way_the_next_run_finishes(
     assert {path.name for path in place.directory.iterdir()} == {
         path.name for each in place.ids[:2] for path in (place.data(each), place.manifest(each))
     }
+
+
+def test_a_dump_in_a_directory_goes_file_by_file_and_is_finished(tmp_path: Path) -> None:
+    """Half of its files are gone already, and a stranger lies among them: that stays, and is named."""
+    fake = FakeEngine(databases={"erp": {TableName("public", "users"): ["ann"], TableName("public", "orders"): ["1"]}})
+    options = DumpOptions(format=BackupFormat.DIRECTORY)
+    made = [
+        drive(create_backup(FakeContext(fake=fake, now=Clock(1 + hour * 3600)), PROFILE, tmp_path, options))
+        for hour in range(3)
+    ]
+    oldest, middle, newest = (Path(each.data_path) for each in made)
+    manifest = Path(made[0].manifest_path)
+    manifest.rename(oldest.with_name(oldest.name + DELETING_SUFFIX))
+    next(path for path in sorted(oldest.iterdir())).unlink()
+    (middle / "notes.txt").write_text("mine")
+    c = FakeContext(fake=fake, now=Clock(86400))
+    request = ExpireRequest(directories=(tmp_path,), policy_of=lambda _backup: RetentionPolicy(last=1))
+    done = drive(apply_expire(c, drive(plan_expire(c, request)), lambda _subject, _detail: None))
+    assert done.finished == (oldest.name,)
+    assert not oldest.exists()
+    assert "also holds notes.txt" in done.skipped[0][1]
+    assert {path.name for path in tmp_path.iterdir()} == {middle.name, newest.name, f"{newest.name}.manifest.json"}
+    assert [path.name for path in middle.iterdir()] == ["notes.txt"]
 
 
 def test_a_forged_mark_of_a_deletion_removes_nothing(place: Place) -> None:

@@ -22,7 +22,7 @@ def world(tmp_path: Path, days: int, **fields: object) -> tuple[DbtuiApp, Path, 
     """An app on a file with a backup of today and of so many days before; their ids, newest first."""
     directory = tmp_path / "backups"
     made = make_file(tmp_path / "app.sqlite")
-    profile: ConnectionProfile = replace(made, name="app", backup_dir=str(directory), **fields)  # type: ignore[arg-type]
+    profile: ConnectionProfile = replace(made, backup_dir=str(directory), **{"name": "app", **fields})  # type: ignore[arg-type]
     newest = back_up(profile, directory)
     ids = [newest, *date_back(directory, newest, [DAY * each for each in range(1, days + 1)])]
     runner = JobRunner(RoutineContext(), History(tmp_path / "state"))
@@ -54,11 +54,11 @@ async def test_the_policy_is_typed_and_what_has_no_place_goes(tmp_path: Path) ->
 async def test_leaving_the_dialog_removes_nothing(tmp_path: Path) -> None:
     """Also at eighty columns; the profile's own policy is what the fields say first, and production is typed too."""
     policy = RetentionPolicy(daily=3)
-    app, directory, ids = world(tmp_path, 5, keep=policy, environment=Environment.PRODUCTION)
+    app, directory, ids = world(tmp_path, 5, name="main", keep=policy, environment=Environment.PRODUCTION)
     async with app.run_test(size=SIZE) as pilot:
         await wait_to_see(pilot, "○ not proven")
         await pilot.press("E")
-        await wait_to_see(pilot, "This removes 3 of 6 backups", "type the database app", "type the profile")
+        await wait_to_see(pilot, "This removes 3 of 6 backups", "type the database app", "type the profile main")
         assert app.dialogs[-1].query_one("#keep-daily", TextInput).value == "3"
         await pilot.press("escape")
         await wait_until(pilot, lambda: not app.dialogs)

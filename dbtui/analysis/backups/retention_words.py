@@ -47,7 +47,7 @@ def _unfinished(plan: RetentionPlan) -> str:
 
 
 def names_to_type(plan: RetentionPlan, profiles: Iterable[ConnectionProfile]) -> tuple[tuple[str, str], ...]:
-    """Return what must be typed: every database that loses backups, and production profiles they were made from."""
+    """Return what must be typed, each name once: databases that lose backups, and production profiles they are of."""
     doomed = plan.removed
     made_from = {name for each in doomed for name in (each.profile, each.scope.server)}
     production = [
@@ -55,8 +55,9 @@ def names_to_type(plan: RetentionPlan, profiles: Iterable[ConnectionProfile]) ->
         for profile in profiles
         if profile.environment is Environment.PRODUCTION and made_from & {profile.name, profile.url}
     ]
-    names = [("database", each.scope.database) for each in doomed]
-    return tuple(dict.fromkeys([*names, *(("profile", name) for name in production)]))
+    names = {each.scope.database: "database" for each in doomed}
+    names |= {name: "profile" for name in production if name not in names}
+    return tuple((what, name) for name, what in names.items())
 
 
 def describe_result(done: ExpireResult) -> str:
