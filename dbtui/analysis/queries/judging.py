@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
 
 from dbtui.analysis.queries.applications import fold_application
 from dbtui.analysis.queries.classes import APART_SHARE, classify_loop
@@ -15,9 +15,10 @@ from dbtui.analysis.queries.parents import Loop, Loops, Parenthood, find_parent
 from dbtui.analysis.queries.units import Unit, View
 from dbtui.analysis.queries.values import ask_the_same, read_values
 from dbtui.analysis.queries.weighing import LEAST_SHOWN, Run, weigh
-from dbtui.model.queries import PatternKind, ShapeKind
+from dbtui.model.queries import PatternKind, ShapeKind, StatementEvent
 
-_APPLICATION = attrgetter("application")
+#: By its place: asked of every statement.
+_APPLICATION = itemgetter(StatementEvent._fields.index("application"))
 
 #: How often a shape ran, by database, application and shape.
 Ran = Counter[tuple[str, str, str]]
