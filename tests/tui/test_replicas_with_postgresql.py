@@ -166,6 +166,8 @@ def test_a_second_replica_in_a_terminal(place: Place) -> None:
         ui.press("a")
         ui.wait_to_see("Add a replica of erp", PATIENCE)
         ui.press(str(place.second))
+        # the plan for the whole path, however its lines are broken
+        ui.wait_for(lambda: f"to{place.second}andstarts" in "".join(ui.text.split()), PATIENCE)
         ui.wait_to_see("Steps", PATIENCE)
         ui.press("\t\t\t\t\t\t\r")
         ui.wait_to_see(f"● {place.second.name}", PATIENCE)
