@@ -13,7 +13,7 @@ from dbtui.jobs import JobRequest
 from dbtui.model.backup_differences import BackupDifferences, DiffSide, TableDelta
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.tables import parse_table_name
+from dbtui.model.tables import TableName, parse_table_name
 from dbtui.routines import backups as routines
 
 
@@ -23,6 +23,7 @@ def diff(
     other: str,
     directory: str | None,
     tables: tuple[str, ...],
+    exclude_tables: tuple[str, ...],
     threshold: float,
     count_seconds: float,
     show_all: bool,
@@ -32,7 +33,8 @@ def diff(
 ) -> int:
     """Print what is not the same; the exit code says whether `fail_on` was found."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet)
-    wanted = tuple(_parse_table(table) for table in tables)
+    wanted = tuple(_parse_table("--table", table) for table in tables)
+    excluded = tuple(_parse_table("--exclude-table", table) for table in exclude_tables)
     entry = find_entry(invocation, reference, directory)
     found = find_other(invocation, other, directory)
     profile = found if isinstance(found, ConnectionProfile) else None
@@ -41,7 +43,13 @@ def diff(
         target=profile.name if profile else entry.profile,
         subject=entry.backup_id,
         start=lambda c: routines.compare_backup(
-            c, entry, found, threshold=threshold / 100, tables=wanted, count_seconds=count_seconds
+            c,
+            entry,
+            found,
+            threshold=threshold / 100,
+            tables=wanted,
+            excluded=excluded,
+            count_seconds=count_seconds,
         ),
         changes=False,
     )
@@ -53,11 +61,11 @@ def diff(
     return code_of(differences, fail_on)
 
 
-def _parse_table(text: str) -> Any:
+def _parse_table(option: str, text: str) -> TableName:
     try:
         return parse_table_name(text)
     except UsageError as error:
-        raise UsageError(f"--table: {error.message}", error.hint) from None
+        raise UsageError(f"{option}: {error.message}", error.hint) from None
 
 
 def find_other(invocation: Invocation, text: str, directory: str | None) -> BackupEntry | ConnectionProfile:

@@ -81,7 +81,8 @@ def show(**typed: Any) -> int:
 @backup_argument
 @click.argument("other", metavar="OTHER", shell_complete=complete_backups_or_targets)
 @directory_option
-@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
+@click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; * and ? match; repeatable.")
+@click.option("--exclude-table", "exclude_tables", multiple=True, metavar="T", help="Not this table; repeatable.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 100),

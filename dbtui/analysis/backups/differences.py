@@ -1,8 +1,10 @@
 """What became of tables, columns, indexes and rows between two moments, and whether too much was lost."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 from dbtui.model.backup_differences import (
@@ -27,25 +29,29 @@ _Pair = tuple[BackupTable | None, BackupTable | None]
 
 
 def assess_differences(
-    first: DiffSide, second: DiffSide, *, threshold: float = SHRINK_SHARE, tables: Iterable[TableName] = ()
+    first: DiffSide,
+    second: DiffSide,
+    *,
+    threshold: float = SHRINK_SHARE,
+    tables: Sequence[TableName] = (),
+    excluded: Sequence[TableName] = (),
 ) -> BackupDifferences:
     """Compare two sides, the earlier with the later, whichever is named first.
 
-    A table that lost more than `threshold` (a fraction) of its rows is flagged. `tables` limits the comparison to some
-    (those without a schema are meant in any). What one side does not know is a gap, never a difference.
+    A table that lost more than `threshold` (a fraction) of its rows is flagged. `tables` limits the comparison to
+    some, `excluded` leaves some out, see `is_chosen`. What one side does not know is a gap, never a difference.
     """
     is_reversed = _is_later(first, second)
     before, after = (second, first) if is_reversed else (first, second)
     fold = before.engine is EngineName.MYSQL or after.engine is not before.engine
-    wanted = tuple(tables)
-    pairs = {name: pair for name, pair in _pairs(before, after, fold=fold).items() if is_wanted(name, wanted)}
+    pairs = {n: pair for n, pair in _pairs(before, after, fold=fold).items() if is_chosen(n, tables, excluded)}
     shapes = _shapes(before, fold=fold), _shapes(after, fold=fold)
     knows_shapes = _knows_shapes(before, after)
     deltas = [
         _delta(name, pair, (before, after), shapes if knows_shapes else None, threshold) for name, pair in pairs.items()
     ]
     ordered = sorted(deltas, key=lambda each: (each.flag is None, _ORDER[each.change], each.table_name))
-    sequences, backwards = ((), ()) if wanted or not knows_shapes else _sequences(before, after, fold=fold)
+    sequences, backwards = ((), ()) if tables or not knows_shapes else _sequences(before, after, fold=fold)
     flags = (*_flag_sides(before, after), *(each.flag for each in ordered if each.flag), *backwards)
     return BackupDifferences(
         before=before, after=after, tables=tuple(ordered), sequences=tuple(sequences), flags=flags,
@@ -63,11 +69,29 @@ def _is_later(first: DiffSide, second: DiffSide) -> bool:
     return first.taken_at > second.taken_at
 
 
-def is_wanted(name: TableName, wanted: Iterable[TableName]) -> bool:
-    """Whether a table is one of those wanted; none wanted: all are. A schema that either leaves out fits any."""
-    asked = tuple(wanted)
-    fits = (name.name == one.name and (not one.schema or not name.schema or one.schema == name.schema) for one in asked)
-    return not asked or any(fits)
+def is_chosen(name: TableName, wanted: Sequence[TableName], excluded: Sequence[TableName] = ()) -> bool:
+    """Whether a table is one of those wanted (none: all are) and not left out.
+
+    In both, `*` and `?` stand for any letters and any letter. A schema that either side leaves out fits any.
+    """
+    if any(_fits(name, one) for one in excluded):
+        return False
+    return not wanted or any(_fits(name, one) for one in wanted)
+
+
+def _fits(name: TableName, pattern: TableName) -> bool:
+    in_schema = not pattern.schema or not name.schema or _matches(name.schema, pattern.schema)
+    return in_schema and _matches(name.name, pattern.name)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    return text == pattern or _pattern(pattern).fullmatch(text) is not None
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    signs = {"*": ".*", "?": "."}
+    return re.compile("".join(signs.get(sign, re.escape(sign)) for sign in text), re.DOTALL)
 
 
 # ---------------------------------------------------------------- tables
@@ -264,18 +288,14 @@ def suspects(before: DiffSide, after: DiffSide, threshold: float) -> tuple[Table
 def _flag_sides(before: DiffSide, after: DiffSide) -> Iterator[ShrinkFlag]:
     if before.database and after.database and before.database != after.database:
         yield ShrinkFlag(FlagKind.OTHER_DATABASE, f"two databases: {before.database}, then {after.database}")
-    engines = _engine_of(before), _engine_of(after)
-    if engines[0] != engines[1]:
-        yield ShrinkFlag(FlagKind.OTHER_ENGINE, f"two engines: {engines[0]}, then {engines[1]}")
-    elif _major(after) < _major(before):
+    if before.engine is not after.engine or (before.flavour and after.flavour and before.flavour != after.flavour):
+        engines = f"{before.flavour or before.engine.value}, then {after.flavour or after.engine.value}"
+        yield ShrinkFlag(FlagKind.OTHER_ENGINE, f"two engines: {engines}")
+    elif 0 < _major(after) < _major(before):
         versions = f"{before.server_version}, then {after.server_version}"
         yield ShrinkFlag(FlagKind.OLDER_VERSION, f"the later one is of an older server: {versions}")
     if before.tables and not after.tables and not after.is_partial:
         yield ShrinkFlag(FlagKind.NO_TABLES, "the later one has no tables at all")
-
-
-def _engine_of(side: DiffSide) -> str:
-    return side.flavour or side.engine.value
 
 
 def _major(side: DiffSide) -> int:

@@ -1,14 +1,14 @@
 """Comparing a backup with another or with a live database: from manifests and catalogues, restoring nothing."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.deadlines import DEADLINES
 from dbtui.analysis import backups as analysis
-from dbtui.analysis.backups.differences import is_wanted
+from dbtui.analysis.backups.differences import is_chosen
 from dbtui.errors import Cancelled, ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.backup_differences import (
     COUNT_SECONDS,
@@ -41,25 +41,29 @@ def compare_backup(
     *,
     threshold: float = SHRINK_SHARE,
     tables: Sequence[TableName] = (),
+    excluded: Sequence[TableName] = (),
     count_seconds: float = COUNT_SECONDS,
 ) -> Routine[BackupDifferences]:
     """Compare a backup with another, or with the live database of a profile, and judge what was lost in between.
 
-    Of a live database the rows are counted for `count_seconds` at most, the smallest tables first. Raises
-    DamagedBackupError, StorageError, RefusedError, UsageError (a table that neither has), ConnectError, ServerError.
+    `tables` and `excluded` are those to compare and to leave out, with `*` and `?`. Of a live database the rows are
+    counted for `count_seconds` at most, suspicious and small tables first. Raises DamagedBackupError, StorageError,
+    RefusedError, UsageError (a table that neither has), ConnectError, ServerError.
     """
     first = collect_stored_side(c, entry)
     if isinstance(other, BackupEntry):
         second = collect_stored_side(c, other)
     else:
-        second = yield from _collect_live_side(c, other, first, tables, threshold, count_seconds)
+        second = yield from _collect_live_side(
+            c, other, first, lambda name: is_chosen(name, tables, excluded), threshold, count_seconds
+        )
     _check_wanted(tables, (first, second))
-    return analysis.assess_differences(first, second, threshold=threshold, tables=tables)
+    return analysis.assess_differences(first, second, threshold=threshold, tables=tables, excluded=excluded)
 
 
 def _check_wanted(tables: Sequence[TableName], sides: Sequence[DiffSide]) -> None:
     for wanted in tables:
-        if not any(is_wanted(table.table_name, (wanted,)) for side in sides for table in side.tables):
+        if not any(is_chosen(table.table_name, (wanted,)) for side in sides for table in side.tables):
             labels = " nor ".join(side.label for side in sides)
             raise UsageError(f"neither {labels} has a table {wanted}", "see dbtui backup show BACKUP for its tables")
 
@@ -112,7 +116,7 @@ def _collect_live_side(
     c: RoutineContext,
     profile: ConnectionProfile,
     before: DiffSide,
-    wanted: Sequence[TableName],
+    is_wanted: Callable[[TableName], bool],
     threshold: float,
     seconds: float,
 ) -> Routine[DiffSide]:
@@ -124,7 +128,7 @@ def _collect_live_side(
         found = c.backups(profile.engine).collect_live_contents(target)
     yield StepFinished("look", time.monotonic() - began, f"{len(found.tables)} tables")
     side = _live_side(c, profile, info, found)
-    chosen = [table for table in _worth_counting(before, side, found, threshold) if is_wanted(table.table_name, wanted)]
+    chosen = [table for table in _worth_counting(before, side, found, threshold) if is_wanted(table.table_name)]
     if not chosen or seconds <= 0:
         return side
     counted, problems = yield from _count(c, profile, info, chosen, seconds)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -56,11 +57,15 @@ DecodedT = TypeVar("DecodedT")
 _SLIM: msgspec.json.Decoder[SlimManifest] = msgspec.json.Decoder(SlimManifest)
 _WHOLE: msgspec.json.Decoder[Manifest] = msgspec.json.Decoder(Manifest)
 _ROWS = attrgetter("rows")
+_NO_SHAPE = b'\n  "shape": null'  # a line of its own: no text in JSON has a line break
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return a manifest as indented JSON with a newline at the end."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Return a manifest as indented JSON with a newline at the end; its shape, by far the longest, in one line."""
+    text = msgspec.json.format(msgspec.json.encode(replace(manifest, shape=None)), indent=2) + b"\n"
+    if manifest.shape is not None:
+        text = text.replace(_NO_SHAPE, _NO_SHAPE.removesuffix(b"null") + msgspec.json.encode(manifest.shape), 1)
+    return text
 
 
 def decode_manifest(data: bytes) -> Manifest:
