@@ -29,6 +29,19 @@ UNKNOWN = "primary"
 class ReadWriteSession(Session):
     """A Session that reads from replicas. `sessionmaker(class_=ReadWriteSession, replicas=replica_set)` makes them."""
 
+    # Of the transaction: what it has borrowed, and whom it need not ask again.
+    _lease: Lease | None = None
+    _leases: tuple[Lease, ...] = ()
+    _tried: tuple[Replica, ...] = ()
+    _primary_connection: Connection | None = None
+    _may_have_written = False
+    _is_flushing = False
+    _is_committing = False
+    # Of the session.
+    _critical = 0
+    _wanted: Any = None
+    _is_behind_unknown = False
+
     def __init__(
         self,
         bind: Any = None,
@@ -57,20 +70,8 @@ class ReadWriteSession(Session):
             and "isolation_level" not in self._defaults
             and self.join_transaction_mode in ("conditional_savepoint", "rollback_only")
         )
-        self._critical = 0
-        self._wanted: Any = None
-        self._is_behind_unknown = False
-        self._forget_transaction()
         if after:
             self.read_after(after)
-
-    def _forget_transaction(self) -> None:
-        self._lease: Lease | None = None
-        self._leases: list[Lease] = []
-        self._tried: list[Replica] = []
-        self._may_have_written = False
-        self._is_flushing = self._is_committing = False
-        self._primary_connection: Connection | None = None
 
     # --- what the application says -------------------------------------------------------------------------------
 
@@ -192,11 +193,12 @@ class ReadWriteSession(Session):
     def _read(self, run: Callable[..., Any], statement: Any, params: Any, options: dict[str, Any]) -> Any:
         """Read on the transaction's replica; when that fails, on another one or the primary."""
         lease = self._lease
-        if lease is None and (lease := borrow(self.replicas, self._wanted, self._tried)) is not None:
-            self._lease = lease
-            self._leases.append(lease)
         if lease is None:
-            return self._read_primary(run, statement, params, options)
+            lease, self._tried = borrow(self.replicas, self._wanted, self._tried)
+            if lease is None:
+                return self._read_primary(run, statement, params, options)
+            self._lease = lease
+            self._leases = (*self._leases, lease)
         arguments = {**(options.get("bind_arguments") or _NONE), "bind": lease.connection}
         try:
             result = run(statement, params, **{**options, "bind_arguments": arguments})
@@ -225,7 +227,7 @@ class ReadWriteSession(Session):
             return False
         self._lease = None
         if verdict is Verdict.PRIMARY:
-            self._tried.extend(each for each in self.replicas.replicas if each not in self._tried)
+            self._tried = self.replicas.replicas
         return True
 
     def _end_stray_leases(self) -> None:
@@ -234,10 +236,11 @@ class ReadWriteSession(Session):
             self._end_leases()
 
     def _end_leases(self) -> None:
-        leases = self._leases
         if self._is_committing and not self._is_flushing and self._may_have_written:
             self._is_behind_unknown = True  # nobody knows whether it was committed
-        self._forget_transaction()
+        self._may_have_written = self._is_flushing = self._is_committing = False
+        self._primary_connection = self._lease = None
+        leases, self._leases, self._tried = self._leases, (), ()
         for lease in leases:
             lease.connection.close()
 

@@ -47,18 +47,19 @@ class Lease:
         return not self.has_read or self.replica.isolation not in _KEEPS_SNAPSHOT
 
 
-def borrow(replicas: ReplicaSet, wanted: Any, tried: list[Replica]) -> Lease | None:
-    """Borrow a connection of a replica that has `wanted` (a position, or None), and of none in `tried`, which grows.
+def borrow(replicas: ReplicaSet, wanted: Any, tried: tuple[Replica, ...]) -> tuple[Lease | None, tuple[Replica, ...]]:
+    """Borrow a connection of a replica that has `wanted` (a position, or None), and of none in `tried`.
 
-    None: the primary has to serve. A replica that cannot be reached is noted, and the next one asked.
+    Returns it, or None when the primary has to serve, and whom need not be tried any more. A replica that cannot be
+    reached is noted, and the next one asked.
     """
     while (replica := replicas.choose(tried)) is not None:
-        tried.append(replica)
+        tried = (*tried, replica)
         try:
             connection = LentConnection(replica.engine)
         except Exception as error:
             if judge_no_connection(error) is not Verdict.OUTAGE:
-                return None
+                return None, tried
             replica.note_failure(error)
             continue
         try:
@@ -71,11 +72,11 @@ def borrow(replicas: ReplicaSet, wanted: Any, tried: list[Replica]) -> Lease | N
             _discard(connection)
             raise
         if has_it:
-            return Lease(replica, connection)
+            return Lease(replica, connection), tried
         connection.close()
         if replica.is_open(monotonic()):
-            return None  # it is late, and so are the others, or they would be less busy: no second wait
-    return None
+            break  # it is late, and so are the others, or they would be less busy: no second wait
+    return None, tried
 
 
 def _make_ready(replicas: ReplicaSet, replica: Replica, connection: Connection, wanted: Any) -> bool:

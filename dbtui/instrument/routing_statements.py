@@ -22,6 +22,7 @@ OPTION = "dbtui_read_from"
 REPLICA, PRIMARY = "replica", "primary"
 
 _MOST_REMEMBERED = 2000
+_SELECTS = (Select, CompoundSelect)
 
 
 class StatementRules:
@@ -35,7 +36,7 @@ class StatementRules:
 
     def reads(self, statement: Any, is_marked: bool) -> bool:
         """Whether a replica may serve it. `is_marked`: the application says so, which is believed of what is called."""
-        if not isinstance(statement, Select | CompoundSelect):
+        if not isinstance(statement, _SELECTS):
             return self._judge(statement, is_marked)
         made = statement._generate_cache_key()  # SQLAlchemy remembers it, and asks for it again when it compiles
         if made is None:
@@ -51,7 +52,7 @@ class StatementRules:
     def _judge(self, statement: Any, is_marked: bool) -> bool:
         if isinstance(statement, FromStatement):
             return self._judge(statement.element, is_marked)
-        if isinstance(statement, Select | CompoundSelect | FunctionElement):
+        if isinstance(statement, (*_SELECTS, FunctionElement)):
             return all(self._is_harmless(each, is_marked) for each in visitors.iterate(statement))
         return is_marked and _is_text(statement)
 
