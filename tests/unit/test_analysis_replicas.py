@@ -316,6 +316,16 @@ def test_the_disk_may_be_full_first() -> None:
     )
 
 
+def test_the_slot_of_a_replica_that_is_being_copied_is_not_told_to_be_dropped() -> None:
+    """Its reader comes when the base backup is done; one that is in danger stays so."""
+    backup = BaseBackupProgress(session_id=9, phase="waiting for checkpoint to finish")
+    (verdict,) = judge(look(primary(slots=(slot(),), backups=(backup,)))).slots
+    assert (verdict.level, verdict.command) == ("ok", "")
+    assert "a base backup runs, and may be for it" in verdict.sentence
+    (verdict,) = judge(look(primary(slots=(slot(status="lost"),), backups=(backup,)))).slots
+    assert verdict.level == "trouble"
+
+
 def test_a_replica_whose_slot_is_lost() -> None:
     lost = slot(name="near_slot", status="lost", invalidation="wal_removed")
     verdict = only(look(primary(slots=(lost,)), standby(receiver={"status": "stopped", "slot": "near_slot"})))

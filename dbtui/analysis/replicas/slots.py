@@ -58,6 +58,8 @@ def _judge(
         return level, f"read, and keeps {kept} and more and more: {_end(server, slot, full_seconds)}"
     if slot.retained_bytes is None:
         return "ok", "read by nobody yet; keeps nothing"
+    if level == "ok" and server.backups and not slot.is_temporary:
+        return level, f"read by nobody yet, and keeps {kept}; a base backup runs, and may be for it"
     idle = f"read by nobody, and keeps {kept} of the log"
     end = f": {_end(server, slot, full_seconds)}" if full_seconds is not None else ""
     return ("warning" if level == "ok" else level), f"{idle}{end}; start its reader, or drop it"

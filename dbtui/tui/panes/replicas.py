@@ -238,7 +238,8 @@ class ReplicasPane(ReplicaOrders):
 
     def tick(self) -> None:
         """Ages may read differently."""
-        self.show_all()
+        if self.feed.is_wanted:
+            self.show_all()
 
     def row_changed(self, table: Table[Any]) -> None:
         """Show all about another row."""
