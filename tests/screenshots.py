@@ -31,6 +31,13 @@ from dbtui.tui.widgets.inputs import Choice, TextInput
 FOLDER = Path(__file__).parents[1] / "screenshots"
 FONTS = Path("/usr/share/fonts/truetype/firacode")
 LARGE, SMALL, WIDE = (120, 34), (80, 24), (160, 45)
+_ACCIDENT = """
+    DELETE FROM order_lines WHERE order_id % 5 <> 0;
+    DROP INDEX orders_open_idx;
+    ALTER TABLE users ADD COLUMN locale text NOT NULL DEFAULT 'en';
+    DROP TABLE user_roles;
+    CREATE TABLE user_groups (id bigint PRIMARY KEY, name text)
+"""
 _FONT_FACES = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
 
 
@@ -263,6 +270,30 @@ async def _small(camera: Camera) -> None:
     await camera.take("backups-80x24")
 
 
+async def _see_difference(camera: Camera) -> None:
+    """The erp database beside its backup, after something happened to it."""
+    walker, app = camera.walker, camera.walker.app
+    await walker.wait_for("every status", lambda: len(app.statuses) == len(app.profiles))
+    await camera.press("g", "enter", "2")
+    await walker.wait_for("the backups", lambda: bool(app.backups_pane.history.view.rows))
+    await camera.press("slash", *"erp", "enter", "C")
+    await walker.wait_to_see("is gone")
+    await camera.press("j", "j")
+    await camera.take("compare")
+
+
+@contextmanager
+def _accident(world: World) -> Iterator[None]:
+    """A database that lost rows, a table and an index, and got a column."""
+    if world.postgresql is None:
+        raise ToolError("the picture of a comparison needs PostgreSQL", "install the package postgresql")
+    with closing(psycopg2.connect(world.postgresql.url("erp"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(_ACCIDENT)
+    yield
+
+
 async def _production(camera: Camera) -> None:
     """The same sessions, as if the server were of production, and the question before one of them is ended."""
     walker, app = camera.walker, camera.walker.app
@@ -351,6 +382,8 @@ def main() -> int:
         asyncio.run(_photograph(WIDE, _see_queries))
         asyncio.run(_photograph(SMALL, _see_small_queries))
         asyncio.run(_photograph(SMALL, _see_small_pools, world.web.url("/slow?ms=100")))
+        with _accident(world):
+            asyncio.run(_photograph(WIDE, _see_difference))
     return 0
 
 

@@ -87,13 +87,13 @@ def _what(row: DiffRow) -> Line:
 
 COLUMNS: list[Column[DiffRow]] = [
     Column("", _sign, 1),
-    Column("TABLE", _name, 16, grow=2, widest=44, order=lambda row: row.name),
+    Column("TABLE", _name, 16, grow=2, widest=40, order=lambda row: row.name),
     Column("EARLIER", lambda row: _side(row.table.before) if row.table else BLANK, 15, right=True),
     Column("LATER", lambda row: _side(row.table.after) if row.table else BLANK, 15, right=True),
     Column("± ROWS", _rows, 8, right=True, order=lambda row: row.rows_delta),
     Column("± SIZE", lambda row: dim(words.format_signed_bytes(row.bytes_delta) if row.bytes_delta else ""), 8,
            right=True, spare=2, order=lambda row: row.bytes_delta),
-    Column("WHAT CHANGED", _what, 14, grow=3, spare=1),
+    Column("WHAT CHANGED", _what, 14, grow=4, spare=1),
 ]  # fmt: skip
 
 
