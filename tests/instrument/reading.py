@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -74,8 +76,22 @@ def run_in_child(work: Callable[[], object]) -> None:
             os.write(2, f"in the child: {error!r}\n".encode())
         finally:
             os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    wait_for_child(pid)
+
+
+def wait_for_child(pid: int, seconds: float = 60.0) -> None:
+    """Wait for a forked child, and fail when it failed or hangs: a child may inherit a lock that nobody lets go."""
+    ends = time.monotonic() + seconds
+    while True:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+        if time.monotonic() > ends:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise AssertionError(f"the child {pid} hangs")
+        time.sleep(0.005)
 
 
 def run_threads(count: int, work: Callable[[int], object]) -> None:

@@ -16,7 +16,16 @@ from sqlalchemy import Engine, text
 from dbtui.demo.servers.base import choose_port
 from dbtui.instrument import create_engine, publish_pool
 from dbtui.instrument.publisher import Publisher
-from tests.instrument.reading import ROOT, ask, ask_pool, connected, run_in_child, run_threads, wait_until
+from tests.instrument.reading import (
+    ROOT,
+    ask,
+    ask_pool,
+    connected,
+    run_in_child,
+    run_threads,
+    wait_for_child,
+    wait_until,
+)
 
 # From Python 3.12 on, forking with threads earns a warning; prefork servers do it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -147,7 +156,7 @@ def test_forking_again_and_again_from_many_threads(publisher: Publisher, engine:
                 wait_until(publisher.path.exists)
                 os._exit(0 if ask(publisher.path)["pid"] == os.getpid() else 1)
             os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        wait_for_child(pid)
 
     for _ in range(3):
         run_threads(4, fork_once)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from dbtui.instrument import create_engine, record_statements, request_scope
 from tests.cli.disks import on_small_disk
 from tests.fix_servers import wait_until
 from tests.instrument.applications import Trace, application, read_trace
-from tests.instrument.reading import ROOT, run_in_child, run_python, run_threads
+from tests.instrument.reading import ROOT, run_in_child, run_python, run_threads, wait_for_child
 from tests.orm_models import Author, Post
 
 # From Python 3.12 on, forking with threads earns a warning; prefork servers do it all the same.
@@ -92,15 +93,17 @@ def test_a_child_that_keeps_its_parents_connection_is_another_session(tmp_path: 
 def test_forks_from_many_threads(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
     engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    outside_sqlite = threading.Lock()  # whose own locks do not outlive a fork
 
     def work(_: int) -> None:
-        ask(engine, 20)
-        pid = os.fork()
-        if pid == 0:
-            engine.dispose(close=False)
-            ask(engine, 5)
-            os._exit(0 if recorder.flush(20) else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        with outside_sqlite:
+            ask(engine, 20)
+            pid = os.fork()
+            if pid == 0:
+                engine.dispose(close=False)
+                ask(engine, 5)
+                os._exit(0 if recorder.flush(20) else 1)
+        wait_for_child(pid)
 
     with record_statements(engine, path) as recorder:
         run_threads(4, work)
