@@ -248,7 +248,7 @@ def test_a_slot_counts_down_and_is_lost_with_its_replica(new_postgresql: Callabl
     with closing(Watcher(profile_of("erp", primary), [profile_of("near", replica)])) as watcher:
         watcher.until("near", lambda each: each.state is ReplicaState.CURRENT)
         assert [(each.slot.name, each.level) for each in watcher.assessment.slots] == [("near_slot", "ok")]
-        assert watcher.server("erp").streams[0].slot == "near_slot"
+        wait_until(lambda: bool(watcher.look()) and watcher.server("erp").streams[0].slot == "near_slot")
         replica.stop()
         wait_until(lambda: not watcher.look().slots[0].slot.is_active)
         assert watcher.assessment.slots[0].level == "warning"
