@@ -30,9 +30,11 @@ class MysqlProofs:
         """Return a server that is not yet made."""
         return throwaway.ThrowawayMariadb(plan)
 
-    def welcome(self, target: Target, facts: RestoreFacts) -> tuple[str, ...]:  # noqa: ARG002
-        """Accounts are not made: whatever runs as another one is restored all the same."""
-        return tuple(f"{role} is not an account here" for role in facts.missing_roles)
+    def welcome(self, target: Target, facts: RestoreFacts) -> tuple[str, ...]:
+        """Make the accounts that views, triggers and the like run as."""
+        server = narrow(target, MysqlTarget)
+        throwaway.make_accounts(server, facts.missing_roles, facts.destination.database)
+        return ()
 
     def collect_soundness(self, target: Target, database: str) -> Routine[Soundness]:
         """Look at tables, views and foreign keys."""

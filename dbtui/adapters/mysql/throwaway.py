@@ -3,10 +3,12 @@
 import re
 import secrets
 import socket as sockets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from dbtui.adapters.mysql.connect import MysqlTarget
+from dbtui.adapters.mysql.privileges import format_account, format_grant
 from dbtui.adapters.processes import tool_output
 from dbtui.adapters.throwaway.accounts import choose_account
 from dbtui.adapters.throwaway.directories import ServerDirectory
@@ -22,6 +24,7 @@ _EXTRA_BYTES = 300 << 20  # fresh system tables, their log and temporary tables
 _HANDSHAKE_PROTOCOL = 10
 _SUPERUSER = "root"
 _SERVER, _INSTALLER = "mariadbd", "mariadb-install-db"
+_DEFINERS_NEED = ("SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "SHOW VIEW", "TRIGGER", "EVENT", "REFERENCES")
 _INSTEAD = "or restore on a server: --to TARGET"
 
 
@@ -105,6 +108,13 @@ class ThrowawayMariadb(Throwaway):
             password=Secret(self.server.password),
             origin="throwaway",
         )
+
+
+def make_accounts(target: MysqlTarget, accounts: Sequence[str], database: str) -> None:
+    """Make accounts that nobody can log in as; they may do in `database` what somebody's view or trigger has to."""
+    for account in accounts:
+        target.rows(f"CREATE USER IF NOT EXISTS {format_account(account)} ACCOUNT LOCK")
+        target.rows(format_grant(_DEFINERS_NEED, database, account))
 
 
 def plan_throwaway(backup: StoredBackup, contents: BackupContents, environ: Mapping[str, str]) -> ThrowawayPlan:
