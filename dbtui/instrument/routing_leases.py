@@ -100,12 +100,13 @@ def _await(replicas: ReplicaSet, replica: Replica, connection: Connection, wante
     deadline = monotonic() + replicas.limits.wait_seconds
     pause = _FIRST_PAUSE_SECONDS
     while True:
-        is_replica, reached = log.ask_reached(raw)
+        is_replica, reached, is_lasting = log.ask_reached(raw)
         if not is_replica:
             replica.note_promoted()
             return False
         if log.covers(reached, wanted):
-            connection.info[_REACHED] = reached
+            if is_lasting:
+                connection.info[_REACHED] = reached
             return True
         now = monotonic()
         if now >= deadline or not replica.is_open(now):

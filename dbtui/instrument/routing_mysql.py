@@ -67,10 +67,10 @@ class GtidLog:
         name = "@@global.gtid_binlog_pos" if self._asks_mariadb(raw) else "@@global.gtid_executed"
         return self.parse(self._value(raw, f"SELECT {name}"))
 
-    def ask_reached(self, raw: Any) -> tuple[bool, Position]:
+    def ask_reached(self, raw: Any) -> tuple[bool, Position, bool]:
         """What the server has applied. A server that was promoted has it, too."""
         name = "@@global.gtid_slave_pos" if self._asks_mariadb(raw) else "@@global.gtid_executed"
-        return True, self.parse(self._value(raw, f"SELECT {name}"))
+        return True, self.parse(self._value(raw, f"SELECT {name}")), True
 
     def look_at_primary(self, raw: Any) -> PrimaryLook:
         """What is in the primary's log; without a log, or GTIDs, nothing can be known of its replicas."""
@@ -80,7 +80,7 @@ class GtidLog:
     def look_at_replica(self, raw: Any) -> ReplicaLook:
         """What a replica says of its two threads."""
         statuses = self._statuses(raw)
-        _, reached = self.ask_reached(raw)
+        _, reached, _ = self.ask_reached(raw)
         ages = [_first(each, "seconds_behind_source", "seconds_behind_master") for each in statuses]
         return ReplicaLook(
             is_replica=bool(statuses),

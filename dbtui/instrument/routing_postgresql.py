@@ -32,7 +32,7 @@ SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')
        pg_catalog.current_setting('wal_block_size')::int,
        pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))
 """
-_ASK_REACHED = f"SELECT pg_catalog.pg_is_in_recovery(), {_REPLICA_TIMELINE}, {_REPLAYED}"
+_ASK_REACHED = f"SELECT pg_catalog.pg_is_in_recovery(), {_REPLICA_TIMELINE}, {_REPLAYED}, pg_catalog.pg_backend_pid()"
 _LOOK_AT_PRIMARY = f"""
 SELECT pg_catalog.pg_is_in_recovery(),
        CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN {_WRITER_TIMELINE} END,
@@ -89,10 +89,10 @@ class PostgreSQLLog:
             lsn -= lsn % page_bytes
         return int(timeline, 16), int(lsn)
 
-    def ask_reached(self, raw: Any) -> tuple[bool, Position]:
-        """Whether the server is in recovery, and the position it has replayed."""
-        is_replica, timeline, lsn = ask(raw, _ASK_REACHED)
-        return is_replica, (timeline, lsn)
+    def ask_reached(self, raw: Any) -> tuple[bool, Position, bool]:
+        """Whether the server is in recovery, the position it has replayed, and whether no pooler stands between."""
+        is_replica, timeline, lsn, pid = ask(raw, _ASK_REACHED)
+        return is_replica, (timeline, lsn), pid == _own_pid(raw)
 
     def look_at_primary(self, raw: Any) -> PrimaryLook:
         """The primary's position on disk, its timeline and its system."""
@@ -114,6 +114,15 @@ class PostgreSQLLog:
             system=system,
             age_seconds=age,
         )
+
+
+def _own_pid(raw: Any) -> int | None:
+    """The server's process as it said at the login; a pooler says another one."""
+    driver = getattr(raw, "driver_connection", None) or getattr(raw, "_connection", raw)
+    for name in ("get_backend_pid", "get_server_pid"):  # psycopg2, asyncpg
+        if hasattr(driver, name):
+            return int(getattr(driver, name)())
+    return getattr(getattr(driver, "info", None), "backend_pid", None)
 
 
 def ask(raw: Any, sql: str) -> tuple[Any, ...]:

@@ -173,18 +173,25 @@ class ReplicaSet:
             engine.dispose(close=False)
 
     def _watch_primary(self) -> Watcher:
-        wake = threading.Event()
+        wake, failed = threading.Event(), False
 
         def look(raw: Any) -> None:
+            nonlocal failed
             began, before = monotonic(), self._track.look
             seen = self.log.look_at_primary(raw)
             self._track.add(seen, began)
+            if failed:
+                _LOG.info("the primary of the replicas is seen again")
+            failed = False
             if before is None or (before.fault, before.timeline) != (seen.fault, seen.timeline):
                 for replica in self.replicas:
                     replica.wake.set()
 
         def fail(error: Exception) -> None:
-            _LOG.warning("the primary of the replicas cannot be looked at: %s", describe(error))
+            nonlocal failed
+            if not failed:
+                _LOG.warning("the primary of the replicas cannot be looked at: %s", describe(error))
+            failed = True
 
         return Watcher(
             "primary", self.primary, wake, look=look, fail=fail, pause_seconds=lambda: self.limits.look_seconds

@@ -32,8 +32,9 @@ class Log(Protocol):
     def ask_position(self, raw: Any) -> Any:
         """Where the primary's log ends now, commits that are not on disk yet included."""
 
-    def ask_reached(self, raw: Any) -> tuple[bool, Any]:
-        """Whether the server is a replica still, and how far it has applied the log."""
+    def ask_reached(self, raw: Any) -> tuple[bool, Any, bool]:
+        """Whether the server is a replica still, how far it has applied the log, and whether the connection leads to
+        this very process of it the next time, too."""
 
     def look_at_primary(self, raw: Any) -> PrimaryLook:
         """The primary's place in replication."""

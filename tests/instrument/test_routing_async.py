@@ -94,6 +94,24 @@ async def test_a_session_sees_its_commits(lab: Lab, driver: str) -> None:
             assert await session.scalar(NUMBER) == 20
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_what_a_connection_has_replayed_is_remembered(
+    lab: Lab, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_set(lab, driver) as replicas, AsyncReadWriteSession(replicas=replicas) as session:
+        session.add(Item(number=1))
+        await session.commit()
+        for _ in range(2):
+            assert await session.scalar(PORT) in lab.ports
+            await session.rollback()
+
+        def fail(_: object) -> None:
+            raise AssertionError("both replicas were asked already")
+
+        monkeypatch.setattr(replicas.log, "ask_reached", fail)
+        assert await session.scalar(PORT) in lab.ports
+
+
 async def test_a_wait_lets_other_tasks_run(lab: Lab) -> None:
     async with (
         open_set(lab, "asyncpg", wait_seconds=60.0, look_seconds=30.0) as replicas,

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from dbtui.demo.servers import PgBouncer
 from dbtui.errors import UsageError
-from dbtui.instrument import ReadWriteSession
+from dbtui.instrument import ReadWriteSession, ReplicaSet
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
 from tests.instrument.reading import run_threads
 from tests.instrument.routing_lab import Item, Lab, port_of
@@ -101,7 +102,7 @@ def test_a_wait_ends_when_the_replica_catches_up(lab: Lab, monkeypatch: pytest.M
     replicas = lab.open_set(wait_seconds=60.0, look_seconds=30.0)
     ask, waiting = replicas.log.ask_reached, threading.Event()
 
-    def ask_and_tell(raw: object) -> tuple[bool, object]:
+    def ask_and_tell(raw: object) -> tuple[bool, object, bool]:
         answer = ask(raw)
         waiting.set()
         return answer
@@ -221,6 +222,32 @@ def test_a_full_page_of_the_log_is_not_waited_for_in_vain(new_lab: Callable[...,
     with ReadWriteSession(replicas=replicas, after=log.format(position)) as session:
         assert port_of(session) in lab.ports
     raw.close()
+
+
+def test_behind_a_pooler_nothing_is_remembered_of_a_connection(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In transaction mode the same connection leads to another process the next time."""
+    asked: list[object] = []
+    with PgBouncer(lab.replicas[0]) as pooler:
+        urls = [lab.url(lab.primary), pooler.url("postgres")]
+        for url, is_remembered in ((urls[1], False), (lab.url(lab.replicas[0]), True)):
+            with ReplicaSet(urls[0], [url], look_seconds=0.2, wait_seconds=10.0) as replicas:
+                assert replicas.wait_for_looks(60)
+                ask = replicas.log.ask_reached
+
+                def ask_and_tell(raw: object, ask: Callable[..., object] = ask) -> object:
+                    asked.append(raw)
+                    return ask(raw)
+
+                monkeypatch.setattr(replicas.log, "ask_reached", ask_and_tell)
+                with ReadWriteSession(replicas=replicas) as session:
+                    write(session, 1)
+                    session.scalar(NUMBER)
+                    session.rollback()
+                    asked.clear()
+                    assert session.scalar(NUMBER) == 1
+                    assert bool(asked) is not is_remembered
+                for engine in replicas.engines:
+                    engine.dispose()
 
 
 def test_many_sessions_at_once_see_their_own_commits(lab: Lab) -> None:
