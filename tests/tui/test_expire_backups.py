@@ -110,3 +110,24 @@ async def test_pins(tmp_path: Path) -> None:
         await wait_to_see(pilot, "Take the pin away?")
         await pilot.press("y")
         await wait_until(pilot, lambda: "app pinned" not in screen_text(app))
+
+
+async def test_without_an_open_target_every_database_is_judged(tmp_path: Path) -> None:
+    """The directory of the settings; each database that loses backups is typed."""
+    _app, directory, ids = world(tmp_path, 4)
+    shop = date_back(directory, ids[0], [DAY, DAY * 2], database="shop", url="sqlite:////srv/shop.sqlite")
+    runner = JobRunner(RoutineContext(), History(tmp_path / "state"))
+    app = DbtuiApp(runner, Settings(backup_dir=str(directory), keep=RetentionPolicy(last=1)), None)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("2")
+        await wait_to_see(pilot, "○ not proven", "shop")
+        await pilot.press("E")
+        await wait_to_see(pilot, "Which backups of every database stay", "what survives when: shop")
+        app.dialogs[-1].query_one("#keep-daily", TextInput).value = "1"
+        app.dialogs[-1].query_one("#keep-weekly", TextInput).value = "0"
+        app.dialogs[-1].query_one("#keep-monthly", TextInput).value = "0"
+        app.dialogs[-1].query_one("#keep-last", TextInput).value = "0"
+        await wait_to_see(
+            pilot, "This removes 5 of 7 backups of app, shop", "type the database app", "type the database shop"
+        )
+    assert ids_in(directory) == {*ids, *shop}
