@@ -177,6 +177,30 @@ def test_a_second_replica_in_a_terminal(place: Place) -> None:
     wait_until(lambda: {place.replica.name, place.second.name} <= place.streams(), PATIENCE)
 
 
+def test_a_terminal_that_goes_leaves_nothing_of_an_addition(place: Place) -> None:
+    """While the copy waits for a checkpoint, which takes minutes: no slot, no directory, no password file."""
+    place.primary.execute("CREATE TABLE work AS SELECT generate_series(1, 100000)")
+    ui = Terminal([sys.executable, "-m", "dbtui"], place.environ, 80, 24)
+    with closing(_Ended(ui)):
+        ui.wait_to_see("PG 15", PATIENCE)
+        ui.press("g6")
+        ui.wait_to_see("the replica is safe for reads older than", PATIENCE)
+        ui.press("a")
+        ui.wait_to_see("Add a replica of erp", PATIENCE)
+        ui.press(str(place.second))
+        ui.wait_for(lambda: f"to{place.second}andstarts" in "".join(ui.text.split()), PATIENCE)
+        ui.press("\t\t\t\tl")
+        ui.wait_to_see("when the next checkpoint", PATIENCE)
+        ui.press("\t\t\r")
+        ui.wait_to_see("▌replicas add", PATIENCE)
+        ui.wait_to_see("base backup", PATIENCE)
+        assert place.second.exists()
+        ui.hang_up()
+        ui.end_seconds(PATIENCE)
+    wait_until(lambda: not place.slots(), PATIENCE)
+    assert not list(place.second.parent.glob(f"{place.second.name}*"))
+
+
 class _Ended:
     """Ends a terminal's program, whatever became of the test."""
 
