@@ -1,7 +1,6 @@
 """`dbtui backup verify --restore` on a throwaway server, with the real program on all three engines."""
 
 import json
-import os
 from pathlib import Path
 
 from tests.cli.program import run
@@ -18,8 +17,6 @@ def backup(sample: Sample, directory: Path, *words: str) -> Path:
 def test_a_backup_is_proven_on_a_server_of_its_own(sample: Sample, tmp_path: Path) -> None:
     path = backup(sample, tmp_path)
     before = sample.databases()
-    places = tmp_path / "t"
-    places.mkdir(mode=0o711)
     plan = run("backup", "verify", "latest", "--restore", "--dry-run", cwd=tmp_path)
     assert (plan.code, "throwaway" in plan.stdout) == (0, True), plan
     ran = run("backup", "verify", "latest", "--throwaway", "--json", cwd=tmp_path)
@@ -33,4 +30,48 @@ def test_a_backup_is_proven_on_a_server_of_its_own(sample: Sample, tmp_path: Pat
     (proof,) = json.loads(kept.read_text())["proofs"]
     assert (proof["outcome"], proof["rows"], proof["problems"]) == ("equal", USERS + ORDERS, [])
     assert {"load", "count rows", "check", "remove"} <= set(proof["steps"])
-    assert os.listdir(places) == []
+    text = run("backup", "list", cwd=tmp_path, COLUMNS="200").stdout
+    assert "● restored and equal, just now" in text
+    text = run("backup", "show", "latest", cwd=tmp_path).stdout
+    assert "restored and equal, just now" in text
+    assert f"on {found['where']}" in text
+    assert "2 tables with 1.5 k rows" in text
+    shown = run("backup", "show", "latest", "--json", cwd=tmp_path).document
+    assert shown["proofs"] == [proof]
+    assert shown["backup"]["proof_seconds"] == shown["manifest"]["proof_seconds"]
+
+
+def test_a_backup_that_is_not_what_its_manifest_says(sample: Sample, tmp_path: Path) -> None:
+    path = backup(sample, tmp_path)
+    manifest = path.with_name(f"{path.name}.manifest.json")
+    document = json.loads(manifest.read_text())
+    document["tables"][0]["rows"] += 1
+    manifest.write_text(json.dumps(document))
+    ran = run("backup", "verify", path, "--restore", cwd=tmp_path)
+    assert (ran.code, "NOT EQUAL" in ran.stdout) == (7, True), ran
+    assert "✖ failed its verification, just now" in run("backup", "list", cwd=tmp_path, COLUMNS="200").stdout
+    assert "not equal, just now" in run("backup", "show", path, cwd=tmp_path).stdout
+    ran = run("backup", "verify", path, cwd=tmp_path)
+    assert ran.code == 0, ran.stderr
+
+
+def test_the_newest_backup_of_a_profile(sample: Sample, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[profiles.main]\nurl = "{sample.url}"\nbackup_dir = "{tmp_path}/far"\n')
+    environ = {"DBTUI_CONFIG": str(config)}
+    ran = run("backup", "verify", "latest:main", cwd=tmp_path, **environ)
+    assert (ran.code, "there is no whole backup of" in ran.sentence) == (2, True)
+    made = [run("backup", "create", "main", cwd=tmp_path, **environ).stdout.strip() for _ in range(2)]
+    plan = run("backup", "verify", "latest:main", "--restore", "--dry-run", "--json", cwd=tmp_path, **environ).result
+    assert Path(made[1]).stem == plan["backup_id"]
+    ran = run("backup", "verify", f"latest:{sample.url}", cwd=tmp_path, **environ)
+    assert (ran.code, "wants a profile's name" in ran.sentence) == (2, True)
+    assert not sample.password or sample.password not in ran.stderr
+    ran = run("schedule", "backup", "verify", "latest:main", "--restore", cwd=tmp_path, **environ)
+    assert (ran.code, "backup verify latest:main --restore" in ran.stdout) == (0, True), ran.stderr
+
+
+def test_words_that_do_not_go_together(sample: Sample, tmp_path: Path) -> None:
+    path = backup(sample, tmp_path)
+    ran = run("backup", "verify", path, "--throwaway", "--to", sample.url, cwd=tmp_path)
+    assert (ran.code, "leave one of them out" in ran.sentence) == (2, True)
