@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,7 @@ PREFIX = "dbtui-"
 # A unix socket's path may have 107 bytes; the deepest one here adds about 40.
 LONGEST_PARENT = 50
 ORPHAN_SECONDS = 3600.0
+_OF = "@"  # between the words of a name that says whose a directory is; mkdtemp uses none
 
 
 class ServerDirectory:
@@ -31,9 +33,6 @@ class ServerDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         identity = watchdog.format_identity(os.getpid())
-        (path / watchdog.SERVERS_FILE).touch(mode=0o600)
-        (path / watchdog.OWNER_FILE).touch(mode=0o600)
-        (path / watchdog.OWNER_FILE).write_text(identity)
         self._watchdog = _start_watchdog(path, identity.strip())
 
     @classmethod
@@ -41,7 +40,14 @@ class ServerDirectory:
         """Sweep what dead owners left, then make a new directory in `parent` (the temporary directory)."""
         parent = parent or _short_temporary_directory()
         sweep_directories(parent)
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        identity = watchdog.format_identity(os.getpid())
+        # Its owner is in the name until it is in the directory: at no moment is it nobody's.
+        fresh = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{identity.strip().replace(' ', _OF)}{_OF}", dir=parent))
+        (fresh / watchdog.SERVERS_FILE).touch(mode=0o600)
+        (fresh / watchdog.OWNER_FILE).touch(mode=0o600)
+        (fresh / watchdog.OWNER_FILE).write_text(identity)
+        path = parent / (PREFIX + secrets.token_hex(4))
+        fresh.rename(path)
         if os.geteuid() == 0:
             path.chmod(0o711)  # servers run under other accounts, each in a 0700 directory of its own
         return cls(path)
@@ -90,6 +96,9 @@ def _is_abandoned(path: Path) -> bool:
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
             return False
+        named = path.name.removeprefix(PREFIX).split(_OF)
+        if len(named) > 2:
+            return not watchdog.is_alive(" ".join(named[:2]))
         owner = path / watchdog.OWNER_FILE
         if owner.exists():
             identity = owner.read_text()

@@ -45,11 +45,23 @@ def remove_directory(directory: Path) -> None:
     for line in _read_lines(directory / SERVERS_FILE):
         number, _, identity = line.partition(" ")
         end_process(identity, int(number))
+    for pid in _find_strays(directory):
+        end_process(format_identity(pid), signal.SIGKILL)
     for attempt in range(20):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
             return
         time.sleep(0.05 * attempt)
+
+
+def _find_strays(directory: Path) -> list[int]:
+    """The processes that have their home in `directory`: their owner died before it could write them down."""
+    prefix, found = os.fsencode(f"HOME={directory}{os.sep}"), []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+            if any(word.startswith(prefix) for word in (entry / "environ").read_bytes().split(b"\0")):
+                found.append(int(entry.name))
+    return found
 
 
 def _start_ticks(pid: int) -> str:
