@@ -345,7 +345,8 @@ class PartitionsPane(Pane):
         table = self.planned_for
         if table is None or self.profile is None:
             return
-        self._came_from = self.level
+        if self.level != PLAN:
+            self._came_from = self.level
         self.enter_level(PLAN)
         self.plan.open(self.profile, table)
 
