@@ -93,9 +93,9 @@ def reads_after_writes(ours: Maker, rounds: int) -> list[float]:
         with ours() as session:
             item = Item(name=f"{number}")
             session.add(item)
-            session.commit()
+            session.flush()
             key = item.id
-            session.rollback()
+            session.commit()
             began = time.perf_counter()
             found = session.scalars(select(Item.name).where(Item.id == key)).one()
             taken.append(time.perf_counter() - began)
