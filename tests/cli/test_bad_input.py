@@ -391,8 +391,9 @@ def test_a_read_only_profile(engine: str, new_sample: NewSample, tmp_path: Path)
     with nothing_lost(sample):
         ran = run("backup", "restore", path, "--into", "x", cwd=tmp_path, **environ)
         assert (ran.code, "read-only" in ran.sentence) == (6, True)
-        ran = run("backup", "verify", path, "--restore", cwd=tmp_path, **environ)
+        ran = run("backup", "verify", path, "--restore", "--to", "main", cwd=tmp_path, **environ)
         assert (ran.code, "read-only" in ran.sentence) == (6, True)
+        assert run("backup", "verify", path, "--restore", cwd=tmp_path, **environ).code == 0  # on a server of its own
 
 
 NAMES = ["a \"b\" 'c' %20", "-dash -- new\nline;", "[red]back`tick\\"]
