@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from dbtui.adapters.throwaway import watchdog
+from dbtui.adapters.throwaway.accounts import choose_account
+from dbtui.adapters.throwaway.proving import ACCOUNTS
 from dbtui.demo.servers import ServerDirectory
 from tests.cli.conftest import NewSample
 from tests.cli.disks import on_small_disk, without_programs
@@ -120,6 +123,38 @@ def test_a_kill_at_any_step_leaves_nothing(made: Made, places: Path, engine: str
     ran = run("backup", "verify", path, "--throwaway", cwd=path.parent, TMPDIR=str(places))
     assert ran.code == 0, ran.stderr
     assert is_clean(places)
+
+
+@Servers
+def test_its_server_is_private(made: Made, places: Path, engine: str) -> None:
+    """A directory for its account alone, not root's, not that of this machine's servers, and nobody can call it."""
+    path = made(engine)
+    with proving(path, places) as process:
+        follow(process, "load")
+        (left,) = places.iterdir()
+        number = int((left / watchdog.SERVERS_FILE).read_text().splitlines()[-1].split()[1])
+        about = (left / "throwaway").stat()
+        assert stat.S_IMODE(about.st_mode) == 0o700
+        assert Path(f"/proc/{number}").stat().st_uid == about.st_uid
+        account = choose_account(*ACCOUNTS)
+        assert about.st_uid == (account.uid if account else os.geteuid())
+        assert not _sockets_of(number) & _listening()
+        assert Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[16] == "10", "it is not niced"
+        process.send_signal(signal.SIGINT)
+        assert end_of(process)["outcome"] == "cancelled"
+
+
+def _sockets_of(number: int) -> set[str]:
+    """The inodes of a process's sockets."""
+    found = (str(each.readlink()) for each in Path(f"/proc/{number}/fd").iterdir())
+    return {name[8:-1] for name in found if name.startswith("socket:[")}
+
+
+def _listening() -> set[str]:
+    """The inodes of the sockets that take calls from a network, this machine's own included."""
+    tables = (Path("/proc/net") / name for name in ("tcp", "tcp6", "udp", "udp6"))
+    lines = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return {words[9] for words in lines}
 
 
 def test_what_even_the_watchdog_left_the_next_verification_removes(made: Made, places: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from dbtui.model.proofs import Proof, ProofOutcome, ThrowawayPlan
 from tests.tui.world import World, screen_text, wait_to_see
 
-PLAN = ThrowawayPlan(server="PostgreSQL 15.18", version="15.18", parent="/tmp", account="nobody")
+PLAN = ThrowawayPlan(server="PostgreSQL 15.18", version="15.18", programs="/usr/bin", parent="/tmp", account="nobody")
 SIZE = (120, 30)
 BACKUP = "erp-20261122T150000Z"
 

@@ -63,10 +63,11 @@ class ProveDialog(Dialog[Place]):
             return missing
         if isinstance(place, ThrowawayPlan):
             account = f", account {place.account}" if place.account else ""
+            what = "server" if place.programs else "file"
             return [
-                line("Restores ", strong(self._entry.backup_id), " into a server made for it, and removes that again."),
+                line("Restores ", strong(self._entry.backup_id), f" into a {what} made for it, and removes it again."),
                 line(dim("Rows, constraints, indexes, sequences, views are compared; no server of yours is touched.")),
-                fact("server", place.server),
+                fact(what, place.server),
                 fact("in", f"{place.parent}, private, no network{account}"),
                 *(warning(remark) for remark in place.remarks),
             ]  # fmt: skip
