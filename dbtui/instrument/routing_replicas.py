@@ -63,6 +63,7 @@ class ReplicaSet:
         lag_bytes: int | None = None,
         wait_seconds: float | None = None,
         look_seconds: float | None = None,
+        serve_without_primary: bool = False,
     ) -> None:
         """`primary`, `replicas`: engines, all of them with asyncio drivers or none; or URLs, for which
         `dbtui.instrument.create_engine` makes pools that are named after `service`.
@@ -71,7 +72,8 @@ class ReplicaSet:
         to see a commit waits `wait_seconds` (0.25) for its replica at most, then the primary serves it. The environment
         has other values as DB_REPLICA_LAG_SECONDS, DB_REPLICA_LAG_BYTES and DB_REPLICA_WAIT_SECONDS.
         `look_seconds` (1) lie between two looks at a server. `harmless_functions` are the application's own, as `name`
-        or `schema.name`, that change nothing and may run on a replica.
+        or `schema.name`, that change nothing and may run on a replica. `serve_without_primary`: while the primary is
+        not seen, replicas go on being read from, however old that is.
 
         Raises UsageError for engines that do not belong together, and for a wrong URL or setting.
         """
@@ -87,6 +89,7 @@ class ReplicaSet:
                 "wait_seconds": wait_seconds,
                 "look_seconds": look_seconds,
             },
+            serve_without_primary=serve_without_primary,
         )
         self.log = choose_log(self.primary.dialect.name)
         self.rules = StatementRules([harmless_functions] if isinstance(harmless_functions, str) else harmless_functions)
@@ -167,6 +170,7 @@ class ReplicaSet:
         watchers, self._watchers = self._watchers, ()
         for watcher in watchers:
             watcher.abandon()
+        self._track.reset()
         for replica in self.replicas:
             replica.reset()
         for engine in self.engines:

@@ -19,20 +19,23 @@ class RoutingLimits:
 
     `lag_seconds`, `lag_bytes`: a replica that is further behind the primary is not read from. `wait_seconds`: a read
     that must see a commit waits so long for its replica, then the primary serves it. `look_seconds`: the time between
-    two looks at a server.
+    two looks at a server. `serve_without_primary`: while the primary is not seen, replicas are read from, however old.
     """
 
     lag_seconds: float = 10.0
     lag_bytes: int = 16 * 1024 * 1024
     wait_seconds: float = 0.25
     look_seconds: float = 1.0
+    serve_without_primary: bool = False
 
     def __post_init__(self) -> None:
         if self.lag_seconds <= 0 or self.lag_bytes < 0 or self.wait_seconds < 0 or self.look_seconds <= 0:
             raise UsageError(f"{self} cannot be kept", "give positive seconds and bytes")
 
 
-def read_limits(environ: Mapping[str, str], given: Mapping[str, float | None]) -> RoutingLimits:
+def read_limits(
+    environ: Mapping[str, str], given: Mapping[str, float | None], *, serve_without_primary: bool = False
+) -> RoutingLimits:
     """Return the limits of `given`, else of the environment, else the usual. Raises UsageError naming what is wrong."""
     usual = RoutingLimits()
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -47,6 +50,7 @@ def read_limits(environ: Mapping[str, str], given: Mapping[str, float | None]) -
         lag_bytes=int(chosen["lag_bytes"]),
         wait_seconds=chosen["wait_seconds"],
         look_seconds=chosen.get("look_seconds", usual.look_seconds),
+        serve_without_primary=serve_without_primary,
     )
 
 

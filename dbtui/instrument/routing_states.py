@@ -49,6 +49,10 @@ class PrimaryTrack:
         self._log = log
         self._look_seconds = limits.look_seconds
         self._most = int(limits.lag_seconds / limits.look_seconds) + 3
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again from nothing, as in a forked child."""
         self._samples: tuple[tuple[float, Any], ...] = ()
         self.look: PrimaryLook | None = None
 
@@ -57,6 +61,10 @@ class PrimaryTrack:
         if not look.fault:
             self._samples = (*self._samples[-self._most :], (now, look.position))
         self.look = look
+
+    def is_lost(self, now: float) -> bool:
+        """Whether the primary was seen once, and not lately."""
+        return bool(self._samples) and now - self._samples[-1][0] > _STALE_LOOKS * self._look_seconds
 
     def lag_bytes(self, reached: Any) -> int | None:
         """How many bytes `reached` is behind the primary's last look."""
@@ -91,6 +99,8 @@ def find_fault(look: ReplicaLook, track: PrimaryTrack, limits: RoutingLimits, no
         return f"it is on timeline {look.timeline}, the primary on {primary.timeline}"
     if look.is_paused:
         return "its replay is paused"
+    if limits.serve_without_primary and track.is_lost(now):
+        return ""
     if not look.is_receiving:
         return "it receives nothing from the primary"
     return _find_lag(look, track, limits, now)

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dbtui.instrument import ReadWriteSession, ReplicaSet, create_engine
 from tests.fix_servers import wait_until
+from tests.instrument.applications import Trace
 from tests.instrument.reading import run_in_child, run_threads
 from tests.instrument.routing_lab import (
     GENEROUS,
@@ -331,6 +333,36 @@ def test_a_primary_that_is_gone_does_not_stop_what_replicas_can_serve_at_once(ne
         assert session.get(Item, 1)
         with session.primary(), pytest.raises(OperationalError):
             session.get(Item, 1)
+
+
+def test_replicas_go_on_without_the_primary_when_they_are_told_to(new_lab: Callable[..., Lab]) -> None:
+    lab = new_lab(replicas=1)
+    server = lab.replicas[0]
+    alone = lab.open_set(serve_without_primary=True, lag_seconds=1.0)
+    usual = lab.open_set(lag_seconds=1.0)
+    kill_server(lab.primary)
+    wait_for_state(usual, server, lambda state: state.fault == "it receives nothing from the primary")
+    wait_for_state(alone, server, lambda state: state.is_read_from and (state.lag_seconds or 0) > 2)
+    with ReadWriteSession(replicas=alone) as session:
+        assert port_of(session) == server.port
+    with ReadWriteSession(replicas=alone, after="1:FFFF/0") as session, pytest.raises(OperationalError):
+        session.get(Item, 1)
+    restart_server(lab.primary)
+    wait_for_state(usual, server, lambda state: state.is_read_from)
+    wait_for_state(alone, server, lambda state: state.is_read_from and state.lag_seconds == 0)
+
+
+def test_what_replicas_serve_can_be_recorded(lab: Lab, tmp_path: Path) -> None:
+    replicas = lab.open_set()
+    with Trace(replicas.engines, tmp_path / "trace.jsonl") as trace:
+        for _ in range(4):
+            with ReadWriteSession(replicas=replicas) as session:
+                session.get(Item, 1)
+        with ReadWriteSession(replicas=replicas) as session:
+            session.add(Item())
+            session.commit()
+    kinds = [line["sql"].partition(" ")[0] for line in trace.lines]
+    assert kinds == ["SELECT"] * 4 + ["INSERT"], "and what routing asks for itself is not among them"
 
 
 def test_threads_share_a_set(lab: Lab) -> None:
