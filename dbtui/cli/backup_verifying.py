@@ -1,5 +1,6 @@
 """What `dbtui backup verify` does: choose where to try a restore, run, tell."""
 
+from dbtui.analysis.backups.proof_words import count_of
 from dbtui.cli import exit_codes, plans
 from dbtui.cli.backup_finding import find_destination, find_entry
 from dbtui.cli.endings import finish, show_plan
@@ -10,7 +11,7 @@ from dbtui.model.backups import BackupEntry, VerifyResult
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobState
 from dbtui.model.proofs import ThrowawayPlan
-from dbtui.model.text import format_count, format_duration
+from dbtui.model.text import format_duration
 from dbtui.routines import backups as routines
 
 Place = ThrowawayPlan | ConnectionProfile | None
@@ -88,10 +89,8 @@ def summarise_verify(found: VerifyResult) -> str:
     files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
     if found.proof != "restored":
         return f"{found.backup_id}: intact: {files}"
-    rows = f" with {format_count(found.rows_compared)} rows" if found.rows_compared is not None else ""
-    looked = "".join(f", {count} {kind}" for kind, count in found.checked if count)
+    rows = f" with {count_of(found.rows_compared, 'rows')}" if found.rows_compared is not None else ""
+    looked = "".join(f", {count_of(count, kind)}" for kind, count in found.checked if count)
     taken = format_duration(found.seconds) if found.seconds >= 1 else "under 1 s"
-    return (
-        f"{found.backup_id}: restored and equal: {files}, {found.tables_compared} tables compared{rows}{looked}; "
-        f"on {found.where}, in {taken}"
-    )
+    tables = f"{count_of(found.tables_compared, 'tables')} compared{rows}"
+    return f"{found.backup_id}: restored and equal: {files}, {tables}{looked}; on {found.where}, in {taken}"

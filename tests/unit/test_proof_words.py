@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dbtui.analysis.backups.proof import assess_soundness, shorten, sum_rows
-from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
+from dbtui.analysis.backups.proof_words import count_of, describe_details, describe_proof, describe_proven
 from dbtui.model.backups import BackupEntry, BackupTable, EntryKind, Flaw
 from dbtui.model.proofs import MOST_SENTENCES, Proof, ProofOutcome, Soundness
 
@@ -38,6 +38,10 @@ def entry(**facts: Any) -> BackupEntry:
 )
 def test_what_is_proven(facts: dict[str, Any], said: str) -> None:
     assert describe_proven(entry(**facts), NOW) == said
+
+
+def test_counts() -> None:
+    assert [count_of(1, "indexes"), count_of(1, "rows"), count_of(2000, "rows")] == ["1 index", "1 row", "2.0 k rows"]
 
 
 def test_one_try() -> None:

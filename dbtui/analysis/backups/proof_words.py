@@ -13,6 +13,8 @@ _OUTCOMES = {
     ProofOutcome.UNPROVEN: "could not be tried here",
 }
 
+_ONE = {"indexes": "index", "tables checked": "table checked"}
+
 
 def describe_proven(entry: BackupEntry, now: datetime) -> str:
     """Return what the last verification showed, when, and how long it took; empty when there was none."""
@@ -30,10 +32,17 @@ def describe_proof(proof: Proof, now: datetime) -> str:
     return f"{_OUTCOMES[proof.outcome]}{_ago(proof.ended_at, now)}{_taken(proof.seconds)}{where}"
 
 
+def count_of(count: int, kind: str) -> str:
+    """Return `12 constraints`, `1 index`. `kind` is the plural, as Soundness has it."""
+    number = format_count(count)
+    return f"{number} {_ONE.get(kind, kind.removesuffix('s'))}" if count == 1 else f"{number} {kind}"
+
+
 def describe_details(proof: Proof) -> Iterator[str]:
     """Yield what was counted and looked at, how long each step took, and everything that was found."""
-    rows = f" with {format_count(proof.rows)} rows" if proof.rows is not None else ""
-    looked = [f"{proof.tables} tables{rows}", *(f"{count} {kind}" for kind, count in proof.checked.items() if count)]
+    rows = f" with {count_of(proof.rows, 'rows')}" if proof.rows is not None else ""
+    looked = [count_of(proof.tables, "tables") + rows]
+    looked += [count_of(count, kind) for kind, count in proof.checked.items() if count]
     yield ", ".join(format_untrusted(each, 60) for each in looked)
     if proof.steps:
         yield ", ".join(f"{format_untrusted(step, 30)} {seconds:.1f} s" for step, seconds in proof.steps.items())
