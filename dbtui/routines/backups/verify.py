@@ -50,7 +50,7 @@ def _verify(
         _check_profile(backup, place)
     sweep_throwaways(c)
     problems = yield from check_backup(c, backup)
-    trial = Trial(_describe_place(place)) if place is not None else None
+    trial = Trial("" if problems else _describe_place(place)) if place is not None else None
     if place is not None and trial is not None and not problems:
         try:
             yield from restore_on_trial(c, backup, place, trial)
