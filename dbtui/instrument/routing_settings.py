@@ -12,6 +12,8 @@ LAG_SECONDS = "DB_REPLICA_LAG_SECONDS"
 LAG_BYTES = "DB_REPLICA_LAG_BYTES"
 WAIT_SECONDS = "DB_REPLICA_WAIT_SECONDS"
 
+_STALE_LOOKS, _STALE_SECONDS = 3, 3.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingLimits:
@@ -27,6 +29,11 @@ class RoutingLimits:
     wait_seconds: float = 0.25
     look_seconds: float = 1.0
     serve_without_primary: bool = False
+
+    @property
+    def stale_seconds(self) -> float:
+        """How old a look may be that still says something: a busy process is not to lose its replicas."""
+        return max(_STALE_LOOKS * self.look_seconds, _STALE_SECONDS)
 
     def __post_init__(self) -> None:
         if self.lag_seconds <= 0 or self.lag_bytes < 0 or self.wait_seconds < 0 or self.look_seconds <= 0:

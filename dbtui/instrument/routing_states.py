@@ -19,8 +19,6 @@ _LOG = logging.getLogger("dbtui.instrument")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 #: Who has not failed for so long begins again with short pauses.
 _FORGIVEN_SECONDS = 30.0
-#: A look that is older than so many intervals says nothing any more.
-_STALE_LOOKS = 3
 #: Of the time between two looks: how soon to look again when the first one did not suffice.
 _SOON = 0.05
 _NEVER = float("-inf")
@@ -47,7 +45,7 @@ class PrimaryTrack:
 
     def __init__(self, log: Log, limits: RoutingLimits) -> None:
         self._log = log
-        self._look_seconds = limits.look_seconds
+        self._stale_seconds = limits.stale_seconds
         self._most = int(limits.lag_seconds / limits.look_seconds) + 3
         self.reset()
 
@@ -64,7 +62,7 @@ class PrimaryTrack:
 
     def is_lost(self, now: float) -> bool:
         """Whether the primary was seen once, and not lately."""
-        return bool(self._samples) and now - self._samples[-1][0] > _STALE_LOOKS * self._look_seconds
+        return bool(self._samples) and now - self._samples[-1][0] > self._stale_seconds
 
     def lag_bytes(self, reached: Any) -> int | None:
         """How many bytes `reached` is behind the primary's last look."""
@@ -77,7 +75,7 @@ class PrimaryTrack:
         """
         for number, (at, position) in enumerate(reversed(self._samples)):
             if self._log.covers(reached, position):
-                is_fresh = number == 0 and now - at <= _STALE_LOOKS * self._look_seconds
+                is_fresh = number == 0 and now - at <= self._stale_seconds
                 return 0.0 if is_fresh else now - at
         if not self._samples or age_seconds is None:
             return None
@@ -171,7 +169,7 @@ class Replica:
             self._is_judged = self._track.look is not None and fault != _NOT_KNOWN
             if self._failures and now - self._failed_at > _FORGIVEN_SECONDS:
                 self._failures = 0
-            self._change(fault, _NEVER if fault else began + _STALE_LOOKS * self._limits.look_seconds)
+            self._change(fault, _NEVER if fault else began + self._limits.stale_seconds)
 
     def note_failure(self, error: object) -> None:
         """A read failed on it: it is closed for a while, longer each time, and looked at again."""

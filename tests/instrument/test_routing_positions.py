@@ -13,8 +13,9 @@ from dbtui.demo.servers import PgBouncer
 from dbtui.errors import UsageError
 from dbtui.instrument import ReadWriteSession, ReplicaSet
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
+from tests.fix_servers import wait_until
 from tests.instrument.reading import run_threads
-from tests.instrument.routing_lab import Item, Lab, port_of
+from tests.instrument.routing_lab import GENEROUS, Item, Lab, port_of
 
 NUMBER = select(Item.number).where(Item.id == 1)
 
@@ -231,7 +232,8 @@ def test_behind_a_pooler_nothing_is_remembered_of_a_connection(lab: Lab, monkeyp
         urls = [lab.url(lab.primary), pooler.url("postgres")]
         for url, is_remembered in ((urls[1], False), (lab.url(lab.replicas[0]), True)):
             with ReplicaSet(urls[0], [url], look_seconds=0.2, wait_seconds=10.0) as replicas:
-                assert replicas.wait_for_looks(60)
+                replicas.start()
+                wait_until(lambda replicas=replicas: replicas.states()[0].is_read_from, GENEROUS)  # type: ignore[misc]
                 ask = replicas.log.ask_reached
 
                 def ask_and_tell(raw: object, ask: Callable[..., object] = ask) -> object:
