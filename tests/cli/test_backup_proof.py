@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tests.cli.conftest import NewSample
 from tests.cli.program import run
 from tests.cli.samples import ORDERS, USERS, Sample
 
@@ -75,3 +76,16 @@ def test_words_that_do_not_go_together(sample: Sample, tmp_path: Path) -> None:
     path = backup(sample, tmp_path)
     ran = run("backup", "verify", path, "--throwaway", "--to", sample.url, cwd=tmp_path)
     assert (ran.code, "leave one of them out" in ran.sentence) == (2, True)
+
+
+def test_what_cannot_be_tried_here_is_no_fault_of_the_backup(new_sample: NewSample, tmp_path: Path) -> None:
+    sample = new_sample("postgresql")
+    path = backup(sample, tmp_path, "--format", "custom")
+    manifest = path.with_name(f"{path.name}.manifest.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"extensions": ["nosuch"]}))
+    ran = run("backup", "verify", path, "--restore", cwd=tmp_path)
+    assert (ran.code, "says nothing against the backup" in ran.sentence) == (6, True), ran
+    assert "○ not proven" in run("backup", "list", cwd=tmp_path, COLUMNS="200").stdout
+    text = run("backup", "show", path, cwd=tmp_path).stdout
+    assert "could not be tried here, just now" in text
+    assert "the server lacks the extension nosuch" in text

@@ -50,6 +50,14 @@ def shop(postgresql_database: str) -> str:
     return postgresql_database
 
 
+def test_an_extension_that_is_installed_comes_along(shop: str, tmp_path: Path) -> None:
+    run_sql(shop, "CREATE EXTENSION citext; ALTER TABLE customers ALTER name TYPE citext")
+    entry = make_backup(shop, tmp_path, BackupFormat.CUSTOM)
+    assert manifest_of(entry)["extensions"] == ["citext"]
+    found, _ = prove(entry)
+    assert (found.problems, found.remarks) == ((), ())
+
+
 @pytest.fixture
 def owner(postgresql_server: PostgreSQL) -> Iterator[str]:
     name = unique_name("Owner of it")
