@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.streams import storage_errors
 from dbtui.adapters.throwaway.accounts import Account
 from dbtui.adapters.throwaway.directories import LONGEST_PARENT, ServerDirectory
 from dbtui.adapters.throwaway.server import ThrowawayServer, find_program
@@ -96,12 +97,16 @@ class Throwaway(abc.ABC):
         began = time.monotonic()
         yield StepStarted("throwaway server", f"{self.plan.server} in {self.plan.parent}")
         self.is_ours = True
-        self.directory = ServerDirectory.create(Path(self.plan.parent))
-        self.server = server = self.make(self.directory)
+        parent = Path(self.plan.parent)
+        with storage_errors(parent):
+            self.directory = ServerDirectory.create(parent)
+            self.server = server = self.make(self.directory)
         if server is not None:
-            server.prepare()
+            with storage_errors(parent):
+                server.prepare()
             yield from self._until(cancellation, began, "data directory", lambda: server.is_prepared)
-            server.launch()
+            with storage_errors(parent):
+                server.launch()
             yield from self._until(cancellation, began, "start", lambda: server.is_ready() or self.has_ended)
             if self.has_ended:
                 raise ToolError(f"the throwaway {self.plan.server} did not start: {self.last_words()}")
