@@ -24,6 +24,7 @@ _TITLES = {
     "steps": "A plan",
     "replay": "A recording",
     "history": "List of backups",
+    "diff": "Two backups side by side",
     "contents": "Inside a backup",
     "backups": "Backups",
     "jobs": "Jobs",
