@@ -1,12 +1,13 @@
 """Ten thousand reads while a replica is ended without warning and comes back: none fails, no critical one is stale."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from dbtui.instrument import ReadWriteSession, ReplicaSet
 from tests.fix_servers import wait_until
@@ -23,6 +24,11 @@ from tests.instrument.routing_lab import (
 READS = 10_000
 READERS = 4
 WRITER_ITEM = 1
+SLOW = text("SELECT pg_sleep(0.005)").execution_options(dbtui_read_from="replica")
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 @dataclass
@@ -50,6 +56,8 @@ def read_on(replicas: ReplicaSet, tally: Tally, item: int) -> None:
     while tally.reads < READS and not tally.errors:
         with ReadWriteSession(replicas=replicas) as session:  # plain: any recent state will do
             assert session.get(Item, item) is not None
+            session.execute(SLOW)  # most outages come in the middle of a statement
+            assert session.scalars(select(Item.number)).all()
             tally.count(int(session.scalar(PORT) or 0))
         wanted, position = tally.committed
         with ReadWriteSession(replicas=replicas, after=position) as session:  # after another one's commit
@@ -89,7 +97,10 @@ def write_on(replicas: ReplicaSet, tally: Tally) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_no_read_fails_and_no_critical_read_is_stale(new_lab: Callable[..., Lab]) -> None:
+def test_no_read_fails_and_no_critical_read_is_stale(
+    new_lab: Callable[..., Lab], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "dbtui.instrument")
     lab = new_lab()
     replicas = lab.open_set(engine_options={"pool_size": 8, "max_overflow": 16})
     tally = Tally()
@@ -111,7 +122,11 @@ def test_no_read_fails_and_no_critical_read_is_stale(new_lab: Callable[..., Lab]
 
     victim, other = lab.replicas
     try:
-        for begin, end, server in ((0.1, 0.3, victim), (0.5, 0.7, other)):
+        for number in range(15):  # every connection to the replicas breaks, wherever it is
+            passed(0.01 * number)
+            for server in lab.replicas:
+                server.execute(CUT)
+        for begin, end, server in ((0.2, 0.4, victim), (0.6, 0.8, other)):
             passed(begin)
             kill_server(server)
             passed(end)
@@ -127,8 +142,10 @@ def test_no_read_fails_and_no_critical_read_is_stale(new_lab: Callable[..., Lab]
     finally:
         for thread in threads:
             thread.join()
-    print(tally.reads, "reads;", tally.committed, "; by server:", dict(tally.served))
+    repeated = sum("is repeated elsewhere" in each.getMessage() for each in caplog.records)
+    print(tally.reads, "reads;", repeated, "repeated;", tally.committed, "; by server:", dict(tally.served))
     assert not tally.errors, tally.errors
+    assert repeated, "or else no outage was met"
     assert not tally.stale, tally.stale
     assert tally.reads >= READS
     assert tally.committed[0] > 10
