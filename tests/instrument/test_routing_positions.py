@@ -13,7 +13,7 @@ from dbtui.demo.servers import PgBouncer
 from dbtui.errors import UsageError
 from dbtui.instrument import ReadWriteSession, ReplicaSet
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
-from tests.fix_servers import wait_until
+from tests.fix_servers import unique_name, wait_until
 from tests.instrument.reading import run_threads
 from tests.instrument.routing_lab import GENEROUS, Item, Lab, port_of
 
@@ -228,7 +228,7 @@ def test_a_full_page_of_the_log_is_not_waited_for_in_vain(new_lab: Callable[...,
 def test_behind_a_pooler_nothing_is_remembered_of_a_connection(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """In transaction mode the same connection leads to another process the next time."""
     asked: list[object] = []
-    with PgBouncer(lab.replicas[0]) as pooler:
+    with PgBouncer(lab.replicas[0], name=unique_name("bouncer")) as pooler:
         urls = [lab.url(lab.primary), pooler.url("postgres")]
         for url, is_remembered in ((urls[1], False), (lab.url(lab.replicas[0]), True)):
             with ReplicaSet(urls[0], [url], look_seconds=0.2, wait_seconds=10.0) as replicas:

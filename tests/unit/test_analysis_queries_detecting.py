@@ -377,3 +377,15 @@ def test_what_is_held_of_busy_connections_is_bounded() -> None:
     tracemalloc.stop()
     assert detector.findings().statements == 200_000
     assert peak < 60e6
+
+
+def test_a_loop_whose_list_ran_before_the_log_began_is_no_finding_of_its_own() -> None:
+    whole = Tape()
+    for _ in range(3):
+        loop(whole, 12)
+        whole.wait(5.0)
+    rest = whole.events[4:]
+    findings = detect(rest)
+    assert only(findings.findings).parent is not None
+    alone = detect(whole.events[4:13])
+    assert only(alone.findings).parent is None

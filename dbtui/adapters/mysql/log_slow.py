@@ -40,6 +40,7 @@ _ID = re.compile(r"(?:# Thread_id|\] +Id): *(\d+)")
 _SCHEMA = re.compile(r" Schema: (\S*)")
 _EXTRA_ID = re.compile(r" Thread_id: (\d+)")
 _AFFECTED = "Rows_affected: "
+_AFFECTED_ROWS = re.compile(rf"{_AFFECTED}(\d+)")
 _MOST_SESSIONS = 10_000
 
 
@@ -154,7 +155,7 @@ class SlowLogParser(LogParser):
 
 def _read_affected(more: str) -> int | None:
     """Return the rows that a statement changed."""
-    found = re.search(rf"{_AFFECTED}(\d+)", more)
+    found = _AFFECTED_ROWS.search(more)
     return int(found[1]) if found else None
 
 

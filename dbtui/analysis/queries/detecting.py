@@ -10,7 +10,7 @@ from operator import attrgetter
 from dbtui.analysis.queries.forms import Form
 from dbtui.analysis.queries.judging import Limits, Match, Ran, judge_unit
 from dbtui.analysis.queries.normalising import DIGITS, Normaliser, near_key
-from dbtui.analysis.queries.patterns import Key, Pattern, key_of
+from dbtui.analysis.queries.patterns import Key, Pattern, find_cut, key_of
 from dbtui.analysis.queries.round_trips import RoundTrips
 from dbtui.analysis.queries.tags import NO_TAGS, Tags
 from dbtui.analysis.queries.units import VIRTUAL_TRANSACTION, Unit
@@ -90,7 +90,12 @@ class Detector:
                         patterns[key] = known.copy()
                     patterns[key].absorb(match)
         round_trip = self._measured if self._measured is not None else self._round_trips.estimate()
-        shown = [self._show(pattern, round_trip) for pattern in patterns.values() if not pattern.is_chance(ran)]
+        cut = find_cut(patterns)
+        shown = [
+            self._show(pattern, round_trip)
+            for key, pattern in patterns.items()
+            if key not in cut and not pattern.is_chance(ran)
+        ]
         shown.sort(key=_rank)
         return QueryFindings(
             statements=self._statements,

@@ -20,6 +20,7 @@ from dbtui.model.queries import Lookup, Shape, ShapeKind
 #: A number that does not go on a name, unless it is a lone 1: `LIMIT 1` says something that `LIMIT 12` does not.
 _NUMBER = re.compile(r"[0-9](?<![\w$][0-9])(?:(?<!1)|(?=[0-9]))[0-9]*")
 _IN_LIST = re.compile(r"\b([iI][nN] ?\()(?:[01]|'')(?:, ?(?:[01]|''))+\)")
+_MANY = re.compile(r"[0-9]+(?:, ?[0-9]+)+")
 _ROWS = re.compile(r"\b([vV][aA][lL][uU][eE][sS] ?\([^()]*\))(?:, ?\([^()?$%:@]*\))+")
 _DOLLAR_QUOTE = re.compile(r"\$(?!\d)")
 _ZERO_IN_NAME = re.compile(r"(?<![\w$])0")
@@ -28,7 +29,7 @@ _MOST_TEXTS = 10_000
 _MOST_WANTED = 1_000
 DIGITS = "0123456789"
 _ONE_DIGIT = frozenset(DIGITS)
-_NUMBER_BEHIND = 2  # the parts of a near key whose number stands behind the sign
+_NUMBER_BEHIND, _NUMBER_BEFORE = 2, 3  # the parts of a near key whose number stands there beside the sign
 _ORDINAL_BINDS = ("?", "%s")
 #: In the memo for a key that must not be used.
 _NOT_OF_KEY = Form(Shape("", ShapeKind.UNREADABLE))
@@ -70,10 +71,11 @@ def _two_rows(found: re.Match[str]) -> str:
 
 
 def near_key(sql: str) -> tuple[str, ...] | None:
-    """Return a statement without the number on one side of its last ` = `; None when neither side is plainly one.
+    """Return a statement without the number on one side of its last ` = `, else without those of its last list.
 
-    Statements with one such key have one `memo_key`, if any: the rest is the same to the letter, and a number that is
-    not a lone 1 becomes 0 there. It is found much quicker, and most look-ups of an ORM have one.
+    None when there is neither. Statements with one such key have one shape: the rest is the same to the letter, a
+    number that is not a lone 1 becomes 0 in the `memo_key`, and lists of many are one. It is found much quicker, and
+    most statements of an ORM have one.
     """
     before, sign, after = sql.rpartition(" = ")
     if after[:1] in _ONE_DIGIT:
@@ -82,7 +84,13 @@ def near_key(sql: str) -> tuple[str, ...] | None:
             return None
         return before, rest
     head = before.rstrip(DIGITS)
-    if len(head) == len(before) or head[-1:] not in (" ", "(") or before[len(head) :] == "1":
+    if len(head) == len(before):
+        head, sign, after = sql.rpartition(" IN (")
+        if not sign:
+            return None
+        inside, end, after = after.partition(")")
+        return (head, after, "", "IN") if end and _MANY.fullmatch(inside) else None
+    if head[-1:] not in (" ", "(") or before[len(head) :] == "1":
         return None
     return head, after, ""
 
@@ -187,7 +195,7 @@ class Normaliser:
             self.next[before] = sql, None, form
         elif len(near) == _NUMBER_BEHIND:
             self.next[before] = f"{near[0]} = ", near[1], form
-        else:
+        elif len(near) == _NUMBER_BEFORE:
             self.next[before] = near[0], f" = {near[1]}", form
 
     def values(self, sql: str, params: tuple[object, ...] | None = None) -> list[tuple[Lookup, str]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -20,6 +20,7 @@ _DURATION = attrgetter("duration_ms")
 _MOST_COUNTS = 500
 _MANY = 20
 _LEAST_SHARE = 0.2
+_CUT_SHARE = 0.05
 _SAVES = frozenset({PatternKind.N_PLUS_ONE, PatternKind.LOOKUP_LOOP, PatternKind.DUPLICATE})
 
 #: Kind, database, application or route, parent's shape, children's shapes, call site.
@@ -117,6 +118,11 @@ class Pattern:
         shares = [part / whole for part, whole in counts if whole >= _MANY]
         return bool(shares) and max(shares) < _LEAST_SHARE
 
+    def may_be_rest_of(self, other: "Pattern") -> bool:
+        """Whether this is rare beside another, and no longer."""
+        is_rare = self.units <= max(1, _CUT_SHARE * other.units)
+        return is_rare and self.example.repeats <= other.example.repeats
+
     def total_seconds(self) -> float | None:
         """Return what the repeated statements took, None when nobody measured."""
         timed = [sums for sums in self.children.values() if sums.timed]
@@ -180,6 +186,28 @@ def key_of(match: Match, route: str) -> Key:
     parent = match.view.forms[match.parent_at].shape.text if match.parent_at is not None else ""
     children = tuple(sorted(run.form.shape.text for run in match.runs))
     return match.kind, event.database, route or fold_application(event.application), parent, children, event.call_site
+
+
+def find_cut(patterns: Mapping[Key, Pattern]) -> set[Key]:
+    """Return the patterns that are the rest of another one's loop: its list ran before the log or a capture began.
+
+    Such a rest has no parent, is seen once, or hardly ever, and repeats no more than the loop that has one.
+    """
+    whole: dict[tuple[str, str, str, str], list[Pattern]] = {}
+    for kind, database, place, parent, children, site in patterns:
+        if kind is PatternKind.N_PLUS_ONE and parent:
+            for child in children:
+                pattern = patterns[kind, database, place, parent, children, site]
+                whole.setdefault((database, place, child, site), []).append(pattern)
+    found = set()
+    for key, pattern in patterns.items():
+        kind, database, place, parent, children, site = key
+        if kind is not PatternKind.N_PLUS_ONE or parent:
+            continue
+        of_all = [whole.get((database, place, child, site), []) for child in children]
+        if all(any(pattern.may_be_rest_of(each) for each in of_one) for of_one in of_all):
+            found.add(key)
+    return found
 
 
 def _example_of(match: Match) -> Repetition:
