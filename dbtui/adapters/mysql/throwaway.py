@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import socket as sockets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from dbtui.adapters.mysql.privileges import format_account, format_grant
 from dbtui.adapters.processes import tool_output
 from dbtui.adapters.throwaway.accounts import choose_account
 from dbtui.adapters.throwaway.directories import ServerDirectory
+from dbtui.adapters.throwaway.mariadb import format_installation, greets
 from dbtui.adapters.throwaway.proving import ACCOUNTS, NAME, ProvingServer, Throwaway, choose_parent, needed_bytes
 from dbtui.adapters.throwaway.server import find_program
 from dbtui.errors import ToolError
@@ -21,7 +21,6 @@ from dbtui.model.proofs import ThrowawayPlan
 from dbtui.model.text import format_untrusted
 
 _EXTRA_BYTES = 300 << 20  # fresh system tables, their log and temporary tables
-_HANDSHAKE_PROTOCOL = 10
 _SUPERUSER = "root"
 _SERVER, _INSTALLER = "mariadbd", "mariadb-install-db"
 _DEFINERS_NEED = ("SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "SHOW VIEW", "TRIGGER", "EVENT", "REFERENCES")
@@ -43,14 +42,7 @@ class ProvingMariadb(ProvingServer):
     def prepare(self) -> None:
         """Write the system tables."""
         installer = find_program(_INSTALLER)
-        self._preparation = self.spawn(
-            [
-                str(installer),
-                *("--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"),
-                *("--innodb-log-file-size=8M", "--innodb-flush-method=nosync"),
-                *(f"--datadir={self.data}", f"--tmpdir={self.home}"),
-            ]
-        )
+        self._preparation = self.spawn(format_installation(Path(str(installer)), self.data, self.home))
 
     def command(self) -> list[str]:
         """The server, in the foreground, without a network, without making anything durable, in little memory."""
@@ -65,15 +57,8 @@ class ProvingMariadb(ProvingServer):
         ]
 
     def is_ready(self) -> bool:
-        """A server that takes logins greets first, with the version of its protocol."""
-        with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as client:
-            client.settimeout(1.0)
-            try:
-                client.connect(str(self.socket))
-                greeting = client.recv(5)
-            except OSError:
-                return False
-        is_ready = len(greeting) == 5 and greeting[4] == _HANDSHAKE_PROTOCOL
+        """Whether it greets; the statements it began with hold a password, and go."""
+        is_ready = greets(self.socket)
         if is_ready:
             (self.home / "first.sql").unlink(missing_ok=True)
         return is_ready

@@ -1,16 +1,14 @@
 """A private MariaDB, where the system has one. No package index carries a server."""
 
-import socket as sockets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from dbtui.adapters.throwaway.directories import ServerDirectory
+from dbtui.adapters.throwaway.mariadb import format_installation, greets
 from dbtui.demo.servers.base import HOST, Server, find_program
 from dbtui.errors import ToolError
-
-HANDSHAKE_PROTOCOL = 10
 
 
 class MariaDB(Server):
@@ -79,14 +77,8 @@ class MariaDB(Server):
     def prepare(self) -> None:
         if self.data.exists() or self._preparation:
             return
-        self._preparation = self.spawn(
-            [
-                str(_required_program("mariadb-install-db")),
-                *("--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"),
-                *("--innodb-log-file-size=8M", "--innodb-flush-method=nosync"),
-                *(f"--datadir={self.data}", f"--tmpdir={self.home}"),
-            ]
-        )
+        installer = _required_program("mariadb-install-db")
+        self._preparation = self.spawn(format_installation(installer, self.data, self.home))
 
     def command(self) -> list[str]:
         return [
@@ -100,18 +92,11 @@ class MariaDB(Server):
         ]
 
     def is_ready(self) -> bool:
-        """A server that takes logins greets first, with the version of its protocol."""
-        with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as client:
-            client.settimeout(1.0)
-            try:
-                client.connect(str(self.socket))
-                greeting = client.recv(5)
-            except OSError:
-                return False
-        ready = len(greeting) == 5 and greeting[4] == HANDSHAKE_PROTOCOL
-        if ready:
+        """Whether it greets; the statements it began with hold a password, and go."""
+        is_ready = greets(self.socket)
+        if is_ready:
             (self.home / "first.sql").unlink(missing_ok=True)
-        return ready
+        return is_ready
 
     def _write_first_statements(self) -> Path:
         """The superuser may log in over the socket and over TCP, by password; nobody else may at all."""
