@@ -12,9 +12,8 @@ from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.replicas import ReplicaAction, ReplicaPlan, ReplicaWish
 from dbtui.tui import replica_requests as requests
-from dbtui.tui.cells import Line, dim, line
-from dbtui.tui.dialogs.confirmed import ConfirmedDialog
-from dbtui.tui.dialogs.replica_order import names_to_type, show_replica_plan
+from dbtui.tui.cells import dim, line
+from dbtui.tui.dialogs.replica_order import ReplicaPlanDialog
 from dbtui.tui.dialogs.typed_names import NamesToType
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.widgets.drawn import Lines
@@ -51,7 +50,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-class AddReplicaDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):
+class AddReplicaDialog(ReplicaPlanDialog):
     """Answers with the plan that is to be done."""
 
     BINDINGS: ClassVar[list[BindingType]] = []
@@ -105,19 +104,3 @@ class AddReplicaDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):
             is_fast_checkpoint=self.query_one("#checkpoint", Choice).value == _FAST,
         )
         return requests.plan(self.profile, ReplicaAction.ADD, wish, self._text("name"), self.replicas)
-
-    def plan_lines(self, plan: ReplicaPlan) -> list[Line]:
-        """Show it."""
-        return show_replica_plan(plan)
-
-    def allows(self, plan: ReplicaPlan) -> bool:
-        """Nothing is refused."""
-        return not plan.refusals
-
-    def names_of(self, plan: ReplicaPlan) -> list[tuple[str, str]]:
-        """What the plan wants typed."""
-        return names_to_type(plan)
-
-    def answer_of(self, plan: ReplicaPlan) -> ReplicaPlan:
-        """The plan itself."""
-        return plan

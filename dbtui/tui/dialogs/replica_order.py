@@ -69,7 +69,27 @@ def names_to_type(plan: ReplicaPlan) -> list[tuple[str, str]]:
             for name in plan.names]  # fmt: skip
 
 
-class ReplicaOrderDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):
+class ReplicaPlanDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):
+    """Answers with a plan of replicas that nothing speaks against."""
+
+    def plan_lines(self, plan: ReplicaPlan) -> list[Line]:
+        """Show it."""
+        return show_replica_plan(plan)
+
+    def allows(self, plan: ReplicaPlan) -> bool:
+        """Nothing is refused."""
+        return not plan.refusals
+
+    def names_of(self, plan: ReplicaPlan) -> list[tuple[str, str]]:
+        """What the plan wants typed."""
+        return names_to_type(plan)
+
+    def answer_of(self, plan: ReplicaPlan) -> ReplicaPlan:
+        """The plan itself."""
+        return plan
+
+
+class ReplicaOrderDialog(ReplicaPlanDialog):
     """Answers with the plan that is to be done. The focus rests on Cancel; what cannot be undone wants names typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "no")]
@@ -101,19 +121,3 @@ class ReplicaOrderDialog(ConfirmedDialog[ReplicaPlan, ReplicaPlan]):
     def plan_request(self) -> JobRequest[ReplicaPlan]:
         """Look at the server now."""
         return requests.plan(self.profile, self.action, None, self.subject, self.replicas)
-
-    def plan_lines(self, plan: ReplicaPlan) -> list[Line]:
-        """Show it."""
-        return show_replica_plan(plan)
-
-    def allows(self, plan: ReplicaPlan) -> bool:
-        """Nothing is refused."""
-        return not plan.refusals
-
-    def names_of(self, plan: ReplicaPlan) -> list[tuple[str, str]]:
-        """What the plan wants typed."""
-        return names_to_type(plan)
-
-    def answer_of(self, plan: ReplicaPlan) -> ReplicaPlan:
-        """The plan itself."""
-        return plan
