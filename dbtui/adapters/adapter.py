@@ -352,21 +352,28 @@ class QueryAdapter(Protocol):
         ...
 
 
-class ReplicaAddition(Protocol):
-    """One run that adds a replica. While `is_ours`, what it has made is removed unless it ends well."""
+class Unfinished(Protocol):
+    """What a run has made and removes again unless it ends well. May be read from any thread.
+
+    `is_ours`: it exists, and is the run's to remove. `is_being_undone`: that is being done now.
+    """
 
     is_ours: bool
     is_being_undone: bool
 
     @property
     def undoing(self) -> str:
-        """What is being removed."""
+        """What is done about it: "dropping shop__new_… on db1:5432"."""
         ...
 
     @property
     def left(self) -> str:
-        """What it has made, and what somebody has to do about it, if this process ends before it is removed."""
+        """What it is, and what somebody has to do about it, if this process ends before it is removed."""
         ...
+
+
+class ReplicaAddition(Unfinished, Protocol):
+    """One run that adds a replica. While `is_ours`, what it has made is removed unless it ends well."""
 
     def run(self) -> Routine[ReplicaResult]:
         """Add the replica. Raises ServerError, ToolError, StorageError, RefusedError, Cancelled: nothing is left then,

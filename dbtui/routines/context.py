@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
+from dbtui.adapters.adapter import Unfinished as Unfinished
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.registry import adapter_for, proofs_for
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
@@ -26,26 +27,6 @@ def _stored_password(profile: ConnectionProfile) -> Secret | None:
 
 def _forget_nothing(_profile: ConnectionProfile) -> None:
     return
-
-
-class Unfinished(Protocol):
-    """What a run has made and removes again unless it ends well. May be read from any thread.
-
-    `is_ours`: it exists, and is the run's to remove. `is_being_undone`: that is being done now.
-    """
-
-    is_ours: bool
-    is_being_undone: bool
-
-    @property
-    def undoing(self) -> str:
-        """What is done about it: "dropping shop__new_… on db1:5432"."""
-        ...
-
-    @property
-    def left(self) -> str:
-        """What it is, and what somebody has to do about it, if this process ends before it is removed."""
-        ...
 
 
 @dataclass(frozen=True)

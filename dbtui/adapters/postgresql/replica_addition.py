@@ -42,12 +42,12 @@ class ReplicaAddition:
 
     @property
     def undoing(self) -> str:
-        """See `routines.context.Unfinished`."""
+        """See `Unfinished`."""
         return f"removing {self._place}"
 
     @property
     def left(self) -> str:
-        """See `routines.context.Unfinished`."""
+        """See `Unfinished`."""
         return f"{self._place}: the next `dbtui replicas add` for that directory removes them"
 
     @property
