@@ -14,7 +14,7 @@ from dbtui.adapters.pgbouncer.console import Console
 from dbtui.adapters.pgbouncer.snapshot import collect_pooler
 from dbtui.errors import ConnectError, ServerError
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.events import Routine
 from dbtui.model.pools import (
     PoolerClient,
     PoolerClients,
@@ -25,6 +25,7 @@ from dbtui.model.pools import (
 from dbtui.model.sessions import Session
 from dbtui.routines.consoles import code_of, failed_pooler, open_console, opened_console
 from dbtui.routines.context import RoutineContext
+from dbtui.routines.looks import take_looks
 from dbtui.routines.pooler_orders import apply_pooler_order, plan_pooler_order
 
 __all__ = [
@@ -53,21 +54,7 @@ def collect_readings(
     c: RoutineContext, profile: ConnectionProfile, looks: int = 2, between_seconds: float = 1.0
 ) -> Routine[tuple[PoolsSnapshot, ...]]:
     """Look at every tier `looks` times over the same connections: rates are differences of two."""
-    yield StepStarted("look at pools", profile.name)
-    began = time.monotonic()
-    taken: list[PoolsSnapshot] = []
-    tiers = _Tiers(c, profile)
-    try:
-        while len(taken) < looks:
-            if taken:
-                c.cancellation.wait(between_seconds)
-            c.cancellation.check()
-            taken.append(tiers.look())
-            yield Progressed(len(taken), looks, "looks")
-    finally:
-        tiers.close()
-    yield StepFinished("look at pools", time.monotonic() - began)
-    return tuple(taken)
+    return (yield from take_looks(c, profile, "look at pools", lambda: _Tiers(c, profile), looks, between_seconds))
 
 
 class _Tiers:

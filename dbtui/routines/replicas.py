@@ -14,9 +14,10 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.deadlines import DEADLINES
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, DbtuiError, ServerError
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.events import Progressed, Routine
 from dbtui.model.replicas import ReplicasSnapshot, ServerReplication
 from dbtui.routines.context import RoutineContext
+from dbtui.routines.looks import take_looks
 
 CONNECT_SECONDS, STATEMENT_SECONDS = 3, 3
 #: A server that has not answered for so long is taken for lost, whatever its network says.
@@ -40,21 +41,11 @@ def collect_replica_looks(
     between_seconds: float = 1.0,
 ) -> Routine[tuple[ReplicasSnapshot, ...]]:
     """Look `looks` times over the same connections: rates and countdowns are differences of two."""
-    yield StepStarted("look at replicas", profile.name)
-    began = time.monotonic()
-    taken: list[ReplicasSnapshot] = []
-    asked = ReplicaLooks(c, profile, replicas)
-    try:
-        while len(taken) < looks:
-            if taken:
-                c.cancellation.wait(between_seconds)
-            c.cancellation.check()
-            taken.append(asked.look())
-            yield Progressed(len(taken), looks, "looks")
-    finally:
-        asked.close()
-    yield StepFinished("look at replicas", time.monotonic() - began)
-    return tuple(taken)
+    return (
+        yield from take_looks(
+            c, profile, "look at replicas", lambda: ReplicaLooks(c, profile, replicas), looks, between_seconds
+        )
+    )
 
 
 def watch_replicas(
