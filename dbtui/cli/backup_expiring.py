@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from dbtui.analysis.backups import retention_words as words
 from dbtui.analysis.backups.retention import Policies
 from dbtui.analysis.backups.survival import simulate
 from dbtui.cli import exit_codes
-from dbtui.cli.backup_finding import find_entry
+from dbtui.cli.backup_finding import choose_directories, find_entry
 from dbtui.cli.confirm import confirm, confirm_yes
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.tables import terminal_width
-from dbtui.errors import RefusedError, StorageError, UsageError
+from dbtui.errors import RefusedError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
@@ -50,7 +49,7 @@ def expire(
     profile = invocation.target(target) if target is not None else None
     typed = _typed_policy(numbers, time_zone, count)
     request = ExpireRequest(
-        directories=_directories(invocation, profile, directory),
+        directories=choose_directories(invocation, profile, directory),
         policy_of=_policies(invocation, profile, typed, (time_zone, count)),
         profile=profile,
         trusts_gaps=trust_clock,
@@ -82,16 +81,6 @@ def _typed_policy(
     if policy.is_empty:
         raise UsageError("this would keep no backup at all", "give at least one of --keep-last, --keep-daily …")
     return policy
-
-
-def _directories(
-    invocation: Invocation, profile: ConnectionProfile | None, directory: str | None
-) -> tuple[Path, ...]:  # fmt: skip
-    if directory is None:
-        return (Path(profile.backup_dir),) if profile is not None else invocation.backup_directories()
-    if not Path(directory).is_dir():
-        raise StorageError(f"{directory} is not a directory", "name the directory that holds the backups")
-    return (Path(directory),)
 
 
 def _policies(

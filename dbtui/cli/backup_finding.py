@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbtui.cli.invocation import Invocation
 from dbtui.config import DATABASE_URL
-from dbtui.errors import UsageError
+from dbtui.errors import StorageError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry, EntryKind
 from dbtui.model.connections import ConnectionProfile
@@ -55,6 +55,17 @@ def _find_latest(invocation: Invocation, target: str, directory: str | None) -> 
         where = ", ".join(map(str, directories))
         raise UsageError(f"there is no whole backup{whose} in {where}", "see dbtui backup list")
     return max(entries, key=lambda entry: (entry.began_at, entry.backup_id))
+
+
+def choose_directories(
+    invocation: Invocation, profile: ConnectionProfile | None, directory: str | None
+) -> tuple[Path, ...]:  # fmt: skip
+    """Return where backups are looked for: as typed, else the target's, else everywhere. Raises StorageError."""
+    if directory is None:
+        return (Path(profile.backup_dir),) if profile is not None else invocation.backup_directories()
+    if not Path(directory).is_dir():
+        raise StorageError(f"{directory} is not a directory", "name the directory that holds the backups")
+    return (Path(directory),)
 
 
 def list_request(directory: Path, database: str) -> JobRequest[tuple[BackupEntry, ...]]:

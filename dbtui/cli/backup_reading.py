@@ -7,11 +7,11 @@ from typing import Any
 
 from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.cli import exit_codes
-from dbtui.cli.backup_finding import find_entry, list_request
+from dbtui.cli.backup_finding import choose_directories, find_entry, list_request
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import Column, format_table, terminal_width
-from dbtui.errors import StorageError, UsageError
+from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
 from dbtui.model.proofs import Proof
@@ -48,12 +48,7 @@ def list_backups(*, target: str | None, directory: str | None, as_json: bool) ->
     invocation = Invocation.begin(as_json=as_json)
     profile = invocation.target(target) if target is not None else None
     database = database_of(profile) if profile is not None else ""
-    if directory is not None:
-        directories: tuple[Path, ...] = (Path(directory),)
-        if not directories[0].is_dir():
-            raise StorageError(f"{directory} is not a directory", "name the directory that holds the backups")
-    else:
-        directories = (Path(profile.backup_dir),) if profile is not None else invocation.backup_directories()
+    directories = choose_directories(invocation, profile, directory)
     entries = collect_all(invocation, directories, database)
     if as_json:
         print_document(backups=entries)
