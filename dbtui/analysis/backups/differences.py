@@ -43,7 +43,7 @@ def assess_differences(
     """
     is_reversed = _is_later(first, second)
     before, after = (second, first) if is_reversed else (first, second)
-    fold = before.engine is EngineName.MYSQL or after.engine is not before.engine
+    fold = ignores_schemas(before, after)
     pairs = {n: pair for n, pair in _pairs(before, after, fold=fold).items() if is_chosen(n, tables, excluded)}
     shapes = _shapes(before, fold=fold), _shapes(after, fold=fold)
     knows_shapes = _knows_shapes(before, after)
@@ -273,9 +273,14 @@ def _rows_words(table: BackupTable) -> str:
     return f"{sign}{format_count(table.rows or 0)} row{'' if table.rows == 1 else 's'}"
 
 
+def ignores_schemas(before: DiffSide, after: DiffSide) -> bool:
+    """Whether tables are paired by name alone: MySQL's schema is the database, two engines have none in common."""
+    return before.engine is EngineName.MYSQL or after.engine is not before.engine
+
+
 def suspects(before: DiffSide, after: DiffSide, threshold: float) -> tuple[TableName, ...]:
     """Return the tables of `after` that an estimate alone puts under suspicion, or whose rows nobody has guessed."""
-    fold = before.engine is EngineName.MYSQL
+    fold = ignores_schemas(before, after)
     found = []
     for earlier, later in _pairs(before, after, fold=fold).values():
         if earlier is None or later is None or later.rows_are == "exact" or not earlier.rows:

@@ -8,7 +8,7 @@ from dbtui.adapters.adapter import Target
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.deadlines import DEADLINES
 from dbtui.analysis import backups as analysis
-from dbtui.analysis.backups.differences import is_chosen
+from dbtui.analysis.backups.differences import ignores_schemas, is_chosen
 from dbtui.errors import Cancelled, ConnectError, RefusedError, ServerError, UsageError
 from dbtui.model.backup_differences import (
     COUNT_SECONDS,
@@ -17,7 +17,7 @@ from dbtui.model.backup_differences import (
     DiffSide,
     LiveContents,
 )
-from dbtui.model.backups import BackupEntry, BackupFormat, BackupTable, EntryKind, Manifest, StoredBackup
+from dbtui.model.backups import BackupEntry, BackupFormat, BackupTable, Manifest, StoredBackup
 from dbtui.model.connections import ConnectionProfile, EngineName, ServerInfo
 from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.shapes import DatabaseShape
@@ -154,7 +154,7 @@ def _live_side(c: RoutineContext, profile: ConnectionProfile, info: ServerInfo, 
 
 def _worth_counting(before: DiffSide, side: DiffSide, found: LiveContents, threshold: float) -> list[BackupTable]:
     """The tables whose exact rows would say something: those under suspicion first, then the smallest."""
-    fold = before.engine is not side.engine or side.engine is EngineName.MYSQL
+    fold = ignores_schemas(before, side)
     useless = {table.name if fold else table.table_name for table in before.tables if table.rows is None}
     barred = {name for name, _ in found.uncountable}
     suspected = set(analysis.suspects(before, side, threshold))
@@ -236,8 +236,3 @@ def _groups(tables: Sequence[BackupTable]) -> Iterator[list[BackupTable]]:
         size += table.bytes or 0
     if group:
         yield group
-
-
-def is_comparable(entry: BackupEntry) -> bool:
-    """Whether a row of the history can be compared at all: it is not broken."""
-    return entry.kind is not EntryKind.BROKEN
