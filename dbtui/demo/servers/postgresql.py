@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from dbtui.adapters.throwaway.directories import ServerDirectory
+from dbtui.adapters.throwaway.proving import is_open_to_all
 from dbtui.demo.servers.base import HOST, Server, clean_environment, find_program
 from dbtui.errors import ToolError
 
@@ -174,7 +174,7 @@ class PostgreSQL(Server):
 
     def _reachable_binaries(self, binaries: Path) -> Path:
         """The same programs, copied into `home` when the server's account cannot reach them where they are."""
-        if not self.account or _is_reachable_by_all(binaries / "postgres"):
+        if not self.account or is_open_to_all(binaries / "postgres"):
             return binaries
         root = binaries.parent
         target = self.home / "programs" / root.parent.name / root.name
@@ -269,10 +269,6 @@ def _installed_directories() -> Iterator[Path]:
 def _version_of_path(directory: Path) -> int:
     digits = re.findall(r"\d+", str(directory))
     return int(digits[0]) if digits else 0
-
-
-def _is_reachable_by_all(path: Path) -> bool:
-    return all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.parents))
 
 
 def _walk(top: Path) -> Iterator[Path]:
