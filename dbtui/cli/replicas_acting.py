@@ -85,7 +85,7 @@ def _change(
     outcome = invocation.run(request, profile)
     for advice in describe_left(outcome.result) if outcome.result is not None else ():
         invocation.printer.say(advice)
-    return finish(invocation, outcome, lambda done: _fields(profile, done), _data, None)
+    return finish(invocation, outcome, lambda done: _fields(profile, done), describe_result, None)
 
 
 def _is_of_replica(action: ReplicaAction) -> bool:
@@ -146,7 +146,3 @@ def _fields(profile: ConnectionProfile, done: ReplicaResult) -> dict[str, Any]:
         "plan": done.plan,
         **{name: getattr(done, name) for name in names},
     }
-
-
-def _data(done: ReplicaResult) -> str:
-    return describe_result(done)

@@ -23,7 +23,6 @@ class SourceFacts:
 
     address: str = ""
     login: str = ""
-    version: str = ""
     system: str = ""
     is_replica: bool = False
     is_pooled: bool = False

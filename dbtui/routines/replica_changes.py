@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dbtui.adapters.adapter import ReplicaAdapter, Target
-from dbtui.analysis.replicas import Track, advance
+from dbtui.analysis.replicas import assess_replicas
 from dbtui.analysis.replicas.adding import complete_wish, plan_addition
 from dbtui.analysis.replicas.planning import plan_order, plan_slot_drop
 from dbtui.errors import ConnectError, RefusedError, UsageError
@@ -132,7 +132,7 @@ def _plan_subject(
             raise ConnectError(asked.problem, code=asked.problem_code)
         orders = _orders(c, profile, adapter, action, subject)
         return plan_slot_drop(profile, subject, snapshot, orders)
-    _, assessment = advance(Track(), snapshot)
+    assessment = assess_replicas(snapshot)
     found = _find(subject, profile, replicas)
     is_there = any(each.profile == subject and each.is_replica and not each.problem for each in snapshot.servers)
     orders = _orders(c, found, adapter, action, subject) if found is not None and is_there else ()

@@ -11,7 +11,7 @@ UNSUPPORTED = "dbtui copies no data directory of {flavour}: a replica of it is a
 
 def collect_addition(target: MysqlTarget, wish: ReplicaWish) -> AdditionFacts:
     """Return the commands; nothing is asked but what the server has said already."""
-    source = SourceFacts(address=target.options.server, login=target.info.user, version=target.info.version)
+    source = SourceFacts(address=target.options.server, login=target.info.user)
     return AdditionFacts(
         source=source,
         place=PlaceFacts(data_directory=wish.data_directory),

@@ -29,8 +29,6 @@ _PHASES = (
     ("syncing data to disk", "write to disk"),
 )
 _COPY = "copy"
-#: How the sessions of a copy are called, before the slot's name.
-COPY_NAME = "pg_basebackup "
 #: pg_basebackup has a child that receives the log, holds the slot, and goes on for ever when its parent alone is ended,
 #: as the kernel does when dbtui is killed. So a shell stands before it that takes its whole group with it.
 _GUARD = ("/bin/sh", "-c", """trap 'trap "" TERM; kill -TERM 0' TERM; "$@" & wait $!""", "guard")

@@ -5,13 +5,13 @@ A run that is killed leaves this file; the next plan for the same directory find
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.adapters.postgresql.replica_files import identity_of
-from dbtui.adapters.streams import fsync_path, storage_errors
+from dbtui.adapters.streams import create_file, fsync_path, storage_errors
+from dbtui.adapters.throwaway.watchdog import start_of
 from dbtui.errors import StorageError
 from dbtui.model.replica_facts import LeftAddition
 from dbtui.model.text import format_untrusted
@@ -38,7 +38,7 @@ class Marker:
     tablespaces_id: tuple[int, int] | None = None
     is_started: bool = False
     process: int = field(default_factory=os.getpid)
-    process_began: str = field(default_factory=lambda: began_of(os.getpid()))
+    process_began: str = field(default_factory=lambda: start_of(os.getpid()))
     began: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     version: int = VERSION
 
@@ -54,12 +54,9 @@ def write_marker(marker: Marker) -> None:
     fresh = path.with_name(f"{path.name}.new")
     with storage_errors(path):
         fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, json.dumps(asdict(marker)).encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with create_file(fresh) as file:
+            file.write(json.dumps(asdict(marker)).encode())
+            os.fsync(file.fileno())
         fresh.replace(path)
     fsync_path(path.parent)
 
@@ -100,17 +97,9 @@ def _pair(found: object) -> tuple[int, int] | None:
     return (int(found[0]), int(found[1])) if isinstance(found, (list, tuple)) and len(found) == 2 else None
 
 
-def began_of(process: int) -> str:
-    """Return when a process began, in the kernel's own count; empty when it is gone."""
-    with suppress(OSError):
-        said = Path(f"/proc/{process}/stat").read_text(errors="replace")
-        return said.rpartition(")")[2].split()[19]
-    return ""
-
-
 def is_running(marker: Marker) -> bool:
     """Whether the process that wrote it lives."""
-    return bool(marker.process_began) and began_of(marker.process) == marker.process_began
+    return bool(marker.process_began) and start_of(marker.process) == marker.process_began
 
 
 def describe_left(marker: Marker, slot_names: tuple[str, ...], system: str, *, is_served: bool) -> LeftAddition:

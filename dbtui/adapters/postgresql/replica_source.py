@@ -30,7 +30,6 @@ _SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", 
 #: Of these a replica must have as much as its source (manual, "Hot Standby", "Administrator's Overview").
 LIMITS = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
           "max_locks_per_transaction")  # fmt: skip
-FILES = ("data_directory", "config_file", "hba_file", "ident_file", "external_pid_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ def collect_source(target: PostgresqlTarget, settings: SourceSettings, skew_seco
     return SourceFacts(
         address=target.where,
         login=target.info.user,
-        version=target.info.version,
         system=place.system,
         is_replica=place.is_replica,
         is_pooled=target.is_pooled,

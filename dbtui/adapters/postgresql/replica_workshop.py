@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from dbtui.adapters.libpq.conninfo import format_conninfo
-from dbtui.adapters.postgresql.basebackup import COPY_NAME, CopyRequest
+from dbtui.adapters.postgresql.basebackup import CopyRequest
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.replica_files import choose_socket_directory, own_settings, passfile_path
 from dbtui.adapters.postgresql.replica_place import find_account, find_programs
 from dbtui.adapters.postgresql.replica_server import ReplicaServer
 from dbtui.adapters.postgresql.replica_source import SourceSettings, replication_parameters
+from dbtui.adapters.postgresql.replicas import COPY_NAME
 from dbtui.adapters.processes import tool_environment
 from dbtui.model.replicas import ReplicaWish
 

@@ -39,7 +39,7 @@ _SILENT_PART, _SILENT_REPORTS = 0.75, 3
 #: What calls itself so receives the log and replays nothing (PostgreSQL's own tools).
 _KEEPERS = ("pg_basebackup", "pg_receivewal")
 #: What dbtui's own copies call themselves, before their slot's name.
-_COPIES = "pg_basebackup "
+COPY_NAME = "pg_basebackup "
 #: The slot that a base backup makes for itself.
 _BACKUP_SLOT = "pg_basebackup_"
 #: Waits of the startup process for queries on the replica (manual, "Wait Events").
@@ -167,7 +167,7 @@ def _streams(rows: Sequence[Any]) -> Iterator[ReplicaStream]:
 
 def _is_backup(row: Any, copying: set[tuple[Any, Any]]) -> bool:
     """Whether a stream belongs to a tool that keeps the log and replays nothing, whatever it calls itself."""
-    if row.is_copying or row.state == "backup" or row.name in _KEEPERS or str(row.name).startswith(_COPIES):
+    if row.is_copying or row.state == "backup" or row.name in _KEEPERS or str(row.name).startswith(COPY_NAME):
         return True
     if row.is_temporary and str(row.slot_name).startswith(_BACKUP_SLOT):
         return True

@@ -20,13 +20,13 @@ END_SECONDS = 10.0
 
 def format_identity(pid: int) -> str:
     """The process as one line, "PID START", so that a reused number is not taken for it."""
-    return f"{pid} {_start_ticks(pid)}\n"
+    return f"{pid} {start_of(pid)}\n"
 
 
 def is_alive(identity: str) -> bool:
     """Whether the process of a `format_identity` line still runs. A zombie does not."""
     pid, start = _parse_identity(identity)
-    return pid > 0 and start == _start_ticks(pid)
+    return pid > 0 and start == start_of(pid)
 
 
 def end_process(identity: str, signal_number: int = signal.SIGTERM, seconds: float = END_SECONDS) -> None:
@@ -64,7 +64,7 @@ def _find_strays(directory: Path) -> list[int]:
     return found
 
 
-def _start_ticks(pid: int) -> str:
+def start_of(pid: int) -> str:
     """The start time of a running process in clock ticks, "" when it is gone or a zombie (proc(5), fields 3 and 22)."""
     if not Path("/proc/self/stat").exists():
         return _start_without_proc(pid)
