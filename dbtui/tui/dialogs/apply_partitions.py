@@ -75,7 +75,7 @@ class ApplyPartitionsDialog(ConfirmedDialog[PartitionPlan, ReadPlan]):
     `changed`: the plan that is another one than was read.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "no")]
 
     def __init__(
         self, runner: JobRunner, profile: ConnectionProfile, read: ReadPlan, words: Mapping[str, Any], journals: Path

@@ -52,7 +52,7 @@ def show_capture_plan(plan: CapturePlan, profile: ConnectionProfile) -> list[Lin
 class CaptureDialog(ConfirmedDialog[CapturePlan, CapturePlan]):
     """Answers with the plan that is to be done. In production the profile's name is typed, else y is enough."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "no")]
     asking: ClassVar[str] = "asking the server, and counting for a second what runs there …"
 
     def __init__(self, runner: JobRunner, profile: ConnectionProfile, row: Row | None = None) -> None:

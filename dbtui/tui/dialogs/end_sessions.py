@@ -66,7 +66,7 @@ def _who(session: Session, victims: int) -> Iterator[Line]:
 class EndSessionsDialog(ConfirmedDialog[SessionsPlan, SessionsPlan]):
     """Answers with the plan that is to be done. The focus rests on Cancel; several sessions want their count typed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "no")]
 
     def __init__(
         self,

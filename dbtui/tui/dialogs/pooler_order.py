@@ -36,7 +36,7 @@ def show_order_plan(plan: PoolerPlan) -> list[Line]:
 class PoolerOrderDialog(ConfirmedDialog[PoolerPlan, PoolerPlan]):
     """Answers with the plan that is to be done. The focus rests on Cancel; what cuts clients off wants a name typed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("y", "yes"), ("n", "no")]
 
     def __init__(
         self, runner: JobRunner, profile: ConnectionProfile, verb: PoolerVerb, databases: Sequence[str], chosen: str
