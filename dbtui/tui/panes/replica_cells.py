@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from dbtui.analysis.replicas import RANKS
 from dbtui.analysis.replicas.words import format_lag, format_promise
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.replicas import (
@@ -22,7 +23,6 @@ from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.rows import Column
 
 SIGNS = {"ok": ("●", Tone.OK), "warning": ("▲", Tone.WARNING), "trouble": ("✖", Tone.TROUBLE)}
-RANKS = {"ok": 0, "warning": 1, "trouble": 2}
 UNKNOWN = "?"
 #: From so many columns on there is room for every stage, and for its seconds as well.
 WIDE, BROAD = 116, 150
