@@ -90,12 +90,9 @@ class Detector:
                         patterns[key] = known.copy()
                     patterns[key].absorb(match)
         round_trip = self._measured if self._measured is not None else self._round_trips.estimate()
-        cut = find_cut(patterns)
-        shown = [
-            self._show(pattern, round_trip)
-            for key, pattern in patterns.items()
-            if key not in cut and not pattern.is_chance(ran)
-        ]
+        believed = {key: pattern for key, pattern in patterns.items() if not pattern.is_chance(ran)}
+        cut = find_cut(believed)
+        shown = [self._show(pattern, round_trip) for key, pattern in believed.items() if key not in cut]
         shown.sort(key=_rank)
         return QueryFindings(
             statements=self._statements,
