@@ -11,6 +11,8 @@
     ├── ToolError              a program this needs is missing, too old, or failed
     ├── MismatchError          what was restored is not what the backup should hold; it was dropped again
     ├── ServerError            the server refused a statement: carries its code (SQLSTATE or number)
+    ├── RemoteError            a remote (bucket, SFTP server) said no, or does not hold what was sent
+    │   └── RemoteExistsError  the name is taken there
     ├── StorageError           a file or directory here cannot be read or written, or the disk is full
     └── Cancelled              the operator, a signal or a deadline ended it
 
@@ -76,6 +78,14 @@ class ServerError(DbtuiError):
     def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
         super().__init__(message, hint)
         self.code = code
+
+
+class RemoteError(DbtuiError):
+    """A remote said no, or does not hold what was sent."""
+
+
+class RemoteExistsError(RemoteError):
+    """The name is taken in the remote; nothing was written over."""
 
 
 class StorageError(DbtuiError):

@@ -1,0 +1,1 @@
+"""Remotes: object stores, SFTP servers and directories that hold copies of backups."""
