@@ -109,7 +109,10 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupEntry:
-    """One row of the backup history. `began_at` is the file's time for foreign files."""
+    """One row of the backup history. `began_at` is the file's time for foreign files.
+
+    Of one that lies in a remote alone, `directory` and `data_path` are empty.
+    """
 
     backup_id: str
     kind: EntryKind
@@ -132,6 +135,8 @@ class BackupEntry:
     failed_at: str | None = None
     problem: str = ""
     is_pinned: bool = False
+    remote: str = ""  # the address of the remote where it lies, if it does not lie here
+    copies: tuple[str, ...] = ()  # the addresses of the remotes that hold a whole copy of what lies here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
