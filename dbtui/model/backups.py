@@ -137,6 +137,7 @@ class BackupEntry:
     is_pinned: bool = False
     remote: str = ""  # the address of the remote where it lies, if it does not lie here
     copies: tuple[str, ...] = ()  # the addresses of the remotes that hold a whole copy of what lies here
+    encryption: str = ""  # "age", or empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
