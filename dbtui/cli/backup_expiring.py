@@ -152,9 +152,11 @@ def _note(invocation: Invocation, target: str) -> Callable[[str, str], None]:
 
 
 def _result_fields(done: ExpireResult) -> dict[str, Any]:
-    skipped = [{"backup_id": backup_id, "reason": why} for backup_id, why in done.skipped]
+    skipped, remains = (
+        [{"backup_id": backup_id, "reason": why} for backup_id, why in found] for found in (done.skipped, done.remains)
+    )
     return {"removed": done.removed, "freed_bytes": done.freed_bytes, "kept": done.kept, "finished": done.finished,
-            "skipped": skipped, "refusals": done.refusals}  # fmt: skip
+            "skipped": skipped, "remains": remains, "refusals": done.refusals}  # fmt: skip
 
 
 def _show_years(invocation: Invocation, plan: RetentionPlan) -> int:

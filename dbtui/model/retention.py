@@ -143,13 +143,17 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireResult:
-    """What was removed; `skipped` are ids that were to go and stayed, with the reason."""
+    """What was removed; `skipped` are ids that were to go and stayed, with the reason.
+
+    `remains` are ids that are no backups any more, of which something still lies there, with the reason.
+    """
 
     removed: tuple[str, ...] = ()
     freed_bytes: int = 0
     kept: int = 0
     finished: tuple[str, ...] = ()  # deletions of earlier runs that were brought to their end
     skipped: tuple[tuple[str, str], ...] = ()
+    remains: tuple[tuple[str, str], ...] = ()
     refusals: tuple[str, ...] = ()
 
 

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from dbtui.analysis.backups.retention_words import describe_result
 from dbtui.errors import Cancelled, LockedError, RefusedError, StorageError
 from dbtui.model.backups import BackupFormat, DumpOptions, EntryKind, TableName
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.policies import RetentionPolicy
+from dbtui.model.policies import CountedProof, RetentionPolicy
+from dbtui.model.proofs import PROOFS_SUFFIX
 from dbtui.model.retention import DELETING_SUFFIX, PIN_SUFFIX, ExpireResult, RetentionPlan
-from dbtui.routines.backups import collect_entries, create_backup, delete_backup, find_backup
+from dbtui.routines.backups import collect_entries, create_backup, delete_backup, find_backup, plan_proof, verify_backup
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
 from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.pins import pin_backup, read_pin, unpin_backup
@@ -161,6 +163,27 @@ def test_one_whose_verification_failed_counts_for_nothing(place: Place) -> None:
     assert [each.backup_id for each in plan.kept] == place.ids[:2]
 
 
+def test_a_look_at_checksums_does_not_undo_what_a_restore_proved(place: Place) -> None:
+    proven, unequal = place.ids[3], place.ids[1]
+    for backup_id in (proven, unequal):
+        entry = find_backup(place.directory, backup_id)
+        plan = drive(plan_proof(RoutineContext(), entry))
+        drive(verify_backup(RoutineContext(), entry, plan))
+    path = Path(f"{place.directory}/{unequal}.sqlite{PROOFS_SUFFIX}")
+    found = json.loads(path.read_text())
+    found["proofs"].insert(0, found["proofs"][0] | {"outcome": "different"})
+    found["proofs"].insert(0, found["proofs"][0] | {"outcome": "unproven"})
+    path.write_text(json.dumps(found))
+    for backup_id in place.ids:
+        drive(verify_backup(RoutineContext(), find_backup(place.directory, backup_id), None))
+
+    by_restores = place.plan(last=1, counts=CountedProof.RESTORED)
+    verdicts = {each.backup.backup_id: each for each in by_restores.groups[0].verdicts}
+    assert verdicts[proven].keeps and any("last" in why for why in verdicts[proven].reasons), verdicts[proven]
+    assert {each.backup_id for each in by_restores.removed} == set(place.ids[4:])
+    assert verdicts[unequal].backup.problem == "its last restore was not equal to its manifest"
+
+
 def test_other_targets_are_not_touched(place: Place) -> None:
     """Of a target only what was made from its URL or by its name; without one, each database by itself."""
     elsewhere = {"url": "sqlite:////srv/other/app.sqlite", "profile": "elsewhere"}
@@ -276,7 +299,8 @@ def test_cancelled_half_way_a_new_plan_goes_on(place: Place) -> None:
 VICTIM = """
 import sys
 from pathlib import Path
-from dbtui.model.policies import RetentionPolicy
+from dbtui.model.policies import CountedProof, RetentionPolicy
+from dbtui.model.proofs import PROOFS_SUFFIX
 from dbtui.routines.backups import delete
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
 from dbtui.routines.context import RoutineContext
@@ -359,7 +383,8 @@ def test_a_dump_in_a_directory_goes_file_by_file_and_is_finished(tmp_path: Path)
     done = drive(apply_expire(c, drive(plan_expire(c, request)), lambda _subject, _detail: None))
     assert done.finished == (oldest.name,)
     assert not oldest.exists()
-    assert "also holds notes.txt" in done.skipped[0][1]
+    assert "also holds notes.txt" in done.remains[0][1]
+    assert done.skipped == () and "not wholly gone" in describe_result(done) and "stays" not in describe_result(done)
     assert {path.name for path in tmp_path.iterdir()} == {middle.name, newest.name, f"{newest.name}.manifest.json"}
     assert [path.name for path in middle.iterdir()] == ["notes.txt"]
 

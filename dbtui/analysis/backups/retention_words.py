@@ -66,13 +66,14 @@ def describe_result(done: ExpireResult) -> str:
     parts = [f"removed {count} backup{'' if count == 1 else 's'} ({format_bytes(done.freed_bytes)}), {done.kept} stay"]
     parts += [f"finished {len(done.finished)} interrupted deletions"] if done.finished else []
     parts += [f"{backup_id} stays: {why}" for backup_id, why in done.skipped]
+    parts += [f"{backup_id} is no backup any more, and not wholly gone: {why}" for backup_id, why in done.remains]
     parts += [f"left alone: {why}" for why in done.refusals]
     return "; ".join(parts)
 
 
 def judge_result(done: ExpireResult) -> JobState:
     """Return how it ended."""
-    return JobState.PARTIAL if done.skipped or done.refusals else JobState.SUCCEEDED
+    return JobState.PARTIAL if done.skipped or done.remains or done.refusals else JobState.SUCCEEDED
 
 
 # ---------------------------------------------------------------- a plan and a year as lines

@@ -7,7 +7,7 @@ import msgspec
 
 from dbtui.adapters.streams import create_file, fsync_path, storage_errors
 from dbtui.model.backups import BackupEntry
-from dbtui.model.proofs import MOST_PROOFS, PROOFS_SUFFIX, PROOFS_VERSION, Proof
+from dbtui.model.proofs import MOST_PROOFS, PROOFS_SUFFIX, PROOFS_VERSION, Proof, ProofOutcome
 from dbtui.routines.backups.store import remove_path
 
 _LONGEST_BYTES = 4 << 20
@@ -38,6 +38,12 @@ def read_proofs(entry: BackupEntry) -> tuple[Proof, ...]:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return ()
     return tuple(found.proofs) if found.version == PROOFS_VERSION else ()
+
+
+def read_last_outcome(entry: BackupEntry) -> ProofOutcome | None:
+    """Return what the newest restore of a backup that could be tried has shown; None when none was."""
+    tried = (proof.outcome for proof in read_proofs(entry) if proof.outcome is not ProofOutcome.UNPROVEN)
+    return next(tried, None)
 
 
 def keep_proof(entry: BackupEntry, proof: Proof) -> None:

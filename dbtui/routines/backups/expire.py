@@ -19,10 +19,13 @@ from dbtui.errors import DamagedBackupError, DbtuiError, LockedError, RefusedErr
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, EntryKind, Manifest
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted, Warned
+from dbtui.model.policies import CountedProof
+from dbtui.model.proofs import ProofOutcome
 from dbtui.model.retention import ExpireResult, LeftAlone, RetentionBackup, RetentionPlan, RetentionScope
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.catalogue import collect_entries, list_directory, stem_of
 from dbtui.routines.backups.delete import delete_backup, find_unfinished, finish_deletion
+from dbtui.routines.backups.evidence import read_last_outcome
 from dbtui.routines.backups.find import find_backup, find_manifest_path
 from dbtui.routines.backups.holding import held_directory, held_for_removal, is_held
 from dbtui.routines.backups.manifest import decode_manifest, read_limited
@@ -106,7 +109,7 @@ def _judged(entry: BackupEntry, engine: EngineName, manifest: Manifest, digest: 
         profile=manifest.profile,
         size_bytes=manifest.size_bytes,
         packing=f"{manifest.format.value} {manifest.compression}",
-        proof=entry.proof,
+        proof=_proof(entry),
         is_pinned=entry.is_pinned,
         problem=_problem(entry, manifest),
         digest=digest,
@@ -128,10 +131,19 @@ def _parse_time(text: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
+def _proof(entry: BackupEntry) -> str | None:
+    """The best that was shown of a backup: a look at its checksums after a restore does not undo what that proved."""
+    if entry.proof is not None and read_last_outcome(entry) is ProofOutcome.EQUAL:
+        return CountedProof.RESTORED.value
+    return entry.proof
+
+
 def _problem(entry: BackupEntry, manifest: Manifest) -> str:
     """Why a backup is no good one: its files are not as its manifest says, or a verification failed. Sizes tell."""
     if entry.failed_at is not None:
         return f"its verification failed on {entry.failed_at}"
+    if read_last_outcome(entry) is ProofOutcome.DIFFERENT:
+        return "its last restore was not equal to its manifest"
     for file in manifest.files:
         path = Path(entry.directory, file.path)
         try:
@@ -167,7 +179,7 @@ def apply_expire(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[
             yield Warned(f"left alone: {text}")
         note("", f"begins to remove {len(plan.removed)}: {', '.join(each.backup_id for each in plan.removed)}")
         finished = yield from _finish_leftovers(plan, note)
-        removed, skipped = yield from _remove_all(c, plan, note)
+        removed, skipped, remains = yield from _remove_all(c, plan, note)
     yield StepFinished("expire", time.monotonic() - began)
     return ExpireResult(
         removed=tuple(each.backup_id for each in removed),
@@ -175,6 +187,7 @@ def apply_expire(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[
         kept=len(plan.kept),
         finished=finished,
         skipped=skipped,
+        remains=remains,
         refusals=plan.refusals,
     )
 
@@ -226,30 +239,33 @@ def _finish_leftovers(plan: RetentionPlan, note: Note) -> Routine[tuple[str, ...
     return tuple(finished)
 
 
-_Removed = tuple[tuple[RetentionBackup, ...], tuple[tuple[str, str], ...]]
+_Reasons = tuple[tuple[str, str], ...]
+_Removed = tuple[tuple[RetentionBackup, ...], _Reasons, _Reasons]
 
 
 def _remove_all(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[_Removed]:
     removed: list[RetentionBackup] = []
     skipped: list[tuple[str, str]] = []
+    remains: list[tuple[str, str]] = []
     doomed = plan.removed
     for number, backup in enumerate(doomed):
         c.cancellation.check()
         yield Progressed(number, len(doomed), "steps", backup.backup_id)
         _check_survivors(plan, backup)
-        why = _changed(backup)
-        if not why:
-            why = yield from _remove(c, backup)
+        changed = _changed(backup)
+        why = changed or (yield from _remove(c, backup))
         if why:
-            skipped.append((backup.backup_id, why))
-            note(backup.backup_id, f"stays: {why}")
-            yield Warned(f"{backup.backup_id} stays: {why}")
+            is_begun = not changed and _manifest_of(backup) is None
+            (remains if is_begun else skipped).append((backup.backup_id, why))
+            said = f"is no backup any more, and not wholly gone: {why}" if is_begun else f"stays: {why}"
+            note(backup.backup_id, said)
+            yield Warned(f"{backup.backup_id} {said}")
             continue
         removed.append(backup)
         note(backup.backup_id, f"removed from {backup.directory}, its manifest's SHA-256 began {backup.digest[:16]}")
         yield CommandRan(f"remove {backup.backup_id} from {backup.directory}, manifest sha256 {backup.digest}")
     yield Progressed(len(doomed), len(doomed), "steps")
-    return tuple(removed), tuple(skipped)
+    return tuple(removed), tuple(skipped), tuple(remains)
 
 
 def _remove(c: RoutineContext, backup: RetentionBackup) -> Routine[str]:

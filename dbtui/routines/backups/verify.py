@@ -59,11 +59,13 @@ def _verify(
             _keep(c, entry, backup, trial, began_at, began, ProofOutcome.UNPROVEN)
             raise
     result = _result(c, backup, problems, trial, began)
-    _write_proof(c, entry, backup, result)
-    if trial is not None:
-        outcome = ProofOutcome.EQUAL if result.verified_at else ProofOutcome.DIFFERENT
-        trial.problems = result.problems
-        _keep(c, entry, backup, trial, began_at, began, outcome)
+    try:
+        if trial is not None:
+            outcome = ProofOutcome.EQUAL if result.verified_at else ProofOutcome.DIFFERENT
+            trial.problems = result.problems
+            _keep(c, entry, backup, trial, began_at, began, outcome)
+    finally:
+        _write_proof(c, entry, backup, result)
     return result
 
 
