@@ -15,7 +15,9 @@ from dbtui.errors import LockedError, StorageError
 from dbtui.model.text import format_untrusted
 
 #: What file systems say that know no such locks; there nobody can be kept out.
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
+#: Names that lead to nothing that could be held: who works with it says so.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 
 @contextmanager
@@ -77,10 +79,25 @@ def is_held(path: Path) -> bool:
 
 
 def _open(path: Path, flags: int) -> int | None:
+    """Open what is to be locked, for reading alone where writing is not allowed. None when it is not there.
+
+    Raises StorageError: what cannot be held must not be taken for free.
+    """
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:  # gone, or not ours: whoever works with it will say so
-        return None
+        try:
+            return os.open(path, flags)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not flags & os.O_RDWR:
+                raise
+        return os.open(path, flags & ~os.O_RDWR)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise StorageError(
+            f"{format_untrusted(str(path))} cannot be held against other runs: {error.strerror}",
+            "mend its permissions; nothing was changed",
+        ) from error
 
 
 def _is_still(descriptor: int, path: Path) -> bool:
