@@ -2,7 +2,7 @@
 
 Textual hands a burst of keys to whatever has the focus when they arrive. Over a link that stalls, `/erp` would then
 open the filter and lose its letters, and keys meant for a dialog would reach the list behind it. Here they wait: until
-the key before has been used up, and until a dialog that it asked for is there.
+the key before has been used up, until a dialog that it asked for is there, and until one that it answered is gone.
 """
 
 from collections import deque
@@ -33,9 +33,10 @@ class OrderedKeysApp(App[int], inherit_bindings=False):
 
     @property
     def holds_keys(self) -> bool:
-        """Whether a dialog was asked for that has not got the focus yet."""
+        """Whether a dialog was asked for that takes no key: it has not got the focus yet, or was answered already."""
         focused = self.screen.focused if self.screen_stack else None
-        return self.asking > 0 and not any(focused and dialog in focused.ancestors for dialog in self.dialogs)
+        open_dialogs = [dialog for dialog in self.dialogs if not dialog.answered.done()]
+        return self.asking > 0 and not any(focused and dialog in focused.ancestors for dialog in open_dialogs)
 
     async def on_event(self, event: events.Event) -> None:
         """Let a key from the terminal pass, or wait."""

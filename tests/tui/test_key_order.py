@@ -1,0 +1,45 @@
+"""Keys that come while a dialog opens or goes wait for it: none is lost, none goes where it was not meant."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from textual import events
+
+from dbtui.tui.app import DbtuiApp
+from dbtui.tui.dialogs.dialog import Dialog
+from tests.tui.world import World, wait_to_see, wait_until
+
+
+def _type(app: DbtuiApp, *keys: str) -> None:
+    """As a terminal does it: one after another, without waiting for what becomes of them."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+async def test_a_key_typed_while_an_answered_dialog_goes_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the removing takes, it reaches what was behind the dialog, and not the dialog."""
+    goes, removed = asyncio.Event(), Dialog.remove
+
+    async def slowly(dialog: Dialog[Any]) -> None:
+        await goes.wait()
+        await removed(dialog)
+
+    monkeypatch.setattr(Dialog, "remove", slowly)
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_to_see(pilot, "not proven")
+        table = app.pane.focused_table
+        assert table is not None
+        await pilot.press("question_mark")
+        await wait_until(pilot, lambda: app.screen.focused is not table and bool(app.dialogs), what="the help")
+        _type(app, "escape", "j", "j")
+        await wait_until(pilot, lambda: app.dialogs[-1].answered.done(), what="the answer")
+        for _ in range(3):  # whatever is still on its way arrives
+            await pilot.pause()
+        assert table.cursor == 0
+        goes.set()
+        await wait_until(pilot, lambda: table.cursor == 2, what="the cursor on the third row")
+        assert not app.dialogs
