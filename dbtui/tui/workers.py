@@ -111,11 +111,17 @@ def request_cancel(job: Job[ResultT], reason: str = "operator") -> None:
 
 
 def run_in_background(
-    node: DOMNode, name: str, work: Callable[..., Coroutine[Any, Any, object]], *arguments: Any, group: str = ""
+    node: DOMNode,
+    name: str,
+    work: Callable[..., Coroutine[Any, Any, object]],
+    *arguments: Any,
+    group: str = "",
+    afterwards: Callable[[], object] | None = None,
 ) -> None:
     """Run a coroutine on the loop until it ends or `node` goes. Within a `group`, a newer one replaces the older.
 
     `name` is all that is told of it: by itself Textual would describe a worker by its arguments, secrets included.
+    `afterwards` is called once it is over, however it ended, also when it was cancelled before its first step.
     """
 
     async def working() -> None:
@@ -125,4 +131,8 @@ def run_in_background(
             if node.app.is_running:  # else the screen is being taken apart, and nobody will see the result
                 raise
 
-    node.run_worker(cast(Any, working), name, group=group or "default", description=name, exclusive=bool(group))
+    place = group or "default"
+    worker = node.run_worker(cast(Any, working), name, group=place, description=name, exclusive=bool(group))
+    if afterwards is not None:
+        over = afterwards
+        cast("asyncio.Task[None]", worker._task).add_done_callback(lambda _task: over())

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.containers import Container
 
 from dbtui.tui.app import DbtuiApp
-from dbtui.tui.dialogs.dialog import Dialog
+from dbtui.tui.dialogs.dialog import Dialog, ask_in_background
 from tests.tui.world import World, wait_to_see, wait_until
 
 
@@ -43,3 +44,44 @@ async def test_a_key_typed_while_an_answered_dialog_goes_is_not_lost(
         goes.set()
         await wait_until(pilot, lambda: table.cursor == 2, what="the cursor on the third row")
         assert not app.dialogs
+
+
+async def test_a_question_that_is_cancelled_before_it_began_keeps_no_key(world: World) -> None:
+    """Its pane may go before its first step; keys that waited for it pass then."""
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_to_see(pilot, "not proven")
+        table, began = app.pane.focused_table, []
+        assert table is not None
+
+        async def question() -> None:
+            began.append(True)
+
+        ask_in_background(app.pane, "question", question)
+        assert app.asking == 1
+        app.workers.cancel_node(app.pane)
+        _type(app, "j")
+        await wait_until(pilot, lambda: table.cursor == 1, what="the cursor on the second row")
+        assert (app.asking, began) == (0, [])
+
+
+async def test_a_dialog_whose_question_is_cancelled_while_it_opens_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would stay on the screen with nobody to take its answer."""
+    begun, mounted = asyncio.Event(), Container.mount
+
+    async def never_done(container: Container, dialog: Dialog[Any]) -> None:
+        await mounted(container, dialog)
+        begun.set()
+        await asyncio.Event().wait()
+
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_to_see(pilot, "not proven")
+        monkeypatch.setattr(Container, "mount", never_done)
+        await app.action_perform("global.help")
+        await asyncio.wait_for(begun.wait(), 15)
+        assert app.dialogs
+        app.workers.cancel_node(app.pane)
+        await wait_until(pilot, lambda: not app.dialogs and app.asking == 0, what="the dialog to go")

@@ -143,11 +143,11 @@ async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
     """Show a dialog over `node`'s screen and wait for its answer; the focus returns to where it was."""
     screen = node.screen
     before = screen.focused
-    await screen.query_one("#panes").mount(dialog)
-    dialog.focus_first()
-    cast(Asks, node.app).next_key()
-    node.post_message(SituationChanged())
     try:
+        await screen.query_one("#panes").mount(dialog)
+        dialog.focus_first()
+        cast(Asks, node.app).next_key()
+        node.post_message(SituationChanged())
         return await dialog.answered
     finally:
         if dialog.is_attached:
@@ -162,16 +162,13 @@ def ask_in_background(
 ) -> None:
     """Run what asks something. From now on, and not only when the dialog is drawn, other keys are not looked at."""
     app = cast(Asks, node.app)
+
+    def asked() -> None:
+        app.asking -= 1
+        app.next_key()
+
+    run_in_background(node, name, work, *arguments, afterwards=asked)
     app.asking += 1
-
-    async def asked() -> None:
-        try:
-            await work(*arguments)
-        finally:
-            app.asking -= 1
-            app.next_key()
-
-    run_in_background(node, name, asked)
 
 
 class Confirm(Dialog[bool]):
