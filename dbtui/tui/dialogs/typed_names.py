@@ -21,22 +21,27 @@ class NamesToType(Vertical):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._names: tuple[tuple[str, str], ...] = ()
+        self._names: tuple[tuple[str, str], ...] | None = ()  # None: their fields are not all there yet
 
     async def ask_for(self, names: Sequence[tuple[str, str]]) -> None:
         """Ask for these names: what each is, and the name itself."""
         if tuple(names) == self._names:
             return
-        self._names = tuple(names)
+        self._names = None
         await self.remove_children()
-        for what, name in names:
-            words = line("type the ", what, " ", Span(name, Tone.STRONG))
-            label = Lines(words, classes="name-label")
-            label.styles.width = max(1, min(width_of(words), self.app.size.width - _NARROWEST_FIELD)) + 1
-            await self.mount(Horizontal(label, TextInput(classes="name-input"), classes="name-row"))
+        await self.mount_all([self._row(what, name) for what, name in names])
+        self._names = tuple(names)
+
+    def _row(self, what: str, name: str) -> Horizontal:
+        words = line("type the ", what, " ", Span(name, Tone.STRONG))
+        label = Lines(words, classes="name-label")
+        label.styles.width = max(1, min(width_of(words), self.app.size.width - _NARROWEST_FIELD)) + 1
+        return Horizontal(label, TextInput(classes="name-input"), classes="name-row")
 
     def begins(self, letter: str) -> bool:
         """Take a letter, if the name that is to be typed next begins with it."""
+        if self._names is None:
+            return False
         for field, (_, name) in zip(self.query(TextInput), self._names, strict=True):
             if not field.value:
                 if name.startswith(letter):
@@ -48,6 +53,8 @@ class NamesToType(Vertical):
     @property
     def typed(self) -> bool:
         """Whether every name was typed as it is."""
+        if self._names is None:
+            return False
         return [field.value for field in self.query(TextInput)] == [name for _, name in self._names]
 
 
