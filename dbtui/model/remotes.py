@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
+
+from dbtui.model.connections import Secret
 
 
 class RemoteKind(StrEnum):
@@ -30,12 +33,35 @@ class RemoteAddress:
     port: int | None = None
 
     def __str__(self) -> str:
-        """As people write it: s3://backups/erp, sftp://dba@vault:2222/srv/backups."""
-        host = f"{self.host}:{self.port}" if self.port is not None else self.host
+        """As people write it: s3://backups/erp, sftp://dba@vault:2222/srv/backups, sftp://vault/~/backups."""
+        user, at, machine = self.host.rpartition("@")
+        host = f"{user}{at}[{machine}]" if ":" in machine else self.host
+        port = f":{self.port}" if self.port is not None else ""
         tail = self.path if self.path.startswith("/") or not self.path else f"/{self.path}"
-        if self.kind is RemoteKind.SFTP and self.path and not self.path.startswith("/"):
-            tail = f"/~/{self.path}"
-        return f"{self.kind.value}://{host}{tail}"
+        if self.kind is RemoteKind.SFTP and not self.path.startswith("/"):
+            tail = f"/~{tail}"
+        return f"{self.kind.value}://{host}{port}{tail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSettings:
+    """What the configuration says about a remote, beside its address. What is empty the environment may say."""
+
+    timeout_seconds: float = 60.0  # how long a remote may be silent before a try ends; tries go on ten times as long
+    # object stores
+    endpoint: str = ""  # https://minio.example.org:9000; empty: the provider's own
+    region: str = ""
+    path_style: bool | None = None  # S3: the bucket in the path, not in the host's name; None: with an endpoint
+    profile: str = ""  # S3: the section of ~/.aws/credentials and ~/.aws/config
+    access_key_id: str = ""  # S3
+    account: str = ""  # Azure: the storage account
+    secret: Secret | None = None  # S3: the secret access key; Azure: the account's key
+    credentials_file: Path | None = None  # Google: the service account's JSON key
+    ca_file: Path | None = None  # certificates to trust besides the system's, PEM
+    storage_class: str = ""  # S3: STANDARD_IA, GLACIER_IR and the like
+    # SFTP
+    identity_file: Path | None = None
+    ssh_config_file: Path | None = None  # instead of ~/.ssh/config
 
 
 @dataclass(frozen=True, slots=True)
