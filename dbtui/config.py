@@ -10,11 +10,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import platformdirs
 
+from dbtui.config_source import Source, convert, dotted_line, line_of
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.formats import BackupFormat, Compression, CompressionKind
@@ -45,7 +46,6 @@ __all__ = [
 DATABASE_URL = "DATABASE_URL"
 _FORMATS = tuple(each.value for each in BackupFormat if each is not BackupFormat.COPY)
 _LEVELS = {CompressionKind.GZIP: range(1, 10), CompressionKind.ZSTD: range(1, 20)}
-StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 THEME_NAMES = ("dark", "light", "ansi")
@@ -124,22 +124,6 @@ class _UiTable(msgspec.Struct, forbid_unknown_fields=True):
     rich: bool | None = None
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The text of the file, to say where in it something is wrong."""
-
-    path: Path
-    text: str
-
-    def place(self, table: tuple[str, ...], key: str = "") -> str:
-        line = _line_of(self.text, table, key)
-        return f"{self.path}, line {line}" if line else f"{self.path}"
-
-    def error(self, table: tuple[str, ...], key: str, message: str, hint: str = "") -> ConfigError:
-        subject = f"profile {table[1]!r}: " if len(table) > 1 and table[0] == "profiles" else ""
-        return ConfigError(format_untrusted(f"{self.place(table, key)}: {subject}{message}"), hint)
-
-
 def config_path(environ: Mapping[str, str]) -> Path:
     """Return where the configuration file is, or would be."""
     if environ.get("DBTUI_CONFIG"):
@@ -172,9 +156,9 @@ def _is_absent(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> _Source:
+def _read(path: Path) -> Source:
     try:
-        return _Source(path, path.read_text(encoding="utf-8"))
+        return Source(path, path.read_text(encoding="utf-8"))
     except OSError as error:
         hint = "mend the path or its permissions; DBTUI_CONFIG chooses the file"
         raise ConfigError(f"the configuration file {path} cannot be read: {error.strerror or error}", hint) from error
@@ -182,12 +166,12 @@ def _read(path: Path) -> _Source:
         raise ConfigError(f"the configuration file {path} is not UTF-8", "save it as UTF-8") from error
 
 
-def _parse_file(source: _Source) -> Settings:
+def _parse_file(source: Source) -> Settings:
     try:
         document = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(source, error) from None
-    table = _convert(source, document, _FileTable, ())
+    table = convert(source, document, _FileTable, ())
     _check_defaults(source, (), table.format, table.compress)
     profiles = tuple(_parse_profile(source, name, values, table) for name, values in table.profiles.items())
     return Settings(
@@ -203,8 +187,8 @@ def _parse_file(source: _Source) -> Settings:
     )
 
 
-def _parse_ui(source: _Source, values: dict[str, Any]) -> UiSettings:
-    table = _convert(source, values, _UiTable, ("ui",))
+def _parse_ui(source: Source, values: dict[str, Any]) -> UiSettings:
+    table = convert(source, values, _UiTable, ("ui",))
     if table.theme is not None and table.theme not in THEME_NAMES:
         raise source.error(("ui",), "theme", f"there is no theme {table.theme!r}", f"use {', '.join(THEME_NAMES)}")
     least, most = _INTERVALS_SECONDS
@@ -214,15 +198,15 @@ def _parse_ui(source: _Source, values: dict[str, Any]) -> UiSettings:
     return UiSettings(table.theme, table.interval, table.rich)
 
 
-def _parse_pools(source: _Source, values: dict[str, Any]) -> "Thresholds":
-    return parse_thresholds(source, _convert(source, values, PoolsTable, ("pools",)))
+def _parse_pools(source: Source, values: dict[str, Any]) -> "Thresholds":
+    return parse_thresholds(source, convert(source, values, PoolsTable, ("pools",)))
 
 
-def _parse_keys(source: _Source, table: tuple[str, ...], values: dict[str, Any]) -> Iterator[KeySetting]:
+def _parse_keys(source: Source, table: tuple[str, ...], values: dict[str, Any]) -> Iterator[KeySetting]:
     """Yield what `"backups.verify" = "v f5"` says; TOML takes the dot of a bare `backups.verify` for a table."""
     for name, value in values.items():
         action_id = ".".join((*table[1:], name))
-        line = _dotted_line(source.text, action_id) or _line_of(source.text, table, name)
+        line = dotted_line(source.text, action_id) or line_of(source.text, table, name)
         where = f"{source.path}, line {line}" if line else f"{source.path}"
         if isinstance(value, dict):
             yield from _parse_keys(source, (*table, name), value)
@@ -233,17 +217,17 @@ def _parse_keys(source: _Source, table: tuple[str, ...], values: dict[str, Any])
                               'write them as in "backups.verify" = "v f5"')  # fmt: skip
 
 
-def _syntax_error(source: _Source, error: tomllib.TOMLDecodeError) -> ConfigError:
+def _syntax_error(source: Source, error: tomllib.TOMLDecodeError) -> ConfigError:
     found = re.search(r"^(.*) \(at line (\d+), column \d+\)$", str(error))
     reason, line = (found[1], f", line {found[2]}") if found else (str(error), "")
     return ConfigError(format_untrusted(f"{source.path}{line}: this is not TOML: {reason}"), "mend that line")
 
 
-def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _FileTable) -> ConnectionProfile:
+def _parse_profile(source: Source, name: str, values: dict[str, Any], file: _FileTable) -> ConnectionProfile:
     where = ("profiles", name)
     if not name or "://" in name:
         raise source.error(where, "", "a profile needs a name that is not a URL")
-    table = _convert(source, values, _ProfileTable, where)
+    table = convert(source, values, _ProfileTable, where)
     _check_defaults(source, where, table.format, table.compress)
     if table.password_env and table.password_command:
         raise source.error(where, "password_command", "it has both password_env and password_command", "keep one")
@@ -276,34 +260,32 @@ def _parse_profile(source: _Source, name: str, values: dict[str, Any], file: _Fi
 
 
 def _parse_policies(
-    source: _Source, where: tuple[str, ...], tables: dict[str, dict[str, Any]]
+    source: Source, where: tuple[str, ...], tables: dict[str, dict[str, Any]]
 ) -> tuple[PartitionPolicy, ...]:
     if not tables:
         return ()
     from dbtui.policy_settings import PolicyTable, parse_policy  # not needed for the first screen
 
     return tuple(
-        parse_policy(source, (*where, name), _convert(source, values, PolicyTable, (*where, name)))
+        parse_policy(source, (*where, name), convert(source, values, PolicyTable, (*where, name)))
         for name, values in tables.items()
     )
 
 
-def _parse_keep(source: _Source, where: tuple[str, ...], values: dict[str, Any]) -> RetentionPolicy | None:
+def _parse_keep(source: Source, where: tuple[str, ...], values: dict[str, Any]) -> RetentionPolicy | None:
     from dbtui.retention_settings import KeepTable, parse_keep  # not needed for the first screen
 
-    return parse_keep(source, where, _convert(source, values, KeepTable, where))
+    return parse_keep(source, where, convert(source, values, KeepTable, where))
 
 
-def _profile_of(source: _Source, table: tuple[str, ...], key: str, url: str) -> ConnectionProfile:
+def _profile_of(source: Source, table: tuple[str, ...], key: str, url: str) -> ConnectionProfile:
     try:
         return parse_url(url, table[1], source.path.name)
     except UsageError as error:
         raise source.error(table, key, f"{key}: {error.message}", error.hint) from None
 
 
-def _password_warnings(
-    source: _Source, profile: ConnectionProfile, pooler: ConnectionProfile | None
-) -> tuple[str, ...]:
+def _password_warnings(source: Source, profile: ConnectionProfile, pooler: ConnectionProfile | None) -> tuple[str, ...]:
     warnings = []
     cure = "use password_env, password_command, .pgpass or .my.cnf instead"
     if profile.password is not None:
@@ -315,7 +297,7 @@ def _password_warnings(
     return tuple(warnings)
 
 
-def _check_defaults(source: _Source, table: tuple[str, ...], format_name: str, compress: str) -> None:
+def _check_defaults(source: Source, table: tuple[str, ...], format_name: str, compress: str) -> None:
     if format_name and format_name not in _FORMATS:
         raise source.error(table, "format", f"format is {format_name!r}", f"use {', '.join(_FORMATS)}")
     if compress:
@@ -323,86 +305,6 @@ def _check_defaults(source: _Source, table: tuple[str, ...], format_name: str, c
             parse_compression(compress)
         except UsageError as error:
             raise source.error(table, "compress", f"compress: {error.message}", error.hint) from None
-
-
-def _convert(source: _Source, values: object, kind: type[StructT], table: tuple[str, ...]) -> StructT:
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        raise _translate(source, str(error), kind, table) from None
-
-
-def _translate(source: _Source, said: str, kind: type[msgspec.Struct], table: tuple[str, ...]) -> ConfigError:
-    """Say in an operator's words what msgspec found, and where."""
-    reason, _, place = said.partition(" - at ")
-    keys = kind.__struct_fields__
-    if unknown := re.search(r"unknown field `(.*)`", reason):
-        near = difflib.get_close_matches(unknown[1], keys, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
-        return source.error(table, unknown[1], f"unknown key {unknown[1]!r}", hint)
-    if missing := re.search(r"missing required field `(.*)`", reason):
-        return source.error(table, "", f"{missing[1]} is missing", f"add {missing[1]} = …")
-    found = re.match(r"`\$\.(\w+)", place)
-    key = found[1] if found else ""
-    if "enum value" in reason:
-        return source.error(table, key, f"{key}: {reason}", f"use {', '.join(each.value for each in Environment)}")
-    for technical, plain in _PLAIN_TYPES.items():
-        reason = reason.replace(f"`{technical}`", plain)
-    return source.error(table, key, f"{key}: {reason[:1].lower()}{reason[1:]}", "mend the value")
-
-
-_PLAIN_TYPES = {
-    "str": "text in quotes",
-    "bool": "true or false",
-    "bool | str": "true, false or text in quotes",
-    "int | str": "a number or text in quotes",
-    "int": "a number",
-    "float": "a number",
-    "str | null": "text in quotes",
-    "float | null": "a number",
-    "bool | null": "true or false",
-    "array": "a list",
-    "object": "a table",
-}
-
-
-def _line_of(text: str, table: tuple[str, ...], key: str) -> int | None:
-    """Find the line of a key, else of its table's header. Unusual layouts are not found: then None."""
-    here: tuple[str, ...] = ()
-    header = None
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if line.startswith("["):
-            here = _header_path(line)
-            header = number if here == table else header
-        elif key and here == table and _key_of(line) == key:
-            return number
-        elif table and here == table[:-1] and _key_of(line) == table[-1]:
-            header = number
-    return header
-
-
-def _dotted_line(text: str, dotted: str) -> int | None:
-    """Find the line of a key with dots, in quotes or not."""
-    found = re.search(rf"""^\s*(?:keys\.)?["']?{re.escape(dotted)}["']?\s*=""", text, re.MULTILINE)
-    return text.count("\n", 0, found.end()) + 1 if found else None
-
-
-def _header_path(line: str) -> tuple[str, ...]:
-    try:
-        level: Any = tomllib.loads(line)
-    except tomllib.TOMLDecodeError:
-        return ()
-    path = []
-    while isinstance(level, dict) and level:
-        name, level = next(iter(level.items()))
-        path.append(name)
-    return tuple(path)
-
-
-def _key_of(line: str) -> str:
-    found = re.match(r"""([A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*[=.]""", line)
-    return found[1].strip("\"'") if found else ""
 
 
 def _expand(directory: str) -> str:
