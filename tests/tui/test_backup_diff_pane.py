@@ -74,6 +74,21 @@ def asked(world: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]
     return compared
 
 
+async def test_a_mark_goes_with_its_backup(world: World, asked: list[tuple[str, str]]) -> None:
+    """Nothing is compared with what was removed; the mark of one that stays, stays."""
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "● restored")
+        await pilot.press("space", "j", "R")
+        await wait_to_see(pilot, "■", "c compare")
+        world.entries = world.entries[1:]
+        await pilot.press("R")
+        await wait_until(pilot, lambda: "■" not in screen_text(app), what="the mark to go")
+        await pilot.press("c")
+        await wait_to_see(pilot, "mark the other backup first")
+        assert asked == []
+
+
 @pytest.mark.parametrize("size", [SIZE, WIDE])
 async def test_two_backups_side_by_side(world: World, asked: list[tuple[str, str]], size: tuple[int, int]) -> None:
     """Losses first, both sides of each table, only differences until every table is asked for."""

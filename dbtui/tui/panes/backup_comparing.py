@@ -47,6 +47,13 @@ class ComparingPane(Pane):
         """Nothing is to be compared any more: the list is of another directory."""
         self._mark(None)
 
+    def keep_mark_among(self, entries: Sequence[BackupEntry]) -> None:
+        """Forget the mark of a backup that is not there any more; what is known of it is as new as the list."""
+        if self.marked is None:
+            return
+        marked = self.marked.backup_id
+        self._mark(next((entry for entry in entries if entry.backup_id == marked), None))
+
     def _mark(self, entry: BackupEntry | None) -> None:
         self.marked = entry
         self.history.tickable = entry is not None

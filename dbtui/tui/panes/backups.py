@@ -161,6 +161,7 @@ class BackupsPane(ComparingPane):
         """Show these backups."""
         self._taken_at = datetime.now(UTC)
         self._shrunk = assess_shrinking(entries)
+        self.keep_mark_among(entries)
         opened = self.opened.name if self.opened else ""
         self.history.show_rows(entries, listing.history_empty(str(self.directory), opened, ""))
         if self.entry is not None:
