@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from dbtui.model.connections import EngineName, ServerInfo
+from dbtui.model.connections import EngineName, Secret, ServerInfo
 from dbtui.model.formats import BackupFormat as BackupFormat
 from dbtui.model.formats import Compression as Compression
 from dbtui.model.formats import CompressionKind as CompressionKind
@@ -97,6 +97,7 @@ class Manifest:
     failed_at: str | None = None  # when the last verification found something wrong
     flaws: tuple[Flaw, ...] | None = None  # what was not sound in the database when it was dumped; None: not known
     shape: DatabaseShape | None = None  # of the tables when they were dumped; None: not known
+    recipients: tuple[str, ...] = ()  # the public keys that an encrypted backup can be opened for
 
 
 class EntryKind(StrEnum):
@@ -142,7 +143,10 @@ class BackupEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBackup:
-    """A backup that adapters can read: where it is and how it is packed. `manifest` is None for foreign files."""
+    """A backup that adapters can read: where it is and how it is packed. `manifest` is None for foreign files.
+
+    `encryption` is "age" or empty. `identity` holds the secret keys that open it, as a file of age or SSH has them.
+    """
 
     backup_id: str
     engine: EngineName
@@ -150,6 +154,13 @@ class StoredBackup:
     compression: Compression
     data_path: str
     manifest: Manifest | None = None
+    encryption: str = ""
+    identity: Secret | None = field(default=None, repr=False)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the data file is not the dump itself: compressed as a whole, or encrypted."""
+        return bool(self.encryption) or self.compression.kind is not CompressionKind.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +202,10 @@ class TableSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpOptions:
-    """What was asked for. Table patterns are `schema.table` or `table`, with `*` and `?`."""
+    """What was asked for. Table patterns are `schema.table` or `table`, with `*` and `?`.
+
+    In a plan, `encrypt_to` holds nothing but recipients.
+    """
 
     format: BackupFormat = BackupFormat.PLAIN
     compression: Compression = field(default_factory=Compression)
@@ -199,6 +213,7 @@ class DumpOptions:
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()
     schema_only: bool = False
+    encrypt_to: tuple[str, ...] | None = None  # recipients, or files of them; None: as the profile says; empty: nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +260,7 @@ class DumpFacts:
     large_objects: int = 0
     remarks: tuple[str, ...] = ()
     left_out: str = ""  # rows of the chosen tables that the tool cannot dump, in a sentence; empty: none
+    memory_bytes: int | None = None  # room in memory for a copy that must not lie on a disk; None: nothing is copied
 
 
 @dataclass(frozen=True, slots=True)

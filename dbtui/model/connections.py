@@ -67,10 +67,13 @@ class ConnectionProfile:
     backup_dir: str = "backups"
     format: str = "plain"
     compress: str = "none"
+    encrypt_to: tuple[str, ...] = ()  # age recipients of its backups, or files of them; empty: not encrypted
+    identity: str = ""  # the file with the key that opens its backups
     pgbouncer_url: str = ""
     pgbouncer_password: Secret | None = None
     partitions: tuple[PartitionPolicy, ...] = ()  # what its partitioned tables should be like
     keep: RetentionPolicy | None = None  # how many of its backups stay
+    remote: str = ""  # the address of the remote that copies of its backups go to
     replicas: tuple[str, ...] = ()  # the names of their profiles
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
