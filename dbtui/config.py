@@ -27,6 +27,7 @@ from dbtui.pool_settings import PoolsTable, check_places, parse_thresholds
 
 if TYPE_CHECKING:
     from dbtui.analysis.pools import Thresholds
+    from dbtui.remote_settings import RemoteProfile
 
 __all__ = [
     "DATABASE_URL",
@@ -84,6 +85,8 @@ class Settings:
     keys: tuple[KeySetting, ...] = ()
     thresholds: "Thresholds | None" = None  # of `[pools]`; None: the defaults
     keep: RetentionPolicy | None = None  # how many backups stay, where a profile says nothing else
+    remote: str = ""  # where copies of backups go, where a profile says nothing else
+    remotes: "tuple[RemoteProfile, ...]" = ()  # how they are reached
 
     def profile(self, name: str) -> ConnectionProfile | None:
         """Return the profile of that name, if there is one."""
@@ -111,6 +114,8 @@ class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
     backup_dir: str = "backups"
     format: str = "plain"
     compress: str = "none"
+    remote: str = ""
+    remotes: dict[str, dict[str, Any]] = {}
     keep: dict[str, Any] = {}
     profiles: dict[str, dict[str, Any]] = {}
     ui: dict[str, Any] = {}
@@ -184,6 +189,8 @@ def _parse_file(source: Source) -> Settings:
         keys=tuple(_parse_keys(source, ("keys",), table.keys)),
         thresholds=_parse_pools(source, table.pools) if table.pools else None,
         keep=_parse_keep(source, ("keep",), table.keep) if table.keep else None,
+        remote=_parse_remote(source, (), table.remote),
+        remotes=_parse_remotes(source, table.remotes) if table.remotes else (),
     )
 
 
@@ -252,6 +259,7 @@ def _parse_profile(source: Source, name: str, values: dict[str, Any], file: _Fil
         pgbouncer_url=pooler.url if pooler else "",
         pgbouncer_password=pooler.password if pooler else None,
         keep=_parse_keep(source, (*where, "keep") if table.keep else ("keep",), kept) if kept else None,
+        remote=_parse_remote(source, where, table.remote or file.remote),
         replicas=tuple(table.replicas),
         app_pools=check_places(source, where, table.app_pools),
         partitions=_parse_policies(source, (*where, "partitions"), table.partitions),
@@ -276,6 +284,23 @@ def _parse_keep(source: Source, where: tuple[str, ...], values: dict[str, Any]) 
     from dbtui.retention_settings import KeepTable, parse_keep  # not needed for the first screen
 
     return parse_keep(source, where, convert(source, values, KeepTable, where))
+
+
+def _parse_remote(source: Source, where: tuple[str, ...], text: str) -> str:
+    if not text:
+        return ""
+    from dbtui.remote_settings import parse_remote  # not needed for the first screen
+
+    return parse_remote(source, where, text)
+
+
+def _parse_remotes(source: Source, tables: dict[str, dict[str, Any]]) -> "tuple[RemoteProfile, ...]":
+    from dbtui.remote_settings import RemoteTable, parse_remote_table  # not needed for the first screen
+
+    return tuple(
+        parse_remote_table(source, text, convert(source, values, RemoteTable, ("remotes", text)))
+        for text, values in tables.items()
+    )
 
 
 def _profile_of(source: Source, table: tuple[str, ...], key: str, url: str) -> ConnectionProfile:
@@ -324,7 +349,7 @@ def _with_database_url(settings: Settings, environ: Mapping[str, str]) -> Settin
 
 def _with_defaults(settings: Settings, profile: ConnectionProfile) -> ConnectionProfile:
     return replace(profile, backup_dir=settings.backup_dir, format=settings.format, compress=settings.compress,
-                   keep=settings.keep)  # fmt: skip
+                   keep=settings.keep, remote=settings.remote)  # fmt: skip
 
 
 def resolve_target(settings: Settings, text: str | None, environ: Mapping[str, str]) -> ConnectionProfile:

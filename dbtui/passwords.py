@@ -33,20 +33,33 @@ def find_password(profile: ConnectionProfile, environ: Mapping[str, str]) -> Sec
             )
         return Secret(value)
     if profile.password_command:
-        return Secret(_run_password_command(profile, environ))
+        what = f"profile {profile.name!r}: its password_command {profile.password_command[0]!r}"
+        return Secret(_run_command(profile.password_command, what, environ))
     return None
 
 
-def _run_password_command(profile: ConnectionProfile, environ: Mapping[str, str]) -> str:
-    """Run the command without a shell. What it prints may be the secret, so no error repeats it.
+def find_secret(whose: str, variable: str, command: tuple[str, ...], environ: Mapping[str, str]) -> Secret | None:
+    """Return the secret that `secret_env` or `secret_command` of a remote leads to, None when it has neither.
 
     Raises ConfigError, Cancelled.
     """
-    program = profile.password_command[0]
-    what = f"profile {profile.name!r}: its password_command {program!r}"
+    if variable:
+        value = environ.get(variable, "")
+        if not value:
+            raise ConfigError(f"{whose}: the variable {variable} that secret_env names is not set",
+                              f"export {variable}, or take secret_env out of the configuration")  # fmt: skip
+        return Secret(value)
+    return Secret(_run_command(command, f"{whose}: its secret_command {command[0]!r}", environ)) if command else None
+
+
+def _run_command(command: tuple[str, ...], what: str, environ: Mapping[str, str]) -> str:
+    """Run a command without a shell. What it prints may be the secret, so no error repeats it.
+
+    Raises ConfigError, Cancelled.
+    """
     try:
         process = subprocess.Popen(
-            profile.password_command,
+            command,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -54,7 +67,7 @@ def _run_password_command(profile: ConnectionProfile, environ: Mapping[str, str]
             start_new_session=True,
         )
     except OSError as error:
-        raise ConfigError(f"{what} cannot be started: {error.strerror}", "mend password_command") from None
+        raise ConfigError(f"{what} cannot be started: {error.strerror}", "mend that command") from None
     cancellation = current_cancellation()
     with process:
         try:
@@ -95,6 +108,13 @@ class Passwords:
         key = (profile.name, profile.url)
         if key not in self._found:
             self._found[key] = find_password(profile, self.environ)
+        return self._found[key]
+
+    def find_secret(self, whose: str, variable: str, command: tuple[str, ...]) -> Secret | None:
+        """Return the secret of a remote, looked up once. Raises ConfigError, Cancelled."""
+        key = (whose, "secret")
+        if key not in self._found:
+            self._found[key] = find_secret(whose, variable, command, self.environ)
         return self._found[key]
 
     def remember(self, profile: ConnectionProfile, password: Secret) -> None:

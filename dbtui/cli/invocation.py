@@ -17,6 +17,7 @@ from dbtui.jobs import Job, JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Secret
 from dbtui.model.jobs import JobOutcome
 from dbtui.model.text import format_untrusted
+from dbtui.remote_settings import RemoteAccess
 from dbtui.routines.context import RoutineContext
 
 ResultT = TypeVar("ResultT")
@@ -49,7 +50,9 @@ class Invocation:
         for warning in settings.warnings:
             printer.warn(warning)
         history = History(state_dir(os.environ))
-        runner = JobRunner(RoutineContext(password_of=PASSWORDS.find), history)
+        access = RemoteAccess(settings.remotes, PASSWORDS)
+        context = RoutineContext(password_of=PASSWORDS.find, remote_settings=access.settings_of)
+        runner = JobRunner(context, history)
         return cls(settings, history, runner, printer, as_json)
 
     def target(self, text: str | None) -> ConnectionProfile:

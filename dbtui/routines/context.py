@@ -12,8 +12,10 @@ from dbtui.adapters.adapter import Unfinished as Unfinished
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.registry import adapter_for, proofs_for
 from dbtui.model.connections import ConnectionProfile, EngineName, Secret
+from dbtui.model.remotes import RemoteAddress, RemoteSettings
 
 if TYPE_CHECKING:
+    from dbtui.adapters.remotes.remote import Remote
     from dbtui.adapters.throwaway.adapter import ProofAdapter
 
 
@@ -29,11 +31,15 @@ def _forget_nothing(_profile: ConnectionProfile) -> None:
     return
 
 
+def _no_settings(_address: RemoteAddress) -> RemoteSettings:
+    return RemoteSettings()
+
+
 @dataclass(frozen=True)
 class RoutineContext:
     """One run's surroundings. `password_of` finds a profile's password, `forget_password` has it looked up anew.
 
-    `now` is the clock (UTC).
+    `now` is the clock (UTC). `remote_settings` tells how a remote is reached, with its secret.
 
     Routines add to `unfinished` what they make, so that who waits for their end can say what for.
     """
@@ -44,6 +50,7 @@ class RoutineContext:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], datetime] = _now
     unfinished: list[Unfinished] = field(default_factory=list)
+    remote_settings: Callable[[RemoteAddress], RemoteSettings] = _no_settings
 
     @contextmanager
     def open_target(self, profile: ConnectionProfile) -> Iterator[Target]:
@@ -56,6 +63,19 @@ class RoutineContext:
             yield target
         finally:
             target.close()
+
+    @contextmanager
+    def open_remote(self, address: RemoteAddress) -> "Iterator[Remote]":
+        """Reach a remote and close it when the block ends. Raises ConnectError, ConfigError, ToolError."""
+        from dbtui.adapters.remotes.registry import open_remote  # the first screen has no use for it
+
+        with self.cancellation.governing():  # a secret_command may take its time
+            settings = self.remote_settings(address)
+        remote = open_remote(address, settings, self.environ, self.cancellation)
+        try:
+            yield remote
+        finally:
+            remote.close()
 
     def adapter(self, engine: EngineName) -> Adapter:
         """Return the adapter of an engine."""

@@ -9,6 +9,7 @@ from dbtui.config import Passwords, state_dir
 from dbtui.history import History
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile
+from dbtui.remote_settings import RemoteAccess
 from dbtui.routines.context import RoutineContext
 from dbtui.tui import terminal
 from dbtui.tui.early import EarlyWatches
@@ -18,13 +19,19 @@ from dbtui.tui.typed_passwords import TypedPasswords
 if TYPE_CHECKING:
     from dbtui.config import Settings
     from dbtui.model.pools import PoolsSnapshot
+    from dbtui.remote_settings import RemoteProfile
 
 
-def make_runner(environ: Mapping[str, str]) -> JobRunner:
-    """Return a runner whose history and locks are in the state directory."""
+def make_runner(environ: Mapping[str, str], remotes: "Sequence[RemoteProfile]" = ()) -> JobRunner:
+    """Return a runner whose history and locks are in the state directory. `remotes`: how they are reached."""
     passwords = Passwords(environ)
     found = TypedPasswords(passwords.find)
-    context = RoutineContext(password_of=found, forget_password=passwords.forget, environ=environ)
+    context = RoutineContext(
+        password_of=found,
+        forget_password=passwords.forget,
+        environ=environ,
+        remote_settings=RemoteAccess(remotes, passwords).settings_of,
+    )
     return JobRunner(context, History(state_dir(environ)))
 
 
@@ -48,7 +55,7 @@ def run_ui(
     """
     terminal.check_terminal(os.environ)
     feel = decide_feel(settings.ui, os.environ, rich)
-    runner, watch, early = make_runner(os.environ), terminal.Watch(), EarlyWatches()
+    runner, watch, early = make_runner(os.environ, settings.remotes), terminal.Watch(), EarlyWatches()
     with terminal.own_terminal(runner.history.state_dir, lambda: watch.is_in_haste):
         try:
             early.begin((*([opened] if opened else []), *settings.profiles), runner.context)

@@ -37,7 +37,7 @@ def main() -> int:
     state, words = Path(sys.argv[1]), sys.argv[2:]
     with pytest.MonkeyPatch.context() as patch:
         world = make_world(state, patch)
-        patch.setattr(start, "make_runner", lambda _environ: world.runner)
+        patch.setattr(start, "make_runner", lambda *_settings: world.runner)
         if "slow" in words:
             world.gate = lambda context: (context.cancellation.wait(1.0), None)[1]
         if "stuck" in words:
