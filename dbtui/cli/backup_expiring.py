@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dbtui.analysis.backups import retention_words as words
-from dbtui.analysis.backups.retention import Policies
+from dbtui.analysis.backups.retention import Policies, choose_policies
 from dbtui.analysis.backups.survival import simulate
 from dbtui.cli import exit_codes
 from dbtui.cli.backup_finding import choose_directories, find_entry
@@ -18,7 +18,7 @@ from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.policies import CountedProof, RetentionPolicy
-from dbtui.model.retention import ExpireResult, RetentionBackup, RetentionPlan, Survival
+from dbtui.model.retention import ExpireResult, RetentionPlan, Survival
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups import backup_lock
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
@@ -99,21 +99,13 @@ def _policies(
         kept = profile.keep
         policy_of: Policies = lambda _backup: kept  # noqa: E731 - one of two
     else:
-        policy_of = _by_profile(invocation)
+        policy_of = choose_policies(settings.profiles, settings.keep)
         kept = settings.keep or next((each.keep for each in settings.profiles if each.keep), None)
     if kept is None:
         raise UsageError(
             "no policy says how many backups to keep",
             "give --keep-last N, --keep-daily N …, or write keep = { daily = 7 } into the configuration",
         )
-    return policy_of
-
-
-def _by_profile(invocation: Invocation) -> Policies:
-    def policy_of(backup: RetentionBackup) -> RetentionPolicy | None:
-        profile = invocation.settings.profile(backup.profile)
-        return profile.keep if profile is not None else invocation.settings.keep
-
     return policy_of
 
 

@@ -141,7 +141,7 @@ class Frame(FrugalApp, inherit_bindings=False):
         if name == "backups":
             from dbtui.tui.panes.backups import BackupsPane
 
-            return BackupsPane(self.runner, self.profiles, self.settings.backup_dir)
+            return BackupsPane(self.runner, self.profiles, self.settings)
         if name == "pools" and self.replay:
             from dbtui.tui.panes.replay import ReplayPane
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.analysis.backups import retention_words as words
+from dbtui.analysis.backups.retention import Policies
 from dbtui.analysis.backups.survival import simulate
 from dbtui.history import History
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
-from dbtui.model.policies import RetentionPolicy
 from dbtui.model.retention import ExpireResult, RetentionPlan, Survival
 from dbtui.routines.backups import backup_lock
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
@@ -32,11 +32,10 @@ class ReadRetention:
 
 
 def plan(
-    directory: Path, profile: ConnectionProfile | None, policy: RetentionPolicy, *, trusts_gaps: bool
+    directory: Path, profile: ConnectionProfile | None, policy_of: Policies, *, trusts_gaps: bool
 ) -> JobRequest[ReadRetention]:
-    """Plan by a policy: for the backups of a target, or for all in the directory."""
-    request = ExpireRequest(directories=(directory,), policy_of=lambda _backup: policy, profile=profile,
-                            trusts_gaps=trusts_gaps)  # fmt: skip
+    """Plan by policies: for the backups of a target, or for all in the directory."""
+    request = ExpireRequest(directories=(directory,), policy_of=policy_of, profile=profile, trusts_gaps=trusts_gaps)
 
     def start(context: RoutineContext) -> Routine[ReadRetention]:
         made = yield from plan_expire(context, request)

@@ -123,6 +123,8 @@ async def test_without_an_open_target_every_database_is_judged(tmp_path: Path) -
         await wait_to_see(pilot, "○ not proven", "shop")
         await pilot.press("E")
         await wait_to_see(pilot, "Which backups of every database stay", "what survives when: shop")
+        await pilot.press("right")
+        await wait_until(pilot, lambda: bool(app.dialogs[-1].query_one(".keep-row").display))
         app.dialogs[-1].query_one("#keep-daily", TextInput).value = "1"
         app.dialogs[-1].query_one("#keep-weekly", TextInput).value = "0"
         app.dialogs[-1].query_one("#keep-monthly", TextInput).value = "0"
@@ -131,3 +133,33 @@ async def test_without_an_open_target_every_database_is_judged(tmp_path: Path) -
             pilot, "This removes 5 of 7 backups of app, shop", "type the database app", "type the database shop"
         )
     assert ids_in(directory) == {*ids, *shop}
+
+
+async def test_each_database_is_judged_by_the_policy_of_its_profile(tmp_path: Path) -> None:
+    """As the command does it: the first profile's numbers are not for all; one for all can be typed instead."""
+    opened, directory, ids = world(tmp_path, 4)
+    shop = date_back(directory, ids[0], [DAY, DAY * 2, DAY * 3], database="shop", url="sqlite:////srv/shop.sqlite",
+                     profile="shop")  # fmt: skip
+    app_profile = replace(opened.profiles[0], keep=RetentionPolicy(last=4))
+    shop_profile = replace(app_profile, name="shop", url="sqlite:////srv/shop.sqlite", keep=RetentionPolicy(last=1))
+    runner = JobRunner(RoutineContext(), History(tmp_path / "state"))
+    app = DbtuiApp(runner, Settings(profiles=(app_profile, shop_profile), backup_dir=str(directory)), None)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("2")
+        await wait_to_see(pilot, "○ not proven", "shop")
+        await pilot.press("E")
+        await wait_to_see(pilot, "that of each profile", "This removes 3 of 8 backups of app, shop")
+        assert not app.dialogs[-1].query_one(".keep-row").display
+        await pilot.press("right")
+        await wait_to_see(pilot, "This removes no backup; 8 stay")
+        app.dialogs[-1].query_one("#keep-daily", TextInput).value = "1"
+        await pilot.press("left")
+        dialog = app.dialogs[-1]
+        await wait_to_see(pilot, "This removes 3 of 8 backups", "type the database app", "type the database shop")
+        for field, name in zip(dialog.query(".name-input").results(TextInput), ("app", "shop"), strict=True):
+            field.value = name
+        await wait_until(pilot, lambda: not dialog.query_one("#accept").disabled)
+        app.screen.set_focus(dialog.query_one("#accept"))
+        await pilot.press("enter")
+        await wait_to_see(pilot, "removed 3 backups")
+    assert ids_in(directory) == {*ids[:4], shop[0]}

@@ -11,6 +11,7 @@ from itertools import pairwise
 from dbtui.analysis.backups.clock_doubts import ClockDoubts, assess_clock
 from dbtui.analysis.backups.compare import SUSPICIOUS_SHARE
 from dbtui.analysis.partitions.calendar import open_zone
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.policies import CountedProof, RetentionPolicy
 from dbtui.model.retention import RetentionBackup, RetentionGroup, RetentionScope, Verdict
 
@@ -22,6 +23,15 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], str]], ...] = (
     ("monthly", lambda local: f"{local:%Y-%m}"),
     ("yearly", lambda local: f"{local:%Y}"),
 )
+
+
+def choose_policies(profiles: Iterable[ConnectionProfile], otherwise: RetentionPolicy | None) -> Policies:
+    """Return the policies that are configured: each backup's is `keep` of the profile it was made with.
+
+    `otherwise` is for backups whose profile is not known any more.
+    """
+    known = {profile.name: profile.keep for profile in profiles}
+    return lambda backup: known.get(backup.profile, otherwise)
 
 
 def plan_retention(

@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from dbtui.analysis.backups import retention_words as words
+from dbtui.analysis.backups.retention import Policies
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
@@ -30,12 +31,16 @@ _COUNTS = [
     (CountedProof.RESTORED.value, "proven by a restore"),
 ]
 _REAL = "real"
+_OWN, _TYPED = "own", "typed"
 #: What the fields say where no policy is configured: a place to begin, done only when it was confirmed.
 SUGGESTED = RetentionPolicy(last=3, daily=7, weekly=4, monthly=12)
 
 
 class ExpireBackupsDialog(ConfirmedDialog[RetentionPlan, ReadRetention]):
-    """Answers with the plan that is to be done. `profile` limits it to one target's backups."""
+    """Answers with the plan that is to be done. `profile` limits it to one target's backups.
+
+    `own` are the policies of the configuration, one for each profile: None when there are none, or one target is meant.
+    """
 
     def __init__(
         self,
@@ -44,22 +49,25 @@ class ExpireBackupsDialog(ConfirmedDialog[RetentionPlan, ReadRetention]):
         profile: ConnectionProfile | None,
         profiles: Sequence[ConnectionProfile],
         policy: RetentionPolicy | None,
+        own: Policies | None = None,
     ) -> None:
         what = profile.name if profile is not None else "every database"
         production = profile is not None and profile.environment is Environment.PRODUCTION
         super().__init__(f"Which backups of {what} stay in {directory}", runner, production=production)
         self.directory, self.profile, self.profiles = directory, profile, tuple(profiles)
-        self._before = policy or SUGGESTED
+        self._before, self._own = policy or SUGGESTED, own
 
     def body(self) -> ComposeResult:
         """Yield the policy, what follows from it, and the names to type."""
-        with Horizontal(classes="field keep-row"):
+        if self._own is not None:
+            yield Choice("policy", [(_OWN, "that of each profile"), (_TYPED, "one for all:")], id="whose")
+        with Horizontal(classes="field keep-row typed-policy"):
             for name in _NUMBERS:
                 yield Lines(line(dim(name)), classes="keep-label")
                 yield TextInput(str(getattr(self._before, name)), id=f"keep-{name}", classes="keep-number")
-        yield Choice("places for", _COUNTS, self._before.counts.value, id="counts")
+        yield Choice("places for", _COUNTS, self._before.counts.value, id="counts", classes="typed-policy")
         yield Choice("long silence", [("", "refuses: the clock may be wrong"), (_REAL, "was real")], id="silence")
-        with Horizontal(classes="field"):
+        with Horizontal(classes="field typed-policy"):
             yield Lines(line(dim("days of")), classes="field-label")
             yield TextInput(self._before.time_zone, placeholder="UTC, Europe/Paris …", id="time-zone")
         yield self.plan_panel()
@@ -71,8 +79,19 @@ class ExpireBackupsDialog(ConfirmedDialog[RetentionPlan, ReadRetention]):
         yield PushButton("Remove", id="accept", dangerous=True, disabled=True)
 
     def focus_first(self) -> None:
-        """The first number: nothing is removed before a name was typed."""
-        focus_now(self.query_one("#keep-last"))
+        """The first field: nothing is removed before a name was typed."""
+        self._show_typed()
+        focus_now(self.fields[0])
+
+    @property
+    def takes_own(self) -> bool:
+        """Whether each backup is judged by the policy of its profile."""
+        return self._own is not None and self._value("whose") == _OWN
+
+    def _show_typed(self) -> None:
+        """One policy is typed, or none: then there is more room for what follows."""
+        for field in self.query(".typed-policy"):
+            field.display = not self.takes_own
 
     @property
     def policy(self) -> RetentionPolicy:
@@ -90,9 +109,13 @@ class ExpireBackupsDialog(ConfirmedDialog[RetentionPlan, ReadRetention]):
     def plan_request(self) -> JobRequest[ReadRetention] | str:
         """Look at the directory."""
         try:
-            return requests.plan(self.directory, self.profile, self.policy, trusts_gaps=self._value("silence") == _REAL)
+            policy_of = self._own if self._own is not None and self.takes_own else self._typed(self.policy)
         except UsageError as error:
             return str(error)
+        return requests.plan(self.directory, self.profile, policy_of, trusts_gaps=self._value("silence") == _REAL)
+
+    def _typed(self, policy: RetentionPolicy) -> Policies:
+        return lambda _backup: policy
 
     def plan_lines(self, plan: ReadRetention) -> list[Line]:
         """Show the consequence, the year ahead, and every backup."""
@@ -119,6 +142,7 @@ class ExpireBackupsDialog(ConfirmedDialog[RetentionPlan, ReadRetention]):
     def on_choice_changed(self, event: Choice.Changed) -> None:
         """Plan anew."""
         event.stop()
+        self._show_typed()
         self.replan()
 
 
@@ -141,7 +165,8 @@ def show_retention(read: ReadRetention, width: int) -> list[Line]:
         lines += [BLANK, line(strong(drawn[0])), *(line(dim(text)) for text in drawn[1:3])]
         lines += [line(text) for text in drawn[3:-1]] + [line(dim(drawn[-1]))]
     for group in plan.groups:
-        lines += [BLANK, line(strong(words.describe_scope(group.scope))), *_verdicts(group)]
+        policy = words.describe_policy(group.policy) if group.policy else "none: everything stays"
+        lines += [BLANK, line(strong(words.describe_scope(group.scope)), dim(f"  policy {policy}")), *_verdicts(group)]
     if plan.left_alone:
         lines += [BLANK, line(strong("Left alone, and counted for nothing"))]
         lines += [fact(each.kind.value, each.backup_id, dim(f"  {each.problem}")) for each in plan.left_alone]

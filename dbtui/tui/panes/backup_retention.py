@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dbtui.analysis.backups.retention import choose_policies
 from dbtui.jobs import JobRunner
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.policies import RetentionPolicy
 from dbtui.tui import retention_requests as requests
 from dbtui.tui.cells import line, strong
 from dbtui.tui.dialogs.dialog import Confirm, ask
@@ -20,10 +22,16 @@ async def expire(
     directory: Path,
     opened: ConnectionProfile | None,
     profiles: Sequence[ConnectionProfile],
+    otherwise: RetentionPolicy | None,
 ) -> None:
-    """Ask by which policy; remove what has no place left. Without an open target, of every database."""
-    policy = opened.keep if opened is not None else next((each.keep for each in profiles if each.keep), None)
-    plan = await ask(pane, ExpireBackupsDialog(runner, directory, opened, profiles, policy))
+    """Ask by which policy; remove what has no place left. Without an open target, of every database.
+
+    Then each is judged by the policy of its profile, as the command does it; `otherwise`: where none is known.
+    """
+    is_configured = otherwise is not None or any(profile.keep for profile in profiles)
+    own = choose_policies(profiles, otherwise) if opened is None and is_configured else None
+    policy = opened.keep if opened is not None else otherwise
+    plan = await ask(pane, ExpireBackupsDialog(runner, directory, opened, profiles, policy, own))
     if plan is not None:
         target = opened.name if opened is not None else str(directory)
         pane.post_message(JobWanted(requests.expire(runner.history, plan, target)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -41,6 +41,9 @@ from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.table import Table
 from dbtui.tui.workers import outcome_of, run_in_background
 
+if TYPE_CHECKING:
+    from dbtui.config import Settings
+
 SAMPLE_ROWS = 50
 _SETTLE_SECONDS = 0.15
 
@@ -63,10 +66,10 @@ class BackupsPane(ComparingPane):
     TITLE: ClassVar[str] = "Backups"
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("backups")
 
-    def __init__(self, runner: JobRunner, profiles: Sequence[ConnectionProfile], directory: str) -> None:
+    def __init__(self, runner: JobRunner, profiles: Sequence[ConnectionProfile], settings: "Settings") -> None:
         super().__init__(profiles)
-        self._runner = runner
-        self.directory = Path(directory)
+        self._runner, self._settings = runner, settings
+        self.directory = Path(settings.backup_dir)
         self.entry: BackupEntry | None = None  # the backup that is looked into
         self.contents: BackupContents | None = None
         self.ticked: frozenset[TableName] = frozenset()
@@ -459,7 +462,7 @@ class BackupsPane(ComparingPane):
     def act_expire(self) -> None:
         """Ask by which policy, show what survives, remove the rest."""
         ask_in_background(self, "expire dialog", retention.expire, self, self._runner, self.directory, self.opened,
-                          self._profiles)  # fmt: skip
+                          self._profiles, self._settings.keep)  # fmt: skip
 
     def act_pin(self) -> None:
         """Pin the backup, or take its pin away."""
