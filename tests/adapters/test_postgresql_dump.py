@@ -17,7 +17,7 @@ from dbtui.adapters.postgresql.dump import dump
 from dbtui.adapters.postgresql.facts import collect_dump_facts
 from dbtui.adapters.streams import open_raw
 from dbtui.demo.servers import PgBouncer, PostgreSQL, PostgreSQLReplica
-from dbtui.errors import ServerError, ToolError
+from dbtui.errors import ServerError
 from dbtui.model.backups import BackupFormat, DumpOptions, DumpRequest, DumpResult, TableName
 from dbtui.model.events import CommandRan, Event, Progressed, StepFinished, StepStarted
 from tests.adapters.postgresql_targets import drive, large_database, make_dump, opened, options_of, wait_until
@@ -141,16 +141,6 @@ def test_custom_with_zstd_is_packed_by_whoever_can(target: PostgresqlTarget, tmp
     assert counts_of(result) == COUNTS
     packs_itself = facts.tool_major >= 16 and not facts.tool_lacks_zstd
     assert path.read_bytes()[:4] == (b"PGDM" if packs_itself else b"\x28\xb5\x2f\xfd")
-
-
-def test_directory_with_zstd_needs_a_pg_dump_that_can(target: PostgresqlTarget, tmp_path: Path) -> None:
-    options = options_of("directory:zstd")
-    facts = collect_dump_facts(target, options)
-    if facts.tool_major < 16 or facts.tool_lacks_zstd:
-        with pytest.raises(ToolError, match="cannot compress the directory format with zstd; choose gzip"):
-            make_dump(target, tmp_path / "d", options)
-    else:
-        assert counts_of(make_dump(target, tmp_path / "d", options)) == COUNTS
 
 
 def test_files_are_private(target: PostgresqlTarget, tmp_path: Path) -> None:

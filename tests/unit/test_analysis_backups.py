@@ -94,7 +94,6 @@ def test_a_good_plan_names_everything() -> None:
         (FACTS, DumpOptions(jobs=4), "--format directory"),
         (FACTS, DumpOptions(jobs=0), "--jobs 0"),
         (FACTS, DumpOptions(format=BackupFormat.COPY), "choose plain, custom, directory"),
-        (FACTS, DumpOptions(format=BackupFormat.DIRECTORY, compression=ZSTD), "use --compress gzip:1"),
     ],
 )
 def test_refusals_say_what_to_do(facts: DumpFacts, options: DumpOptions, said: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dbtui.adapters.postgresql.archive import ArchiveEntry
+from dbtui.adapters.postgresql.directory_feeding import DirectoryFeeding, needs_feeding
 from dbtui.adapters.processes import ChildTool
 from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_error
 from dbtui.errors import DbtuiError
@@ -17,8 +18,13 @@ from dbtui.model.backups import CompressionKind, StoredBackup
 class Feeding:
     """A running pg_restore, and the thread that unpacks the archive into its stdin, if that is needed."""
 
-    def __init__(self, tool: ChildTool, backup: StoredBackup, sink: int | None) -> None:
+    def __init__(
+        self, tool: ChildTool, backup: StoredBackup, sink: int | None, directory: DirectoryFeeding | None = None
+    ) -> None:
         self.tool = tool
+        self._directory = directory
+        if directory is not None:
+            directory.on_error = tool.stop
         self._backup = backup
         self._error: DbtuiError | None = None
         self._thread: threading.Thread | None = None
@@ -46,6 +52,8 @@ class Feeding:
             self._thread.join()
         if self._error is not None:
             raise self._error
+        if self._directory is not None:
+            self._directory.check()
         self.tool.check("reading the archive")
 
     def close(self) -> None:
@@ -53,6 +61,8 @@ class Feeding:
         self.tool.close()
         if self._thread is not None:
             self._thread.join()
+        if self._directory is not None:
+            self._directory.close()
 
 
 @contextmanager
@@ -65,8 +75,15 @@ def archive_tool(
     on_line: Callable[[str], None] | None = None,
 ) -> Iterator[Feeding]:
     """Start pg_restore on a backup; it is ended when the block is left. `stdout` as subprocess has it."""
+    directory = DirectoryFeeding(Path(backup.data_path)) if needs_feeding(backup) else None
     if backup.compression.kind is CompressionKind.NONE:
-        tool = ChildTool([*arguments, backup.data_path], environ=environ, stdout=stdout, on_line=on_line)
+        path = directory.path if directory is not None else backup.data_path
+        try:
+            tool = ChildTool([*arguments, path], environ=environ, stdout=stdout, on_line=on_line)
+        except BaseException:
+            if directory is not None:
+                directory.close()
+            raise
         sink = None
     else:
         read_end, sink = os.pipe()
@@ -76,7 +93,7 @@ def archive_tool(
         except BaseException:
             os.close(sink)
             raise
-    feeding = Feeding(tool, backup, sink)
+    feeding = Feeding(tool, backup, sink, directory)
     try:
         yield feeding
     finally:

@@ -1,5 +1,6 @@
 """Making a dump with pg_dump, in a snapshot of which the rows are counted exactly."""
 
+import re
 import shlex
 import subprocess
 import time
@@ -7,11 +8,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbtui.adapters.directory_packing import DirectoryPacker
 from dbtui.adapters.driving import forward, report
 from dbtui.adapters.followers import DirectoryFollower, FileFollower
 from dbtui.adapters.packing import write_packed
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.dump_arguments import check_compression, dump_arguments, packs_itself
+from dbtui.adapters.postgresql.dump_arguments import dump_arguments, packs_itself
 from dbtui.adapters.postgresql.flaws import collect_known_flaws
 from dbtui.adapters.postgresql.progress import DumpProgress
 from dbtui.adapters.postgresql.row_counter import RowCounter
@@ -37,6 +39,8 @@ _TRAILER = b"-- PostgreSQL database dump complete"
 _TRAILER_WITHIN_BYTES = 4096
 #: Files of a directory dump that pg_dump writes at its end, or more than once.
 _REWRITTEN = frozenset({"toc.dat", "blobs.toc"})
+#: Files of a directory dump that hold rows. Large objects, a file each, are mostly packed already.
+_ROWS = re.compile(r"\d+\.dat", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,6 @@ def dump(target: PostgresqlTarget, request: DumpRequest) -> Routine[DumpResult]:
     Raises ToolError, ServerError, StorageError, Cancelled; no process or query is left behind.
     """
     target.check_database()
-    check_compression(request)
     began = time.monotonic()
     yield StepStarted("snapshot", target.info.database)
     with open_snapshot(target, request.options) as snapshot:
@@ -163,7 +166,7 @@ def _write(run: _Run) -> _Writing:
     """Choose how the dump is written: by pg_dump itself wherever that can be, so that Python is out of the way."""
     options = run.request.options
     if options.format is BackupFormat.DIRECTORY:
-        return _write_directory(run)
+        return _write_directory(run) if packs_itself(run.request) else _write_packed_directory(run)
     if options.format is BackupFormat.CUSTOM:
         return _write_archive(run) if packs_itself(run.request) else _write_packed(run)
     return _write_plain(run) if options.compression.kind is CompressionKind.NONE else _write_packed(run)
@@ -216,6 +219,29 @@ def _write_directory(run: _Run) -> _Writing:
         run.check(tool)
         files = follower.finish()
     return _Written(files, _raw_bytes(run, files))
+
+
+def _write_packed_directory(run: _Run) -> _Writing:
+    """For a pg_dump that knows no zstd: its rows are packed behind it, into files named as newer ones name them."""
+    options = run.request.options
+    with (
+        run.start() as tool,
+        run.target.cancellation.interrupting(tool.stop),
+        DirectoryPacker(run.path, options.compression.level, options.jobs, tool.process.pid, _holds_rows) as packer,
+        run.target.cancellation.interrupting(packer.stop),
+    ):
+        while not tool.wait_for(_TICK_SECONDS):
+            packer.check()
+            yield None
+        run.check(tool)
+        while not packer.wait_for(_TICK_SECONDS):
+            yield None
+        files = packer.finish()
+    return _Written(files, None)
+
+
+def _holds_rows(name: str) -> bool:
+    return _ROWS.fullmatch(name) is not None
 
 
 def _raw_bytes(run: _Run, files: Sequence[BackupFile]) -> int | None:

@@ -6,7 +6,6 @@ from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot
 from dbtui.adapters.postgresql.sql import quote_table
 from dbtui.adapters.postgresql.tools import ZSTD_SINCE
-from dbtui.errors import ToolError
 from dbtui.model.backups import BackupFormat, CompressionKind, DumpRequest, TableName
 
 _LEVELS = {CompressionKind.GZIP: 6, CompressionKind.ZSTD: 1}
@@ -16,15 +15,6 @@ def packs_itself(request: DumpRequest) -> bool:
     """Whether pg_dump does the compression of an archive: all but zstd before 16, or built without it."""
     has_zstd = request.facts.tool_major >= ZSTD_SINCE and not request.facts.tool_lacks_zstd
     return has_zstd or request.options.compression.kind is not CompressionKind.ZSTD
-
-
-def check_compression(request: DumpRequest) -> None:
-    """Raise ToolError when the format cannot be packed that way: files of a directory are pg_dump's own."""
-    if request.options.format is BackupFormat.DIRECTORY and not packs_itself(request):
-        raise ToolError(
-            f"pg_dump {request.facts.tool_version} cannot compress the directory format with zstd",
-            f"choose gzip, another format, or pg_dump {ZSTD_SINCE} or newer",
-        )
 
 
 def dump_arguments(target: PostgresqlTarget, request: DumpRequest, snapshot: Snapshot) -> Iterator[str]:

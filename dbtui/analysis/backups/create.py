@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from shlex import join
 
-from dbtui.analysis.backups.names import FIRST_PG_DUMP_WITH_ZSTD, choose_backup_id, data_suffix
+from dbtui.analysis.backups.names import choose_backup_id, data_suffix
 from dbtui.model.backups import (
     MANIFEST_SUFFIX,
     PARTIAL_SUFFIX,
@@ -164,15 +164,6 @@ def _refuse_options(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
         yield f"--jobs {options.jobs} makes no sense: give a number from 1 on"
     if options.jobs > 1 and options.format is not BackupFormat.DIRECTORY:
         yield f"--jobs {options.jobs} needs --format directory: other formats are written by one process"
-    if (
-        options.format is BackupFormat.DIRECTORY
-        and options.compression.kind is CompressionKind.ZSTD
-        and (facts.tool_lacks_zstd or facts.tool_major < FIRST_PG_DUMP_WITH_ZSTD)
-    ):
-        yield (
-            f"{facts.tool} {facts.tool_version} cannot write a directory with zstd (from 16 on it may): "
-            "use --compress gzip:1, or another format"
-        )
     for pattern in facts.unmatched:
         yield f"no table matches “{pattern}”: check the name, patterns are schema.table or table with * and ?"
 
