@@ -112,7 +112,7 @@ class EntryKind(StrEnum):
 class BackupEntry:
     """One row of the backup history. `began_at` is the file's time for foreign files.
 
-    Of one that lies in a remote alone, `directory` and `data_path` are empty.
+    Of one that lies in a remote alone, `directory` is empty and `data_path` the address of its data.
     """
 
     backup_id: str
@@ -137,7 +137,8 @@ class BackupEntry:
     problem: str = ""
     is_pinned: bool = False
     remote: str = ""  # the address of the remote where it lies, if it does not lie here
-    copies: tuple[str, ...] = ()  # the addresses of the remotes that hold a whole copy of what lies here
+    copies: tuple[str, ...] = ()  # the addresses of the other remotes that hold a whole copy of it
+    fingerprint: str = ""  # of the names, sizes and SHA-256 of its files: that of a copy is the same
     encryption: str = ""  # "age", or empty
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_name
+from dbtui.analysis.backups.places import fingerprint_files
 from dbtui.errors import DamagedBackupError, StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind
 from dbtui.model.events import Routine
@@ -18,7 +19,7 @@ from dbtui.model.retention import DELETING_SUFFIX, PIN_SUFFIX
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.foreign import recognise
 from dbtui.routines.backups.index import ManifestIndex
-from dbtui.routines.backups.manifest import data_name, decode_slim, read_limited, rows_of
+from dbtui.routines.backups.manifest import SlimManifest, data_name, decode_slim, read_limited, rows_of
 from dbtui.routines.context import RoutineContext
 
 #: Suffixes of data that nothing can follow but a manifest's own.
@@ -148,11 +149,16 @@ def _manifest_entry(listing: Listing, found: "os.DirEntry[str]") -> BackupEntry:
     """The row that a manifest alone gives, whatever became of its data."""
     slim = decode_slim(read_limited(found.path))
     data = data_name([file.path for file in slim.files])
+    return entry_of_manifest(slim, stem_of(found.name), listing.directory, f"{listing.directory}/{data}")
+
+
+def entry_of_manifest(slim: SlimManifest, backup_id: str, directory: str, data_path: str) -> BackupEntry:
+    """Return the row that a manifest alone gives. Raises DamagedBackupError."""
     return BackupEntry(
-        backup_id=stem_of(found.name),
+        backup_id=backup_id,
         kind=EntryKind.COMPLETE,
-        directory=listing.directory,
-        data_path=f"{listing.directory}/{data}",
+        directory=directory,
+        data_path=data_path,
         began_at=_parse_time(slim.begin_time),
         engine=slim.engine,
         flavour=slim.flavour,
@@ -168,6 +174,7 @@ def _manifest_entry(listing: Listing, found: "os.DirEntry[str]") -> BackupEntry:
         proof=slim.proof,
         proof_seconds=slim.proof_seconds,
         failed_at=slim.failed_at,
+        fingerprint=fingerprint_files((file.path, file.size_bytes, file.sha256) for file in slim.files),
         problem="it is encrypted, which this dbtui cannot read" if slim.encryption else "",
     )
 

@@ -10,15 +10,35 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import Protocol
 
 import msgspec
 
 from dbtui.model.backups import BackupEntry
 
 #: Raised when what is kept, or how a manifest becomes an entry, changes.
-_VERSION = 3
+_VERSION = 4
 #: Histories shorter than this are read as fast without.
 _WORTHWHILE = 200
+
+
+class FileVersion(Protocol):
+    """What tells one version of a manifest from another; an `os.stat_result` is one."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """When it was written."""
+        ...
+
+    @property
+    def st_size(self) -> int:
+        """Bytes."""
+        ...
+
+    @property
+    def st_ino(self) -> int:
+        """The file, where there are such numbers."""
+        ...
 
 
 class IndexedManifest(msgspec.Struct, array_like=True, gc=False):
@@ -40,10 +60,11 @@ _DECODER = msgspec.msgpack.Decoder(_IndexFile)
 
 
 class ManifestIndex:
-    """The index of one directory. `find` and `keep` work on it, `save` writes it when enough was new."""
+    """The index of one directory, or remote. `find` and `keep` work on it, `save` writes it when enough was new."""
 
-    def __init__(self, directory: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, directory: str, environ: Mapping[str, str], worthwhile: int = _WORTHWHILE) -> None:
         self._directory = directory
+        self._worthwhile = worthwhile
         self._path = _index_path(directory, environ)
         self._old = self._load()
         self._kept: dict[str, IndexedManifest] = {}
@@ -59,7 +80,7 @@ class ManifestIndex:
         is_ours = file.version == _VERSION and file.directory == self._directory
         return file.rows if is_ours else {}
 
-    def find(self, name: str, about: os.stat_result) -> BackupEntry | None:
+    def find(self, name: str, about: FileVersion) -> BackupEntry | None:
         """Return the row that a manifest gave, None if it is new or was replaced since."""
         row = self._old.get(name)
         if row is None or (row.mtime_ns, row.size, row.inode) != (about.st_mtime_ns, about.st_size, about.st_ino):
@@ -67,7 +88,7 @@ class ManifestIndex:
         self._kept[name] = row
         return row.entry
 
-    def keep(self, name: str, about: os.stat_result, entry: BackupEntry) -> None:
+    def keep(self, name: str, about: FileVersion, entry: BackupEntry) -> None:
         """Remember the row of a manifest."""
         if name.isascii():
             self._kept[name] = IndexedManifest(about.st_mtime_ns, about.st_size, about.st_ino, entry)
@@ -76,7 +97,7 @@ class ManifestIndex:
     def save(self) -> None:
         """Write the index if it is worth it. A cache that cannot be written costs speed alone, so that is no error."""
         is_smaller = len(self._kept) < len(self._old)
-        if self._path is None or len(self._kept) < _WORTHWHILE or not (self._is_changed or is_smaller):
+        if self._path is None or len(self._kept) < self._worthwhile or not (self._is_changed or is_smaller):
             return
         fresh = self._path.with_name(f"{self._path.name}.{token_hex(4)}")
         try:

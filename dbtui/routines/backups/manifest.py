@@ -29,6 +29,7 @@ class SlimFile(msgspec.Struct, gc=False):
 
     path: str
     size_bytes: int
+    sha256: str
 
 
 class SlimManifest(msgspec.Struct, gc=False):
