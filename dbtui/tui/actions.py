@@ -163,7 +163,7 @@ ACTIONS: tuple[Action, ...] = (
          reason=reasons.needs_entry, danger=Danger.DATA),
     _act("backups.expire", "E", "expire", "Remove backups by a policy: shows what survives when, asks for the name",
          footer=10, danger=Danger.DATA),
-    _act("backups.pin", "p", "pin", "Keep this backup whatever a policy says; again to let it go: asks first",
+    _act("backups.pin", "p", "pin", "Keep this backup whatever a policy says: asks why; again to let it go: asks first",
          footer=11, reason=reasons.needs_pinnable, danger=Danger.REVERSIBLE),
     _act("partitioned.open", "enter", "open", "Show the tree of this table's partitions", footer=1,
          reason=reasons.needs_partitioned),

@@ -13,10 +13,10 @@ from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
-from dbtui.model.retention import ExpireResult, RetentionPlan, Survival
+from dbtui.model.retention import ExpireResult, Pin, RetentionPlan, Survival
 from dbtui.routines.backups import backup_lock
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
-from dbtui.routines.backups.pins import pin_backup, unpin_backup
+from dbtui.routines.backups.pins import pin_backup, read_pin, unpin_backup
 from dbtui.routines.context import RoutineContext
 
 EXPIRE = "backup expire"
@@ -59,11 +59,21 @@ def expire(history: History, plan: RetentionPlan, target: str) -> JobRequest[Exp
     )
 
 
-def pin(entry: BackupEntry) -> JobRequest[bool]:
-    """Pin a backup."""
+def pin(entry: BackupEntry, reason: str) -> JobRequest[bool]:
+    """Pin a backup. `reason` may be empty."""
     return JobRequest(routine="backup pin", target=entry.profile, subject=entry.backup_id,
-                      locks=(backup_lock(entry),), start=lambda c: pin_backup(c, entry),
+                      locks=(backup_lock(entry),), start=lambda c: pin_backup(c, entry, reason),
                       summary=lambda _new: f"{entry.backup_id} is pinned: it stays")  # fmt: skip
+
+
+def pin_of(entry: BackupEntry) -> JobRequest[Pin | None]:
+    """Read who has pinned a backup, when and why."""
+
+    def start(_context: RoutineContext) -> Routine[Pin | None]:
+        yield from ()
+        return read_pin(entry)
+
+    return JobRequest(routine="read pin", target=entry.backup_id, changes=False, start=start)
 
 
 def unpin(entry: BackupEntry) -> JobRequest[bool]:

@@ -8,7 +8,9 @@ from dbtui.history import History
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.policies import RetentionPolicy
+from dbtui.operators import format_operator
 from dbtui.routines.context import RoutineContext
+from dbtui.tui.actions import action_of
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.widgets.inputs import TextInput
 from tests.backup_histories import DAY, back_up, date_back, ids_in, make_file
@@ -100,7 +102,10 @@ async def test_pins(tmp_path: Path) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await wait_to_see(pilot, "○ not proven")
         await pilot.press("G", "p")
-        await wait_to_see(pilot, f"{ids[-1]} is pinned: it stays", "app pinned")
+        await wait_to_see(pilot, "Pin this backup?", "reason")
+        await pilot.press(*"audit", "space", *"2026", "enter")
+        await wait_to_see(pilot, f"{ids[-1]} is pinned: it stays", "app pinned", "audit 2026")
+        await wait_to_see(pilot, f"by {format_operator({})[:20]}")
         await pilot.press("E")
         await wait_to_see(pilot, "what survives when")
         app.dialogs[-1].query_one("#keep-daily", TextInput).value = "1"
@@ -110,6 +115,19 @@ async def test_pins(tmp_path: Path) -> None:
         await wait_to_see(pilot, "Take the pin away?")
         await pilot.press("y")
         await wait_until(pilot, lambda: "app pinned" not in screen_text(app))
+
+
+async def test_a_pin_that_is_given_up_pins_nothing(tmp_path: Path) -> None:
+    """Esc leaves the backup as it was; the help says that something is asked."""
+    app, directory, _ids = world(tmp_path, 1)
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_to_see(pilot, "○ not proven")
+        await pilot.press("p")
+        await wait_to_see(pilot, "Pin this backup?")
+        await pilot.press(*"no", "escape")
+        await wait_until(pilot, lambda: not app.dialogs)
+    assert not list(directory.glob("*.pin*"))
+    assert "asks why" in action_of("backups.pin").help
 
 
 async def test_without_an_open_target_every_database_is_judged(tmp_path: Path) -> None:

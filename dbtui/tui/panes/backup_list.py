@@ -7,6 +7,7 @@ from dbtui.analysis.backups.proof_words import describe_details, describe_proof,
 from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
 from dbtui.model.connections import EngineName
 from dbtui.model.proofs import Proof
+from dbtui.model.retention import Pin
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.ages import format_age, format_time, parse_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, size_bar, strong
@@ -92,8 +93,8 @@ def entry_search(entry: BackupEntry) -> str:
     return " ".join(words)
 
 
-def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None) -> list[Line]:
-    """Return all that is known of a backup."""
+def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin | None = None) -> list[Line]:
+    """Return all that is known of a backup; `pin`: who has pinned it and why, once that was read."""
     lines: list[Line] = [line(strong(entry.backup_id)), BLANK]
     if entry.problem:
         lines += [line(Span("✖ ", Tone.TROUBLE), Span(entry.problem, Tone.TROUBLE)), BLANK]
@@ -113,7 +114,7 @@ def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None) -> list[
              dim("" if entry.rows is None else f"  {entry.rows:,} rows".replace(",", " "))),
         fact("proof", *_proof_sentence(entry, now)),
         *_verified(entry),
-        *([fact("pinned", "neither retention nor deletion removes it")] if entry.is_pinned else []),
+        *(_pinned(pin) if entry.is_pinned else []),
         fact("file", entry.data_path or "gone"),
     ]  # fmt: skip
     return lines
@@ -133,6 +134,16 @@ def show_proofs(proofs: Sequence[Proof], now: datetime) -> list[Line]:
         if number == 0:
             lines += [line(dim(f"  {said}")) for said in describe_details(proof)]
     return [BLANK, line(strong("Restores")), *lines] if lines else []
+
+
+def _pinned(pin: Pin | None) -> list[Line]:
+    lines = [fact("pinned", "neither retention nor deletion removes it")]
+    if pin is not None:
+        moment = parse_time(pin.pinned_at)
+        who = f"by {pin.operator}" if pin.operator else ""
+        said = " ".join(part for part in (who, format_time(moment) if moment else "") if part)
+        lines += [fact("", text) for text in (pin.reason, said) if text]
+    return lines
 
 
 def _verified(entry: BackupEntry) -> list[Line]:

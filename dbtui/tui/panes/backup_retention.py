@@ -12,6 +12,7 @@ from dbtui.tui import retention_requests as requests
 from dbtui.tui.cells import line, strong
 from dbtui.tui.dialogs.dialog import Confirm, ask
 from dbtui.tui.dialogs.expire_backups import ExpireBackupsDialog
+from dbtui.tui.dialogs.pin_backup import PinDialog
 from dbtui.tui.messages import JobWanted
 from dbtui.tui.panes.pane import Pane
 
@@ -38,9 +39,11 @@ async def expire(
 
 
 async def change_pin(pane: Pane, entry: BackupEntry) -> None:
-    """Pin a backup at once; take a pin away after a question."""
+    """Ask why, then pin a backup; take a pin away after a question."""
     if not entry.is_pinned:
-        pane.post_message(JobWanted(requests.pin(entry)))
+        reason = await ask(pane, PinDialog(entry))
+        if reason is not None:
+            pane.post_message(JobWanted(requests.pin(entry, reason)))
         return
     text = [line("Lets retention and deletion remove ", strong(entry.backup_id), " again.")]
     if await ask(pane, Confirm("Take the pin away?", text, "Unpin", "Cancel")):

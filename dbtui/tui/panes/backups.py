@@ -19,7 +19,8 @@ from dbtui.model.backups import BackupContents, BackupEntry, BackupTable, EntryK
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobOutcome
 from dbtui.model.proofs import Proof
-from dbtui.tui import requests
+from dbtui.model.retention import Pin
+from dbtui.tui import requests, retention_requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.ages import age_text
 from dbtui.tui.cells import BLANK, Line, dim, line, strong
@@ -77,6 +78,7 @@ class BackupsPane(ComparingPane):
         self._shrunk: dict[str, float] = {}
         self._tables: dict[str, tuple[BackupTable, ...]] = {}  # of the backups that the cursor was on
         self._proofs: dict[str, tuple[Proof, ...]] = {}
+        self._pins: dict[str, Pin] = {}
         self._folded: frozenset[str] = frozenset()
         self._order = inside.ORDERS[0]
 
@@ -185,7 +187,8 @@ class BackupsPane(ComparingPane):
         if entry is None:
             panel.show_text(())
             return
-        lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id))
+        pin = self._pins.get(entry.backup_id)
+        lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id), pin)
         tables = self._tables.get(entry.backup_id)
         if tables is not None:
             proofs = listing.show_proofs(self._proofs.get(entry.backup_id, ()), datetime.now(UTC))
@@ -199,6 +202,9 @@ class BackupsPane(ComparingPane):
         await asyncio.sleep(_SETTLE_SECONDS)  # not for every row that the cursor passes
         proofs = await outcome_of(self._runner, requests.proofs(entry))
         outcome = await outcome_of(self._runner, requests.manifest(entry))
+        if entry.is_pinned:
+            pin = await outcome_of(self._runner, retention_requests.pin_of(entry))
+            self._pins |= {entry.backup_id: pin.result} if pin.result is not None else {}
         self._proofs[entry.backup_id] = proofs.result or ()
         self._tables[entry.backup_id] = outcome.result.tables if outcome.result else ()
         if self.history.cursor_key == entry.backup_id:
@@ -474,6 +480,7 @@ class BackupsPane(ComparingPane):
         deleted = job.request.subject if job.request.routine == "backup delete" and outcome.error is None else ""
         if self.entry is not None and self.entry.backup_id == deleted:
             self._leave()
-        if job.request.routine == "backup verify":
+        if job.request.routine in ("backup verify", "backup pin", "backup unpin"):
+            self._pins.pop(job.request.subject, None)
             self._tables.pop(job.request.subject, None)  # what is known of it is read anew
         self._load_history()
