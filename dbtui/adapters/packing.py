@@ -14,9 +14,11 @@ import sys
 import termios
 import time
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.encryption import encrypted_file, sink_for
 from dbtui.adapters.followers import FileFollower
 from dbtui.adapters.processes import ChildTool, widen_pipe
 from dbtui.adapters.space import SpaceWatch
@@ -42,18 +44,28 @@ _LEAST_PIPE_BYTES = 4 * _HELD_BYTES
 
 
 def write_packed(
-    source: int, path: Path, compression: Compression, cancellation: Cancellation
+    source: int,
+    path: Path,
+    compression: Compression,
+    cancellation: Cancellation,
+    recipients: tuple[str, ...] | None = None,
 ) -> Generator[int, None, WrittenFile]:
-    """Copy everything from pipe `source` into a new file at `path`, packed and hashed; fsync it.
+    """Copy everything from pipe `source` into a new file at `path`, packed, encrypted if to anybody, hashed; fsync it.
 
     Yields the raw bytes so far about five times a second, also while nothing comes.
     Raises StorageError, ToolError, Cancelled.
     """
     program = shutil.which("zstd")
     widen_pipe(source)
-    if compression.kind is not CompressionKind.ZSTD or program is None or not _can_splice(source):
-        return write_stream(source, path, compression, cancellation)
-    return _write_by_program(zstd_arguments(program, compression.level), source, path, cancellation)
+    if _can_splice(source):
+        if compression.kind is CompressionKind.ZSTD and program is not None:
+            argv = zstd_arguments(program, compression.level)
+            if recipients:
+                return _write_by_both(argv, source, path, recipients, cancellation)
+            return _write_by_program(argv, source, path, cancellation)
+        if compression.kind is CompressionKind.NONE and recipients:
+            return _write_encrypted(source, path, recipients, cancellation)
+    return write_stream(source, path, compression, cancellation, open_sink=sink_for(recipients, cancellation))
 
 
 def _can_splice(source: int) -> bool:
@@ -91,6 +103,40 @@ def _write_by_program(
             raise packer.failure(f"packing {path.name}", code)
         packed = follower.finish()
     return WrittenFile(packed.size_bytes, packed.sha256, raw, tail)
+
+
+def _write_encrypted(
+    source: int, path: Path, recipients: tuple[str, ...], cancellation: Cancellation
+) -> Generator[int, None, WrittenFile]:
+    with encrypted_file(path, recipients, cancellation) as encrypted:
+        raw, tail = 0, b""
+        with contextlib.suppress(BrokenPipeError):  # it ended early: `finish` says why
+            raw, tail = yield from _splice(source, encrypted.descriptor, cancellation)
+        digest = encrypted.finish()
+    return WrittenFile(encrypted.size_bytes, digest, raw, tail)
+
+
+def _write_by_both(
+    argv: list[str], source: int, path: Path, recipients: tuple[str, ...], cancellation: Cancellation
+) -> Generator[int, None, WrittenFile]:
+    """Two programs, with a pipe between them: what is packed lies nowhere before it is encrypted."""
+    with ChildTool(argv, stdin=-1, stdout=-1) as packer, cancellation.interrupting(packer.stop), ExitStack() as stack:
+        assert packer.process.stdin is not None and packer.process.stdout is not None  # noqa: S101 - asked for above
+        packed = packer.process.stdout
+        encrypted = stack.enter_context(encrypted_file(path, recipients, cancellation, packed))
+        packed.close()  # so that the packer learns when nobody reads it any more
+        raw, tail = 0, b""
+        with contextlib.suppress(BrokenPipeError):  # one of them ended early: its exit code and words say why
+            raw, tail = yield from _splice(source, packer.process.stdin.fileno(), cancellation)
+        packer.process.stdin.close()
+        while not packer.wait_for(TICK_SECONDS):
+            cancellation.check()
+        code = packer.wait()
+        cancellation.check()
+        digest = encrypted.finish()
+        if code != 0:
+            raise packer.failure(f"packing {path.name}", code)
+    return WrittenFile(encrypted.size_bytes, digest, raw, tail)
 
 
 def _splice(source: int, sink: int, cancellation: Cancellation) -> Generator[int, None, tuple[int, bytes]]:

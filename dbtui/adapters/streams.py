@@ -15,7 +15,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -24,7 +24,7 @@ import zstandard
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.unpacking import PackedReader
-from dbtui.errors import StorageError
+from dbtui.errors import DbtuiError, StorageError
 from dbtui.model.backups import BackupFile, Compression, CompressionKind
 
 CHUNK_BYTES = 1 << 20
@@ -132,16 +132,54 @@ class WrittenFile:
     tail: bytes
 
 
+class Sink(Protocol):
+    """Where packed bytes go: a new file, which `finish` makes durable and returns the SHA-256 of."""
+
+    size_bytes: int
+
+    def write(self, data: bytes | memoryview, /) -> None: ...
+    def finish(self) -> str: ...
+
+
+class _FileSink:
+    """A file as it is."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._written_back = 0
+        self.size_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[self._file.write(remaining) :]
+        self.size_bytes += len(data)
+        if self.size_bytes - self._written_back >= WRITEBACK_BYTES:
+            start_writeback(self._file.fileno(), self._written_back, self.size_bytes - self._written_back)
+            self._written_back = self.size_bytes
+
+    def finish(self) -> str:
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def _open_sink(path: Path) -> Iterator[Sink]:
+    with create_file(path) as file:
+        yield _FileSink(file)
+
+
 class _Writer:
     """Packs, hashes and writes chunks in a thread of its own, so that the tool that makes them is never kept waiting.
 
     zlib, zstandard, hashlib and write all let other threads run meanwhile.
     """
 
-    def __init__(self, file: BinaryIO, compression: Compression) -> None:
-        self._file = file
+    def __init__(self, sink: Sink, compression: Compression) -> None:
+        self._sink = sink
         self._packer = _packer(compression)
-        self._digest = hashlib.sha256()
         self._error: BaseException | None = None
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
@@ -149,7 +187,6 @@ class _Writer:
             self._free.put(bytearray(CHUNK_BYTES))
         self._thread = threading.Thread(target=self._run, name="writing", daemon=True)
         self._thread.start()
-        self.size_bytes = 0
 
     def buffer(self) -> bytearray:
         """Return a buffer to fill. Raises what went wrong with earlier ones."""
@@ -168,8 +205,7 @@ class _Writer:
         if self._error is not None:
             raise self._error
         self._write(self._packer.flush())
-        os.fsync(self._file.fileno())
-        return self._digest.hexdigest()
+        return self._sink.finish()
 
     def stop(self) -> None:
         """End the thread when it has written what it was given."""
@@ -177,27 +213,18 @@ class _Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        written_back = 0
         while (item := self._full.get()) is not None:
             buffer, count = item
             if self._error is None:
                 try:
                     self._write(self._packer.compress(memoryview(buffer)[:count]))
-                    if self.size_bytes - written_back >= WRITEBACK_BYTES:
-                        start_writeback(self._file.fileno(), written_back, self.size_bytes - written_back)
-                        written_back = self.size_bytes
-                except (OSError, zstandard.ZstdError, zlib.error) as error:
+                except (OSError, zstandard.ZstdError, zlib.error, DbtuiError) as error:
                     self._error = error
             self._free.put(buffer)
 
     def _write(self, data: bytes | memoryview) -> None:
-        if not data:
-            return
-        self._digest.update(data)
-        remaining = memoryview(data)
-        while remaining:
-            remaining = remaining[self._file.write(remaining) :]
-        self.size_bytes += len(data)
+        if data:
+            self._sink.write(data)
 
 
 def write_stream(
@@ -206,21 +233,22 @@ def write_stream(
     compression: Compression,
     cancellation: Cancellation,
     tap: Callable[[memoryview], None] | None = None,
+    open_sink: Callable[[Path], AbstractContextManager[Sink]] | None = None,
 ) -> Generator[int, None, WrittenFile]:
     """Copy everything from descriptor `source` into a new file at `path`, compressing and hashing; fsync it.
 
     Yields the raw bytes so far about five times a second, also while nothing comes. `tap` sees every raw chunk.
-    Raises StorageError, Cancelled.
+    `open_sink` opens the file, where it is to be encrypted. Raises StorageError, ToolError, Cancelled.
     """
-    with create_file(path) as file, storage_errors(path):
-        writer = _Writer(file, compression)
+    with (open_sink or _open_sink)(path) as sink, storage_errors(path):
+        writer = _Writer(sink, compression)
         try:
             raw, tail = yield from _pump(source, writer, cancellation, tap)
             digest = writer.finish()
         except BaseException:
             writer.stop()
             raise
-    return WrittenFile(writer.size_bytes, digest, raw, tail)
+    return WrittenFile(sink.size_bytes, digest, raw, tail)
 
 
 def _pump(

@@ -147,11 +147,14 @@ class _Gzip:
 
 
 class PackedReader(io.RawIOBase):
-    """Reads one compressed frame after another. Raises DamagedBackupError, also where the last one does not end."""
+    """Reads one compressed frame after another. Raises DamagedBackupError, also where the last one does not end.
 
-    def __init__(self, path: Path, kind: CompressionKind) -> None:
+    `source`: what is read in place of the file, which is only named then; it is closed with this.
+    """
+
+    def __init__(self, path: Path, kind: CompressionKind, source: io.RawIOBase | None = None) -> None:
         self._path = path
-        self._file = path.open("rb", buffering=0)
+        self._file: io.RawIOBase = path.open("rb", buffering=0) if source is None else source
         self._unpacker: _Unpacker = _Gzip() if kind is CompressionKind.GZIP else _Zstd()
         self._unpacker.is_inside = True  # an empty file is no frame either
         self._packed = memoryview(b"")
@@ -165,7 +168,7 @@ class PackedReader(io.RawIOBase):
         """Fill `target` with what comes next, or part of it; 0 at the end."""
         while not self._pending:
             if not self._packed:
-                self._packed = memoryview(self._file.read(_PACKED_CHUNK_BYTES))
+                self._packed = memoryview(self._file.read(_PACKED_CHUNK_BYTES) or b"")
             if not self._packed:
                 if self._unpacker.is_inside:
                     raise DamagedBackupError(f"{self._path}: the compressed data ends too early")

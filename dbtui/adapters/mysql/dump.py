@@ -10,6 +10,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from dbtui.adapters.driving import forward
+from dbtui.adapters.encryption import sink_for
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.facts import require_database
 from dbtui.adapters.mysql.history import plan_history
@@ -149,8 +150,14 @@ def _run(
 def _copy(
     target: MysqlTarget, request: DumpRequest, source: int, counter: RowCounter, session: DumpSession
 ) -> Generator[Progressed, None, WrittenFile]:
+    options = request.options
     writing = write_stream(
-        source, Path(request.partial_path), request.options.compression, target.cancellation, counter.tap
+        source,
+        Path(request.partial_path),
+        options.compression,
+        target.cancellation,
+        counter.tap,
+        sink_for(options.encrypt_to, target.cancellation),
     )
 
     def shown(done: int) -> Progressed:

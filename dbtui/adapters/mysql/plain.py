@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.sql_lexer import Splitter, Statement
 from dbtui.adapters.mysql.statements import Judge
 from dbtui.adapters.mysql.tokens import UnreadableError
-from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_errors
+from dbtui.adapters.streams import CHUNK_BYTES, storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import StoredBackup
 from dbtui.model.text import format_untrusted
@@ -77,7 +78,7 @@ class DumpFile:
         self.raw_bytes = 0
         self.tail = b""
         self._cancellation = cancellation
-        self._file = open_raw(self.path, backup.compression)
+        self._file = open_data(backup)
         try:
             with storage_errors(self.path):
                 first = self._file.read(CHUNK_BYTES)
@@ -106,7 +107,7 @@ class DumpFile:
         """How many bytes there are to read, where it is known before."""
         if self.backup.manifest is not None and self.backup.manifest.uncompressed_bytes is not None:
             return self.backup.manifest.uncompressed_bytes
-        return self.path.stat().st_size if str(self.backup.compression) == "none" else None
+        return None if self.backup.is_packed else self.path.stat().st_size
 
     def statements(self) -> Iterator[Statement]:
         """Yield every statement, the file's end checked. Raises DamagedBackupError, StorageError, Cancelled."""

@@ -11,6 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.streams import open_raw, storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, Compression, StoredBackup
@@ -93,11 +94,11 @@ def archive_path(backup: StoredBackup) -> Path:
 def collect_archive(backup: StoredBackup) -> Archive:
     """Read the table of contents of a custom or directory backup. Raises DamagedBackupError, StorageError."""
     path = archive_path(backup)
-    packed = backup.compression if backup.format is BackupFormat.CUSTOM else Compression()
     with storage_errors(path):
         if path.is_symlink() or not path.is_file():
             raise DamagedBackupError(f"{path} is not a regular file", "choose another backup")
-    with open_raw(path, packed) as stream, storage_errors(path):
+    is_one_file = backup.format is BackupFormat.CUSTOM
+    with open_data(backup) if is_one_file else open_raw(path, Compression()) as stream, storage_errors(path):
         return ArchiveReader(stream, path.name).read(backup.format)
 
 

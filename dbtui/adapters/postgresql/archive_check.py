@@ -6,12 +6,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.postgresql.archive import ArchiveEntry
 from dbtui.adapters.postgresql.archive_data import ROWS, CustomBlocks, entry_data, find_data_file
 from dbtui.adapters.postgresql.archive_index import ArchiveIndex
-from dbtui.adapters.streams import TICK_SECONDS, open_raw, storage_errors
+from dbtui.adapters.streams import TICK_SECONDS, storage_errors
 from dbtui.errors import DamagedBackupError
-from dbtui.model.backups import BackupFormat, CompressionKind, StoredBackup
+from dbtui.model.backups import BackupFormat, StoredBackup
 
 _KNOWN_FILE = re.compile(
     r"toc\.dat|\d+\.dat(?:\.gz|\.lz4|\.zst)?|blobs(?:_\d+)?\.toc|blob_\d+\.dat(?:\.gz|\.lz4|\.zst)?"
@@ -105,9 +106,9 @@ def _check_custom(backup: StoredBackup, index: ArchiveIndex, cancellation: Cance
     wanted = {entry.dump_id: entry for entry in index.archive.entries if entry.has_data}
     is_deep = backup.manifest is None and index.archive.packing != "lz4"
     next_tick = time.monotonic() + TICK_SECONDS
-    can_seek = backup.compression.kind is CompressionKind.NONE
+    can_seek = not backup.is_packed
     try:
-        with open_raw(path, backup.compression) as stream, storage_errors(path):
+        with open_data(backup) as stream, storage_errors(path):
             blocks = CustomBlocks(stream, path.name, index.archive, can_seek=can_seek)
             blocks.go_to(index.archive.data_begins)
             while (block := blocks.next_block()) is not None:

@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol, cast
 import zstandard
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.postgresql.archive import Archive, ArchiveEntry, ArchiveReader
 from dbtui.adapters.postgresql.archive_tool import archive_tool, use_list
 from dbtui.adapters.postgresql.sql_lexer import Lexer
@@ -99,8 +100,8 @@ def _custom_rows(
     backup: StoredBackup, archive: Archive, entry: ArchiveEntry, cancellation: Cancellation
 ) -> Iterator[bytes]:
     path = Path(backup.data_path)
-    with open_raw(path, backup.compression) as stream, storage_errors(path):
-        blocks = CustomBlocks(stream, path.name, archive, can_seek=backup.compression.kind is CompressionKind.NONE)
+    with open_data(backup) as stream, storage_errors(path):
+        blocks = CustomBlocks(stream, path.name, archive, can_seek=not backup.is_packed)
         blocks.go_to(entry.data_at if entry.data_at > 0 else archive.data_begins)
         while (kind_and_id := blocks.next_block()) is not None:
             cancellation.check()

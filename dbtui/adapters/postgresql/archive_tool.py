@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.postgresql.archive import ArchiveEntry
 from dbtui.adapters.postgresql.directory_feeding import DirectoryFeeding, needs_feeding
 from dbtui.adapters.processes import ChildTool
-from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_error
+from dbtui.adapters.streams import CHUNK_BYTES, storage_error
 from dbtui.errors import DbtuiError
-from dbtui.model.backups import CompressionKind, StoredBackup
+from dbtui.model.backups import StoredBackup
 
 
 class Feeding:
@@ -35,7 +36,7 @@ class Feeding:
     def _feed(self, descriptor: int) -> None:
         path = Path(self._backup.data_path)
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as sink, open_raw(path, self._backup.compression) as stream:
+            with os.fdopen(descriptor, "wb", buffering=0) as sink, open_data(self._backup) as stream:
                 while chunk := memoryview(stream.read(CHUNK_BYTES)):
                     while chunk:
                         chunk = chunk[sink.write(chunk) :]
@@ -76,7 +77,7 @@ def archive_tool(
 ) -> Iterator[Feeding]:
     """Start pg_restore on a backup; it is ended when the block is left. `stdout` as subprocess has it."""
     directory = DirectoryFeeding(Path(backup.data_path)) if needs_feeding(backup) else None
-    if backup.compression.kind is CompressionKind.NONE:
+    if not backup.is_packed:
         path = directory.path if directory is not None else backup.data_path
         try:
             tool = ChildTool([*arguments, path], environ=environ, stdout=stdout, on_line=on_line)

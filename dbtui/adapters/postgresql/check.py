@@ -4,13 +4,14 @@ from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import report
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.postgresql.archive import MAGIC
 from dbtui.adapters.postgresql.archive_check import check_data
 from dbtui.adapters.postgresql.archive_index import collect_archive_index
 from dbtui.adapters.postgresql.plain import PlainIndex, scan_backup
-from dbtui.adapters.streams import open_raw, storage_errors
+from dbtui.adapters.streams import storage_errors
 from dbtui.errors import DamagedBackupError
-from dbtui.model.backups import BackupFormat, CompressionKind, StoredBackup
+from dbtui.model.backups import BackupFormat, StoredBackup
 from dbtui.model.events import Routine, Warned
 
 _HEADS = (
@@ -54,13 +55,11 @@ def recognise(backup: StoredBackup) -> str:
     if not head:
         return f"{path.name} is empty"
     what = next((name for mark, name in _HEADS if head.startswith(mark)), "")
-    is_expected = backup.compression.kind is not CompressionKind.NONE or (
-        backup.format is BackupFormat.CUSTOM and head.startswith(MAGIC)
-    )
+    is_expected = backup.is_packed or (backup.format is BackupFormat.CUSTOM and head.startswith(MAGIC))
     if what and not is_expected:
         return f"{path.name} is {what}, not a {backup.format.value} dump of PostgreSQL"
     if backup.format is BackupFormat.PLAIN:
-        with open_raw(path, backup.compression) as stream:
+        with open_data(backup) as stream:
             if _PLAIN_HEAD not in stream.read(4096):
                 return f"{path.name} is not a dump made by pg_dump"
     return ""

@@ -13,7 +13,7 @@ from dbtui.adapters.driving import forward, report
 from dbtui.adapters.followers import DirectoryFollower, FileFollower
 from dbtui.adapters.packing import write_packed
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
-from dbtui.adapters.postgresql.dump_arguments import dump_arguments, packs_itself
+from dbtui.adapters.postgresql.dump_arguments import dump_arguments, outer_compression, packs_itself
 from dbtui.adapters.postgresql.flaws import collect_known_flaws
 from dbtui.adapters.postgresql.progress import DumpProgress
 from dbtui.adapters.postgresql.row_counter import RowCounter
@@ -167,6 +167,8 @@ def _write(run: _Run) -> _Writing:
     options = run.request.options
     if options.format is BackupFormat.DIRECTORY:
         return _write_directory(run) if packs_itself(run.request) else _write_packed_directory(run)
+    if options.encrypt_to:
+        return _write_packed(run)
     if options.format is BackupFormat.CUSTOM:
         return _write_archive(run) if packs_itself(run.request) else _write_packed(run)
     return _write_plain(run) if options.compression.kind is CompressionKind.NONE else _write_packed(run)
@@ -187,10 +189,15 @@ def _write_plain(run: _Run) -> _Writing:
 
 
 def _write_packed(run: _Run) -> _Writing:
+    options = run.request.options
     with run.start(subprocess.PIPE) as tool, run.target.cancellation.interrupting(tool.stop):
         assert tool.process.stdout is not None  # noqa: S101 - asked for above
         written = yield from write_packed(
-            tool.process.stdout.fileno(), run.path, run.request.options.compression, run.target.cancellation
+            tool.process.stdout.fileno(),
+            run.path,
+            outer_compression(run.request),
+            run.target.cancellation,
+            options.encrypt_to,
         )
         run.check(tool)
     return _single(run, written)

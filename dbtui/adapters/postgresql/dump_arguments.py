@@ -6,7 +6,7 @@ from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.snapshot import LOCK_WAIT_SECONDS, Snapshot
 from dbtui.adapters.postgresql.sql import quote_table
 from dbtui.adapters.postgresql.tools import ZSTD_SINCE
-from dbtui.model.backups import BackupFormat, CompressionKind, DumpRequest, TableName
+from dbtui.model.backups import BackupFormat, Compression, CompressionKind, DumpRequest, TableName
 
 _LEVELS = {CompressionKind.GZIP: 6, CompressionKind.ZSTD: 1}
 
@@ -15,6 +15,12 @@ def packs_itself(request: DumpRequest) -> bool:
     """Whether pg_dump does the compression of an archive: all but zstd before 16, or built without it."""
     has_zstd = request.facts.tool_major >= ZSTD_SINCE and not request.facts.tool_lacks_zstd
     return has_zstd or request.options.compression.kind is not CompressionKind.ZSTD
+
+
+def outer_compression(request: DumpRequest) -> Compression:
+    """Return how what pg_dump writes is packed as a whole: not at all where it packs an archive inside."""
+    is_packed_inside = request.options.format is BackupFormat.CUSTOM and packs_itself(request)
+    return Compression() if is_packed_inside else request.options.compression
 
 
 def dump_arguments(target: PostgresqlTarget, request: DumpRequest, snapshot: Snapshot) -> Iterator[str]:
@@ -29,7 +35,8 @@ def dump_arguments(target: PostgresqlTarget, request: DumpRequest, snapshot: Sna
         yield f"--compress={_compress(request)}"
     if options.format is BackupFormat.DIRECTORY:
         yield f"--jobs={max(1, options.jobs)}"
-    if options.format is BackupFormat.DIRECTORY or (options.format is BackupFormat.CUSTOM and packs_itself(request)):
+    writes_itself = options.format is BackupFormat.CUSTOM and packs_itself(request) and not options.encrypt_to
+    if options.format is BackupFormat.DIRECTORY or writes_itself:
         yield f"--file={request.partial_path}"
     if options.schema_only:
         yield "--schema-only"

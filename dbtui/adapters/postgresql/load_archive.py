@@ -18,7 +18,7 @@ from dbtui.adapters.postgresql.selection import select_tables
 from dbtui.adapters.postgresql.tools import find_tool
 from dbtui.adapters.processes import ChildTool
 from dbtui.errors import DamagedBackupError, ServerError
-from dbtui.model.backups import CompressionKind, LoadRequest
+from dbtui.model.backups import LoadRequest
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, Warned
 
 #: The oldest pg_restore that reads an archive of a version, where that is not every one in use.
@@ -127,7 +127,7 @@ class _Restore:
         self._request = request
         self._index = index
         self._entries = entries
-        self._jobs = 1 if request.backup.compression.kind is not CompressionKind.NONE else jobs
+        self._jobs = 1 if request.backup.is_packed else jobs
         self._tool = target.find_tool("pg_restore")
         self._current = ""
         self._began = 0

@@ -14,6 +14,7 @@ import psycopg2
 from psycopg2 import errorcodes as codes
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, though its author spelt it small
 
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.libpq.failures import translate
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.frame import DumpFrame
@@ -26,9 +27,9 @@ from dbtui.adapters.postgresql.selection import Selection
 from dbtui.adapters.postgresql.sql_lexer import CHUNK_BYTES, Lexer, Reader, Statement
 from dbtui.adapters.postgresql.sql_tokens import head_words
 from dbtui.adapters.postgresql.statements import Action, Verdict, assess_statement
-from dbtui.adapters.streams import open_raw, storage_errors
+from dbtui.adapters.streams import storage_errors
 from dbtui.errors import ConnectError, DamagedBackupError, DbtuiError, RefusedError, ServerError
-from dbtui.model.backups import CompressionKind, LoadRequest
+from dbtui.model.backups import LoadRequest
 from dbtui.model.events import Event, Progressed, Routine, Warned
 from dbtui.model.text import format_untrusted
 
@@ -149,9 +150,8 @@ class PlainLoader:
 
     def run(self) -> Routine[None]:
         """Load everything and commit. Raises ServerError, ConnectError, DamagedBackupError, RefusedError, Cancelled."""
-        packed = self._request.backup.compression
-        with open_raw(self._path, packed) as stream, storage_errors(self._path):
-            if packed.kind is CompressionKind.NONE:
+        with open_data(self._request.backup) as stream, storage_errors(self._path):
+            if not self._request.backup.is_packed:
                 yield from self.load(stream)
                 return
             with read_ahead(stream) as unpacked:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import exhaust
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.postgresql.frame import DumpFrame
 from dbtui.adapters.postgresql.load_code import LoadCode
 from dbtui.adapters.postgresql.objects import DumpedObject, Name, parse_object
@@ -20,7 +21,7 @@ from dbtui.adapters.postgresql.read_ahead import read_ahead
 from dbtui.adapters.postgresql.sql_lexer import COPY_FROM_STDIN, Lexer, Reader, Statement
 from dbtui.adapters.postgresql.sql_tokens import parse_tokens
 from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES, Action, Verdict, assess_statement
-from dbtui.adapters.streams import TICK_SECONDS, open_raw, storage_errors
+from dbtui.adapters.streams import TICK_SECONDS, storage_errors
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import StoredBackup
 
@@ -291,7 +292,7 @@ def scan_backup(backup: StoredBackup, cancellation: Cancellation) -> Generator[i
 def _scan(
     backup: StoredBackup, path: Path, cancellation: Cancellation, *, counts_rows: bool
 ) -> Generator[int, None, PlainIndex]:
-    with open_raw(path, backup.compression) as stream, storage_errors(path), read_ahead(stream) as reader:
+    with open_data(backup) as stream, storage_errors(path), read_ahead(stream) as reader:
         return (yield from PlainScan(reader, path.name, counts_rows=counts_rows).run(cancellation))
 
 

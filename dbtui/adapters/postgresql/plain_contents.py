@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.encryption import open_data
 from dbtui.adapters.postgresql.copy_text import cut_cell, sample_of_chunks
 from dbtui.adapters.postgresql.objects import DumpedObject, Name
 from dbtui.adapters.postgresql.plain import PlainIndex, PlainItem, TableRows, collect_index, insert_rows
 from dbtui.adapters.postgresql.sql_lexer import Lexer
 from dbtui.adapters.postgresql.sql_tokens import head_words, parse_tokens
 from dbtui.adapters.postgresql.statements import INSERT_OF_VALUES
-from dbtui.adapters.streams import CHUNK_BYTES, open_raw, storage_errors
+from dbtui.adapters.streams import CHUNK_BYTES, storage_errors
 from dbtui.errors import DamagedBackupError, UsageError
 from dbtui.model.backups import (
     BackupContents,
     BackupTable,
-    CompressionKind,
     DumpObject,
     StoredBackup,
     TableName,
@@ -135,8 +135,8 @@ def plain_sample(backup: StoredBackup, table: TableName, limit: int, cancellatio
         raise UsageError(f"the backup holds no table {table}", "see the contents for its tables")
     columns = tuple(index.text_of(column) for column in data.columns)
     path = Path(backup.data_path)
-    with open_raw(path, backup.compression) as stream, storage_errors(path):
-        _go_to(stream, data.offset, backup.compression.kind, cancellation)
+    with open_data(backup) as stream, storage_errors(path):
+        _go_to(stream, data.offset, cancellation)
         if data.is_copy:
             return sample_of_chunks(_chunks_until(stream, data), columns, limit, index.encoding)
         return sample_of_inserts(Lexer(stream, path.name), columns or table_columns(index, table), limit)
@@ -162,8 +162,8 @@ def table_columns(index: PlainIndex, table: TableName) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _go_to(stream: BinaryIO, offset: int, kind: CompressionKind, cancellation: Cancellation) -> None:
-    if kind is CompressionKind.NONE:
+def _go_to(stream: BinaryIO, offset: int, cancellation: Cancellation) -> None:
+    if stream.seekable():
         stream.seek(offset)
         return
     while offset > 0 and (chunk := stream.read(min(offset, CHUNK_BYTES))):
