@@ -20,6 +20,7 @@ from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.formats import BackupFormat, Compression, CompressionKind
 from dbtui.model.policies import PartitionPolicy, RetentionPolicy
+from dbtui.model.repositories import Repository
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
 from dbtui.passwords import Passwords, find_password
@@ -106,6 +107,7 @@ class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
     replicas: list[str] = []
     app_pools: list[str] = []
     remote: str = ""
+    repository: str | dict[str, Any] = ""
     keep: dict[str, Any] = {}
     partitions: dict[str, dict[str, Any]] = {}
 
@@ -263,8 +265,22 @@ def _parse_profile(source: Source, name: str, values: dict[str, Any], file: _Fil
         replicas=tuple(table.replicas),
         app_pools=check_places(source, where, table.app_pools),
         partitions=_parse_policies(source, (*where, "partitions"), table.partitions),
+        repository=_parse_repository(source, where, profile, table.repository),
         warnings=_password_warnings(source, profile, pooler),
     )
+
+
+def _parse_repository(
+    source: Source, where: tuple[str, ...], profile: ConnectionProfile, value: str | dict[str, Any]
+) -> Repository | None:
+    if not value:
+        return None
+    if profile.engine is not EngineName.POSTGRESQL:
+        raise source.error(where, "repository", "pgBackRest and Barman keep PostgreSQL alone, which url is not",
+                           "remove repository")  # fmt: skip
+    from dbtui.repository_settings import parse_repository  # not needed for the first screen
+
+    return parse_repository(source, where, value)
 
 
 def _parse_policies(

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from dbtui.model.policies import PartitionPolicy, RetentionPolicy
+from dbtui.model.repositories import Repository
 
 
 class EngineName(StrEnum):
@@ -75,6 +76,7 @@ class ConnectionProfile:
     keep: RetentionPolicy | None = None  # how many of its backups stay
     remote: str = ""  # the address of the remote that copies of its backups go to
     replicas: tuple[str, ...] = ()  # the names of their profiles
+    repository: Repository | None = None  # where pgBackRest or Barman keep physical backups of its cluster
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
     connect_seconds: int | None = None

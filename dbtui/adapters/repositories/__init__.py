@@ -1,0 +1,1 @@
+"""Repositories of physical backups: pgBackRest and Barman, by calls of their own programs."""

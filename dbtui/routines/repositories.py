@@ -1,0 +1,75 @@
+"""Repositories of pgBackRest and Barman: what lies in them. Nothing here changes them."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from dbtui.adapters.repositories.registry import open_repository
+from dbtui.adapters.repositories.repository import RepositoryAdapter
+from dbtui.analysis.repositories import choose_backup, with_findings
+from dbtui.errors import ToolError
+from dbtui.model.connections import ConnectionProfile
+from dbtui.model.events import Routine
+from dbtui.model.repositories import Repository, RepositoryBackup, RepositoryDetail, RepositoryReport
+from dbtui.routines.context import RoutineContext
+from dbtui.routines.repository_evidence import read_last_proofs
+
+#: Where, below the directory of the history, what verifications have shown is kept.
+EVIDENCE = "repositories"
+
+
+def open_adapter(c: RoutineContext, repository: Repository) -> RepositoryAdapter:
+    """Return what speaks to a repository; nothing is asked yet."""
+    return open_repository(repository, c.environ, c.cancellation)
+
+
+def collect_repository_backups(
+    c: RoutineContext, profile: ConnectionProfile, evidence: Path | None = None
+) -> Routine[tuple[RepositoryBackup, ...]]:
+    """Return the physical backups of a profile's cluster, newest first; none when it names no repository.
+
+    Raises ToolError (the tool is missing, fails, or is not understood), Cancelled.
+    """
+    if profile.repository is None:
+        return ()
+    report = yield from collect_repository(c, profile.repository, evidence)
+    if report.problem:
+        raise ToolError(report.problem)
+    return report.backups
+
+
+def collect_repository(
+    c: RoutineContext, repository: Repository, evidence: Path | None = None
+) -> Routine[RepositoryReport]:
+    """Ask a repository for its backups, its WAL and its health, with what there is to say of them.
+
+    One that cannot be asked is a report with a `problem`. `evidence`: the directory where earlier verifications left
+    what they have shown. Raises Cancelled.
+    """
+    yield from ()
+    now = c.now()
+    try:
+        report = open_adapter(c, repository).collect_report(now)
+    except ToolError as error:
+        return with_findings(RepositoryReport(repository=repository, taken_at=now, problem=str(error)), now)
+    if evidence is not None:
+        proofs = read_last_proofs(evidence, repository)
+        report = replace(report, backups=tuple(replace(each, proof=proofs.get(each.label)) for each in report.backups))
+    return with_findings(report, now)
+
+
+def collect_repository_backup(
+    c: RoutineContext, repository: Repository, label: str, evidence: Path | None = None
+) -> Routine[tuple[RepositoryReport, RepositoryDetail]]:
+    """Return one backup of a repository, with what the tool says of it. Raises ToolError, UsageError, Cancelled."""
+    report = yield from collect_repository(c, repository, evidence)
+    if report.problem:
+        raise ToolError(report.problem)
+    backup = choose_backup(report, label)
+    detail = open_adapter(c, repository).collect_detail(backup) if backup.is_usable else RepositoryDetail(backup=backup)
+    return report, replace(detail, backup=replace(detail.backup, proof=backup.proof))
+
+
+def distinct_repositories(profiles: Iterable[ConnectionProfile]) -> tuple[Repository, ...]:
+    """Return the repositories that profiles name, each once."""
+    return tuple(dict.fromkeys(each.repository for each in profiles if each.repository is not None))
