@@ -1,17 +1,16 @@
 """What `dbtui backup verify` does: choose where to try a restore, run, tell."""
 
-from dbtui.analysis.backups.proof_words import count_of
+from dbtui.analysis.backups.proof_words import describe_verification, is_good
 from dbtui.cli import exit_codes, plans
 from dbtui.cli.backup_finding import find_destination, find_entry
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
 from dbtui.errors import DbtuiError, ToolError, UsageError
 from dbtui.jobs import JobRequest
-from dbtui.model.backups import BackupEntry, VerifyResult
+from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.jobs import JobState
 from dbtui.model.proofs import ThrowawayPlan
-from dbtui.model.text import format_duration
 from dbtui.routines import backups as routines
 
 Place = ThrowawayPlan | ConnectionProfile | None
@@ -45,11 +44,11 @@ def verify(
         subject=entry.backup_id,
         start=lambda c: routines.verify_backup(c, entry, place),
         locks=(routines.backup_lock(entry),),
-        summary=summarise_verify,
-        judge=lambda found: JobState.FAILED if found.problems or found.differences else JobState.SUCCEEDED,
+        summary=describe_verification,
+        judge=lambda found: JobState.SUCCEEDED if is_good(found) else JobState.FAILED,
     )
     outcome = invocation.run(request, profile)
-    return finish(invocation, outcome, lambda found: {"verification": found}, summarise_verify, None,
+    return finish(invocation, outcome, lambda found: {"verification": found}, describe_verification, None,
                    failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
 
 
@@ -79,18 +78,3 @@ def _own_server(invocation: Invocation, entry: BackupEntry, reason: DbtuiError) 
         return find_destination(invocation, entry, None)
     except UsageError:
         raise reason from None
-
-
-def summarise_verify(found: VerifyResult) -> str:
-    """Return the verdict in one line."""
-    if found.problems or found.differences:
-        what = "DAMAGED" if found.proof == "checksums" else "NOT EQUAL" if found.tables_compared else "DAMAGED"
-        return f"{found.backup_id}: {what}: {'; '.join(found.problems)}"
-    files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
-    if found.proof != "restored":
-        return f"{found.backup_id}: intact: {files}"
-    rows = f" with {count_of(found.rows_compared, 'rows')}" if found.rows_compared is not None else ""
-    looked = "".join(f", {count_of(count, kind)}" for kind, count in found.checked if count)
-    taken = format_duration(found.seconds) if found.seconds >= 1 else "under 1 s"
-    tables = f"{count_of(found.tables_compared, 'tables')} compared{rows}"
-    return f"{found.backup_id}: restored and equal: {files}, {tables}{looked}; on {found.where}, in {taken}"

@@ -6,6 +6,7 @@ What they ask of sessions is in `session_requests`: who looks at sessions needs 
 from pathlib import Path
 from typing import TypeVar
 
+from dbtui.analysis.backups.proof_words import describe_verification, is_good
 from dbtui.history import History
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import (
@@ -154,20 +155,9 @@ def verify(entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None) 
         thread=f"jobs of {profile.name}" if profile else "",
         locks=(backups.backup_lock(entry),),
         start=start,
-        summary=_verified,
-        judge=lambda result: JobState.FAILED if result.problems or result.differences else JobState.SUCCEEDED,
+        summary=describe_verification,
+        judge=lambda result: JobState.SUCCEEDED if is_good(result) else JobState.FAILED,
     )
-
-
-def _verified(result: VerifyResult) -> str:
-    if result.differences and not result.problems:
-        return f"{result.backup_id} was restored, and {len(result.differences)} tables have other row counts"
-    if result.problems:
-        more = f" and {len(result.problems) - 1} more" if len(result.problems) > 1 else ""
-        return f"{result.backup_id} is not good: {result.problems[0]}{more}"
-    if result.proof == "restored":
-        return f"{result.backup_id} was restored and {result.tables_compared} tables are equal, on {result.where}"
-    return f"{result.backup_id} is good: checksums of {result.files_checked} file(s) and its archive are right"
 
 
 def past_runs(history: History, limit: int) -> JobRequest[tuple[HistoryEntry, ...]]:

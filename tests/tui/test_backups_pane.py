@@ -258,12 +258,12 @@ async def test_verify_shows_progress_and_the_rest_stays_usable(world: World) -> 
         await pilot.press("j")
         assert app.backups_pane.history.cursor == 2
         assert "● 1" in screen_lines(app)[1]
-        await wait_to_see(pilot, "● erp-20261121T150000Z is good")
+        await wait_to_see(pilot, "● erp-20261121T150000Z: intact")
         assert not app.query_one("#strip").display
         await pilot.press("g", "V")
         await wait_to_see(pilot, "Verify by restoring?", "into a scratch database on erp")
         await pilot.press("y")
-        await wait_to_see(pilot, "was restored and")
+        await wait_to_see(pilot, "restored and equal: ")
         assert world.done == [("verify", "erp-20261121T150000Z", ""), ("verify", "erp-20261122T150000Z", "erp")]
 
 

@@ -20,7 +20,7 @@ async def test_a_throwaway_server_is_offered_first(world: World) -> None:
         text = await wait_to_see(pilot, "Verify by restoring?", "into a server made for it", "account nobody")
         assert "a throwaway PostgreSQL 15.18" in text
         await pilot.press("y")
-        await wait_to_see(pilot, "was restored and")
+        await wait_to_see(pilot, "restored and equal: ")
         assert world.done == [("verify", BACKUP, "PostgreSQL 15.18")]
 
 
@@ -35,7 +35,7 @@ async def test_a_scratch_database_is_the_other_choice(world: World) -> None:
         await pilot.press("shift+tab", "right")
         await wait_to_see(pilot, "into a scratch database on erp")
         await pilot.press("y")
-        await wait_to_see(pilot, "was restored and")
+        await wait_to_see(pilot, "restored and equal: ")
         assert world.done == [("verify", BACKUP, "erp")]
 
 

@@ -99,7 +99,7 @@ def test_keys_in_a_burst_go_where_they_were_meant(start_ui: Start) -> None:
     ui.press("\x1b")
     ui.wait_for(lambda: "no undo" not in ui.text)
     ui.press("1 2v")
-    ui.wait_to_see("is good: checksums")
+    ui.wait_to_see("intact: 1 file checked")
 
 
 def test_leaving_gives_the_terminal_back(start_ui: Start) -> None:

@@ -67,7 +67,7 @@ async def test_the_whole_way(database: Path, tmp_path: Path) -> None:
         await wait_to_see(pilot, "● backed up", "○ not proven")
 
         await pilot.press("v")
-        await wait_to_see(pilot, "is good: checksums", "● checksums")
+        await wait_to_see(pilot, "intact: 1 file checked", "● checksums")
         await pilot.press("enter")
         await wait_to_see(pilot, "readings", 'od[d] "name', "500")
         await pilot.press("o")

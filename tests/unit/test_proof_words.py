@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 
 from dbtui.analysis.backups.proof import assess_soundness, shorten, sum_rows
-from dbtui.analysis.backups.proof_words import count_of, describe_details, describe_proof, describe_proven
-from dbtui.model.backups import BackupEntry, BackupTable, EntryKind, Flaw
+from dbtui.analysis.backups.proof_words import (
+    count_of,
+    describe_details,
+    describe_proof,
+    describe_proven,
+    describe_verification,
+    is_good,
+)
+from dbtui.model.backups import BackupEntry, BackupTable, EntryKind, Flaw, VerifyResult
 from dbtui.model.proofs import MOST_SENTENCES, Proof, ProofOutcome, Soundness
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
@@ -79,3 +86,21 @@ def test_sums_and_limits() -> None:
     assert sum_rows((BackupTable("s", "a", 2), BackupTable("s", "b", None), BackupTable("s", "c", 3))) == 5
     assert shorten(("a",)) == ("a",)
     assert shorten(tuple(map(str, range(MOST_SENTENCES + 2))))[-1] == "and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("facts", "good", "said"),
+    [
+        ({"proof": "checksums"}, True, "erp-1: intact: 1 file checked"),
+        ({"proof": "checksums", "problems": ("too short",)}, False, "erp-1: DAMAGED: too short"),
+        ({"proof": "restored", "tables_compared": 2, "problems": ("a", "b")}, False, "erp-1: NOT EQUAL: a; b"),
+        (
+            {"proof": "restored", "tables_compared": 2, "rows_compared": 5, "where": "here", "seconds": 41.0},
+            True,
+            "erp-1: restored and equal: 1 file checked, 2 tables compared with 5 rows; on here, in 41 s",
+        ),
+    ],
+)
+def test_a_verdict_is_one_line_in_both_doors(facts: dict[str, Any], good: bool, said: str) -> None:
+    found = VerifyResult(backup_id="erp-1", files_checked=1, **facts)
+    assert (is_good(found), describe_verification(found)) == (good, said)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from dbtui.model.backups import BackupEntry
+from dbtui.model.backups import BackupEntry, VerifyResult
 from dbtui.model.proofs import Proof, ProofOutcome
 from dbtui.model.text import format_count, format_duration, format_untrusted
 
@@ -36,6 +36,26 @@ def count_of(count: int, kind: str) -> str:
     """Return `12 constraints`, `1 index`. `kind` is the plural, as Soundness has it."""
     number = format_count(count)
     return f"{number} {_ONE.get(kind, kind.removesuffix('s'))}" if count == 1 else f"{number} {kind}"
+
+
+def describe_verification(found: VerifyResult) -> str:
+    """Return the verdict of a verification in a line."""
+    if not is_good(found):
+        what = "DAMAGED" if found.proof == "checksums" else "NOT EQUAL" if found.tables_compared else "DAMAGED"
+        return f"{found.backup_id}: {what}: {'; '.join(found.problems)}"
+    files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
+    if found.proof != "restored":
+        return f"{found.backup_id}: intact: {files}"
+    rows = f" with {count_of(found.rows_compared, 'rows')}" if found.rows_compared is not None else ""
+    looked = "".join(f", {count_of(count, kind)}" for kind, count in found.checked if count)
+    taken = format_duration(found.seconds) if found.seconds >= 1 else "under 1 s"
+    tables = f"{count_of(found.tables_compared, 'tables')} compared{rows}"
+    return f"{found.backup_id}: restored and equal: {files}, {tables}{looked}; on {found.where}, in {taken}"
+
+
+def is_good(found: VerifyResult) -> bool:
+    """Whether a verification found nothing wrong."""
+    return not found.problems and not found.differences
 
 
 def describe_details(proof: Proof) -> Iterator[str]:
