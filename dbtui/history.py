@@ -10,12 +10,14 @@ import json
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dbtui.adapters.liveness import format_process, is_alive
 from dbtui.model.jobs import HistoryEntry, JobOutcome, JobState
+from dbtui.model.schedules import CommandRun
 from dbtui.model.text import mask_passwords
 from dbtui.operators import format_operator
 
@@ -36,6 +38,27 @@ CREATE TABLE IF NOT EXISTS runs (
     commands TEXT NOT NULL
 )
 """
+_COMMANDS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS commands (
+    run_id INTEGER PRIMARY KEY,
+    words TEXT NOT NULL,
+    began TEXT NOT NULL,
+    ended TEXT NOT NULL DEFAULT '',
+    exit_code INTEGER,
+    detail TEXT NOT NULL DEFAULT '',
+    operator TEXT NOT NULL,
+    process TEXT NOT NULL
+)
+"""
+_COMMANDS_INDEX = "CREATE INDEX IF NOT EXISTS commands_by_words ON commands (words, run_id)"
+_BEGIN_COMMAND = "INSERT INTO commands (words, began, operator, process) VALUES (?, ?, ?, ?)"
+_END_COMMAND = "UPDATE commands SET ended = ?, exit_code = ?, detail = ? WHERE run_id = ?"
+_SELECT_COMMANDS = """
+SELECT words, began, ended, exit_code, detail, operator, process FROM commands WHERE words = ?
+ORDER BY run_id DESC LIMIT ?
+"""
+_TRIM_COMMANDS = "DELETE FROM commands WHERE run_id <= (SELECT max(run_id) FROM commands) - ?"
+_SELECT_INSTALLED = "SELECT max(ended) FROM runs WHERE routine = 'schedule' AND subject = ? AND state = 'succeeded'"
 _COLUMNS = "began, ended, routine, target, subject, operator, state, detail, commands"
 _INSERT = f"INSERT INTO runs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
 _SELECT = f"SELECT entry_id, {_COLUMNS} FROM runs ORDER BY entry_id DESC LIMIT ?"  # noqa: S608 - a constant
@@ -96,6 +119,58 @@ class History:
         except (OSError, sqlite3.Error, ValueError) as error:
             self._warn(f"the history {self.path} cannot be read: {error}")
             return ()
+
+    def begin_command(self, words: Sequence[str]) -> int | None:
+        """Write down that a command begins, and return the number of this run; None, and a warning, when it cannot be.
+
+        What is begun and never ended was killed: `command_runs` tells it from what still runs.
+        """
+        row = (_store_words(words), _now(), format_operator(os.environ), format_process(os.getpid()))
+        try:
+            with self._connected() as connection, connection:
+                connection.execute(_COMMANDS_SCHEMA)
+                connection.execute(_COMMANDS_INDEX)
+                connection.execute(_TRIM_COMMANDS, (_KEPT_ENTRIES,))
+                return connection.execute(_BEGIN_COMMAND, row).lastrowid
+        except (OSError, sqlite3.Error) as error:
+            self._warn(f"the history {self.path} cannot be written: {error}")
+            return None
+
+    def end_command(self, run_id: int, exit_code: int, detail: str) -> None:
+        """Write down how a command ended. Never raises: what went wrong is added to `warnings`."""
+        try:
+            with self._connected() as connection, connection:
+                connection.execute(_END_COMMAND, (_now(), exit_code, _storable(detail), run_id))
+        except (OSError, sqlite3.Error) as error:
+            self._warn(f"the history {self.path} cannot be written: {error}")
+
+    def command_runs(self, words: Sequence[str], limit: int = 200) -> tuple[CommandRun, ...]:
+        """Return the runs of a command with these very words, the newest first."""
+        rows = self._select(_SELECT_COMMANDS, (_store_words(words), limit))
+        return tuple(_command_run(row) for row in rows)
+
+    def installed_at(self, name: str) -> datetime | None:
+        """Return when a schedule of this name was installed the last time; None: it is not known."""
+        rows = self._select(_SELECT_INSTALLED, (name,))
+        return datetime.fromisoformat(rows[0][0]) if rows and rows[0][0] else None
+
+    def beside(self, environ: Mapping[str, str]) -> "History":
+        """Return the history that a command with these variables writes, when there is one: else this one."""
+        base = environ.get("XDG_STATE_HOME", "")
+        other = Path(base) / self.state_dir.name
+        return History(other) if base.startswith("/") and other != self.state_dir and other.is_dir() else self
+
+    def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        if not self.path.exists():
+            return []
+        try:
+            with self._connected() as connection:
+                if statement == _SELECT_COMMANDS:
+                    connection.execute(_COMMANDS_SCHEMA)
+                return connection.execute(statement, parameters).fetchall()
+        except (OSError, sqlite3.Error) as error:
+            self._warn(f"the history {self.path} cannot be read: {error}")
+            return []
 
     def _insert(self, row: tuple[str, ...]) -> None:
         try:
@@ -167,6 +242,27 @@ def _check_private(path: Path) -> None:
 def _storable(text: str) -> str:
     """Leave out what must not or cannot be stored: passwords and unpaired surrogates."""
     return mask_passwords(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _store_words(words: Sequence[str]) -> str:
+    return json.dumps([_storable(word) for word in words])
+
+
+def _command_run(row: tuple[Any, ...]) -> CommandRun:
+    words, began, ended, exit_code, detail, operator, process = row
+    return CommandRun(
+        words=tuple(json.loads(words)),
+        began_at=datetime.fromisoformat(began),
+        ended_at=datetime.fromisoformat(ended) if ended else None,
+        exit_code=exit_code,
+        detail=detail,
+        operator=operator,
+        is_alive=not ended and is_alive(process),
+    )
 
 
 def _entry(row: tuple[Any, ...]) -> HistoryEntry:

@@ -53,10 +53,17 @@ def _cron_line(schedule: Schedule, name: str) -> str:
     return f"{when} {command} {MARK} {name}".replace("%", r"\%")
 
 
+def name_of_line(line: str) -> str:
+    """Return the name that dbtui's mark at the end of a crontab's line tells; empty: it is not one of ours."""
+    _, mark, name = line.rpartition(MARK)
+    return name.strip().replace(r"\%", "%") if mark else ""
+
+
 def put_line(crontab: str, texts: ScheduleTexts) -> str:
-    """Return a crontab with the line in it, once: the line of the same name is replaced."""
-    ending = f"{MARK} {texts.name}"
-    kept = [line for line in crontab.splitlines() if not line.endswith(ending)]
+    """Return a crontab with the line in it, once: that of the same name is replaced, others stay as they are."""
+    kept = [line for line in crontab.split("\n") if name_of_line(line) != texts.name]
+    if kept and kept[-1] == "":
+        kept.pop()
     return "\n".join([*kept, texts.cron_line]) + "\n"
 
 

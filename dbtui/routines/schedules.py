@@ -1,4 +1,4 @@
-"""Installing a schedule: units below the user's systemd directory, or one line in the user's crontab."""
+"""Schedules: units below the user's systemd directory, or one line in the user's crontab. Installed, read, removed."""
 
 import os
 import shutil
@@ -33,10 +33,15 @@ def apply_schedule(c: RoutineContext, texts: ScheduleTexts, scheduler: Scheduler
     return result
 
 
-def _write_units(c: RoutineContext, texts: ScheduleTexts) -> ScheduleResult:
+def unit_directory(c: RoutineContext) -> Path:
+    """Return where this user's units lie."""
     base = c.environ.get("XDG_CONFIG_HOME", "")
     home = Path(base) if base.startswith("/") else Path("~/.config").expanduser()
-    folder = home / "systemd" / "user"
+    return home / "systemd" / "user"
+
+
+def _write_units(c: RoutineContext, texts: ScheduleTexts) -> ScheduleResult:
+    folder = unit_directory(c)
     places = []
     was_there = False
     for suffix, text in ((".service", texts.service), (".timer", texts.timer)):
@@ -67,16 +72,25 @@ def _write_line(c: RoutineContext, texts: ScheduleTexts) -> ScheduleResult:
     program = shutil.which("crontab", path=c.environ.get("PATH"))
     if program is None:
         raise ToolError("the program crontab is not installed", "install cron, or use --by systemd")
+    before = read_crontab(c, program)
+    write_crontab(c, program, put_line(before, texts))
+    return ScheduleResult(name=texts.name, scheduler=Scheduler.CRON, places=("crontab",),
+                          was_there=texts.name in before)  # fmt: skip
+
+
+def read_crontab(c: RoutineContext, program: str) -> str:
+    """Return the user's crontab, empty when there is none. Raises ToolError."""
     listed = _run(c, [program, "-l"])
     if listed.returncode and not any(each in listed.stderr for each in _EMPTY):
         raise ToolError(f"the crontab cannot be read: {_said(listed)}", "nothing was changed")
-    before = listed.stdout if not listed.returncode else ""
-    after = put_line(before, texts)
-    written = _run(c, [program, "-"], after)
+    return listed.stdout if not listed.returncode else ""
+
+
+def write_crontab(c: RoutineContext, program: str, text: str) -> None:
+    """Write the user's crontab. Raises ToolError."""
+    written = _run(c, [program, "-"], text)
     if written.returncode:
         raise ToolError(f"the crontab cannot be written: {_said(written)}", "nothing was changed")
-    return ScheduleResult(name=texts.name, scheduler=Scheduler.CRON, places=("crontab",),
-                          was_there=texts.name in before)  # fmt: skip
 
 
 def _run(c: RoutineContext, argv: list[str], typed: str = "") -> subprocess.CompletedProcess[str]:
