@@ -129,8 +129,11 @@ class PendingBackup:
         """Where the manifest is in the end."""
         return self.directory / (self.data_name + MANIFEST_SUFFIX)
 
-    def commit(self, manifest: Manifest) -> None:
-        """Rename the data to its final name, then the manifest. Raises StorageError; then nothing stays."""
+    def commit(self, manifest: Manifest, encoded: bytes | None = None) -> None:
+        """Rename the data to its final name, then the manifest. Raises StorageError; then nothing stays.
+
+        `encoded`: the manifest as it was elsewhere, to be written as it is.
+        """
         _make_private(self.partial)
         with storage_errors(self.final):
             if os.path.lexists(self.final) or os.path.lexists(self.manifest_path):
@@ -140,7 +143,7 @@ class PendingBackup:
         fsync_path(self.directory)
         reserved = _reservation_path(self.directory, self.backup_id)
         with storage_errors(self.manifest_path):
-            _write_durably(self.reservation, encode_manifest(manifest))
+            _write_durably(self.reservation, encoded or encode_manifest(manifest))
             reserved.rename(self.manifest_path)
         self.is_ours = False
         fsync_path(self.directory)

@@ -1,0 +1,76 @@
+"""From what an operator types to a backup in a remote: an id, the beginning of one, a name, or `latest`."""
+
+from datetime import UTC, datetime
+
+from dbtui.adapters.remotes.remote import Remote
+from dbtui.analysis.backups import is_of_database, parse_backup_id
+from dbtui.errors import UsageError
+from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind
+from dbtui.model.events import Routine
+from dbtui.model.remotes import RemoteAddress
+from dbtui.model.text import format_untrusted
+from dbtui.routines.backups.catalogue import stem_of
+from dbtui.routines.backups.remote_catalogue import RemoteListing, list_remote, read_row
+from dbtui.routines.context import RoutineContext
+
+LATEST = "latest"
+_SHOWN = 3
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def find_remote_entry(
+    c: RoutineContext, address: RemoteAddress, reference: str, database: str = ""
+) -> Routine[BackupEntry]:
+    """Return the row of the backup in a remote that `reference` names; see `find_manifest_name`."""
+    yield from ()
+    with c.open_remote(address) as remote:
+        listing = list_remote(c, remote)
+        return read_row(remote, listing, _choose(remote, listing, reference, database))
+
+
+def find_manifest_name(c: RoutineContext, remote: Remote, reference: str, database: str = "") -> str:
+    """Return the name of the manifest that `reference` names: an id, the beginning of just one, a name, or `latest`.
+
+    `latest` is the newest whole backup there, of one database if that is given. Raises UsageError, RemoteError.
+    """
+    if reference.endswith(MANIFEST_SUFFIX) and remote.find_object(reference) is not None:
+        return reference
+    return _choose(remote, list_remote(c, remote), reference, database)
+
+
+def _choose(remote: Remote, listing: RemoteListing, reference: str, database: str) -> str:
+    if reference == LATEST:
+        return _newest(remote, listing, database)
+    names = {name: stem_of(name) for name in listing.manifests}
+    exact = [
+        name
+        for name, backup_id in names.items()
+        if reference in (backup_id, name, name.removesuffix(MANIFEST_SUFFIX))
+    ]  # fmt: skip
+    if exact:
+        return exact[0]
+    starting = sorted(name for name, backup_id in names.items() if reference and backup_id.startswith(reference))
+    shown = format_untrusted(reference, 120)
+    if len(starting) > 1:
+        several = ", ".join(format_untrusted(names[name], 60) for name in starting[:_SHOWN])
+        raise UsageError(f"“{shown}” is the beginning of {len(starting)} backups in {remote.address}: {several}…",
+                         "type more of the id")  # fmt: skip
+    if not starting:
+        raise UsageError(f"there is no backup “{shown}” in {remote.address}",
+                         f"see dbtui backup list --dir {remote.address}")  # fmt: skip
+    return starting[0]
+
+
+def _newest(remote: Remote, listing: RemoteListing, database: str) -> str:
+    for name in sorted(listing.manifests, key=_time_of, reverse=True):
+        row = read_row(remote, listing, name)
+        if row.kind is EntryKind.COMPLETE and (not database or is_of_database(row, database)):
+            return name
+    whose = f" of {format_untrusted(database)}" if database else ""
+    raise UsageError(f"there is no whole backup{whose} in {remote.address}",
+                     f"see dbtui backup list --dir {remote.address}")  # fmt: skip
+
+
+def _time_of(name: str) -> tuple[datetime, str]:
+    parsed = parse_backup_id(stem_of(name))
+    return (parsed[1] if parsed else _EPOCH, name)
