@@ -14,6 +14,23 @@ def collect_contents(c: RoutineContext, entry: BackupEntry) -> Routine[BackupCon
     return read_contents(c, open_stored(entry))
 
 
+def known_contents(backup: StoredBackup) -> BackupContents:
+    """Return what the manifest of a backup tells of its contents, its data unread."""
+    manifest = backup.manifest
+    if manifest is None:
+        return BackupContents(engine=backup.engine)
+    return BackupContents(
+        engine=manifest.engine,
+        database=manifest.database,
+        server_version=manifest.server_version,
+        tool_version=manifest.tool_version,
+        schemas=manifest.schemas,
+        tables=manifest.tables,
+        extensions=manifest.extensions,
+        roles=manifest.roles,
+    )
+
+
 def read_contents(c: RoutineContext, backup: StoredBackup) -> BackupContents:
     """Read what a backup holds and merge in what its manifest knows."""
     found = c.backups(backup.engine).collect_contents(backup, c.cancellation)

@@ -79,13 +79,14 @@ def sweep_throwaways(c: RoutineContext) -> tuple[Path, ...]:
     return tuple(path for place in temporary_places(c.environ) for path in sweep_directories(place))
 
 
-def plan_proof(c: RoutineContext, entry: BackupEntry) -> Routine[ThrowawayPlan]:
+def plan_proof(c: RoutineContext, entry: BackupEntry, far: StoredBackup | None = None) -> Routine[ThrowawayPlan]:
     """Find out on which throwaway server a backup can be proven here. Makes nothing.
 
-    Raises ToolError (what to install, and what can be done instead), RefusedError, DamagedBackupError.
+    `far` is a backup that does not lie here: its manifest tells all that is needed. Raises ToolError (what to install,
+    and what can be done instead), RefusedError, DamagedBackupError.
     """
     yield from ()
-    backup = open_stored(entry)
+    backup = far or open_stored(entry)
     return c.proofs(backup.engine).plan_throwaway(backup, _known_contents(c, backup), c.environ)
 
 

@@ -32,7 +32,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.names import kept_suffix, loading_suffix, restored_suffix
 from dbtui.model.urls import parse_database_url
-from dbtui.routines.backups.contents import read_contents
+from dbtui.routines.backups.contents import known_contents, read_contents
 from dbtui.routines.backups.create import check_refusals
 from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.loading import FreshDatabase, describe_differences, fresh_database, load_and_compare
@@ -44,15 +44,20 @@ _SHOWN = 3
 
 
 def plan_restore(
-    c: RoutineContext, entry: BackupEntry, profile: ConnectionProfile, options: RestoreOptions
+    c: RoutineContext,
+    entry: BackupEntry,
+    profile: ConnectionProfile,
+    options: RestoreOptions,
+    far: StoredBackup | None = None,
 ) -> Routine[RestorePlan]:
     """Read the backup, ask the target, and decide about a restore. Changes nothing.
 
-    Raises DamagedBackupError when the backup cannot be read.
+    `far` is a backup that does not lie here: of that the plan knows what its manifest says. Raises DamagedBackupError
+    when the backup cannot be read.
     """
     yield StepStarted("plan", "read the backup and ask the server")
     began = time.monotonic()
-    backup = open_stored(entry)
+    backup = far or open_stored(entry)
     if backup.engine is not profile.engine:
         reason = (
             f"{backup.backup_id} is a backup of {backup.engine.value} and {profile.name} is {profile.engine.value}: "
@@ -60,7 +65,7 @@ def plan_restore(
         )
         contents = BackupContents(engine=backup.engine)
         return analysis.refuse_restore(backup, contents, profile, server_name(profile), reason)
-    contents = read_contents(c, backup)
+    contents = known_contents(backup) if far else read_contents(c, backup)
     with c.open_target(profile) as target:
         adapter = c.backups(profile.engine)
         wanted = _wanted_database(profile, options) or target.info.database or contents.database
