@@ -6,14 +6,14 @@ the manifest last; whatever ends that leaves nothing that looks like a backup.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dbtui.adapters.driving import forward
 from dbtui.adapters.remotes.remote import Remote
 from dbtui.adapters.streams import fsync_path, storage_errors
 from dbtui.errors import DamagedBackupError, LockedError, UsageError
-from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, PlanStep
+from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, Manifest, PlanStep
 from dbtui.model.events import Event, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.remotes import RemoteAddress
 from dbtui.model.shipping import PullPlan, ShippedFile, ShippingResult
@@ -32,18 +32,24 @@ _SPARE_BYTES = 1 << 20
 
 
 def plan_pull(
-    c: RoutineContext, address: RemoteAddress, reference: str, directory: Path, database: str = ""
+    c: RoutineContext,
+    address: RemoteAddress,
+    reference: str,
+    directory_of: Callable[[Manifest], Path],
+    database: str = "",
 ) -> Routine[PullPlan]:
     """Look what a remote has of a backup and whether it fits here. Changes nothing.
 
-    `reference` is an id, the beginning of one, a name, or `latest`, which `database` limits to one. Raises UsageError,
-    DamagedBackupError (its manifest cannot be believed), ConnectError, RemoteError, StorageError.
+    `reference` is an id, the beginning of one, a name, or `latest`, which `database` limits to one; `directory_of` says
+    where its copy goes. Raises UsageError, DamagedBackupError (its manifest cannot be believed), ConnectError,
+    RemoteError, StorageError.
     """
     began = time.monotonic()
     yield StepStarted("plan", f"ask {address} what it has")
     with c.open_remote(address) as remote:
         name = find_manifest_name(c, remote, reference, database)
-        plan = _plan(remote, read_remote_manifest(remote, name), directory)
+        found = read_remote_manifest(remote, name)
+        plan = _plan(remote, found, directory_of(found.manifest))
     yield StepFinished("plan", time.monotonic() - began)
     return plan
 

@@ -21,7 +21,9 @@ from dbtui.analysis.backups import is_of_database, parse_backup_id
 from dbtui.errors import Cancelled, ConnectError, DamagedBackupError, DbtuiError, RemoteError, ToolError, UsageError
 from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind
 from dbtui.model.events import Routine, StepFinished, StepStarted
+from dbtui.model.proofs import PROOFS_SUFFIX
 from dbtui.model.remotes import RemoteAddress, RemoteKind, RemoteObject
+from dbtui.model.retention import PIN_SUFFIX
 from dbtui.model.shipping import PUSHING_SUFFIX, RemoteHistory
 from dbtui.model.text import format_bytes, format_untrusted
 from dbtui.routines.backups.catalogue import entry_of_manifest, stem_of
@@ -34,6 +36,7 @@ PATIENCE_SECONDS = 10.0
 _SHOWN = 3
 _FEW = 4
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_BESIDE = (PROOFS_SUFFIX, PIN_SUFFIX)  # what a person may have copied with the data
 _READERS = {RemoteKind.SFTP: 3}
 _MOST_READERS = 8
 
@@ -157,6 +160,11 @@ def read_row(remote: Remote, listing: RemoteListing, name: str) -> BackupEntry:
     return _checked(listing, name, _read_one(remote, name))
 
 
+def row_of(listing: RemoteListing, name: str, encoded: bytes) -> BackupEntry:
+    """Return the row of a manifest that was read. Raises DamagedBackupError."""
+    return _checked(listing, name, _understand(listing.address, name, encoded))
+
+
 def _read_one(remote: Remote, name: str) -> BackupEntry | DbtuiError:
     try:
         return _understand(remote.address, name, remote.read(name, LARGEST_BYTES))
@@ -209,7 +217,8 @@ def _remarks(listing: RemoteListing) -> Iterator[str]:
     owned = {name.removesuffix(MANIFEST_SUFFIX) for name in listing.manifests}
     marks = {name for name in listing.data_bytes if name.endswith(PUSHING_SUFFIX)}
     inside = {folder.partition("/")[0] for folder in listing.folders}
-    lost = {name for name in listing.data_bytes if name not in owned and name not in marks and name not in inside}
+    known = owned | marks | inside
+    lost = {name for name in listing.data_bytes if name not in known and not name.endswith(_BESIDE)}
     begun = {name for name in lost if name + PUSHING_SUFFIX in marks}
     if begun:
         size = format_bytes(sum(listing.data_bytes[name] for name in begun))

@@ -1,16 +1,26 @@
 """From what an operator types to a backup in a remote: an id, the beginning of one, a name, or `latest`."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dbtui.adapters.remotes.remote import Remote
-from dbtui.analysis.backups import is_of_database, parse_backup_id
+from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_name
 from dbtui.errors import UsageError
-from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind
+from dbtui.model.backups import (
+    MANIFEST_SUFFIX,
+    BackupEntry,
+    BackupFormat,
+    Compression,
+    CompressionKind,
+    EntryKind,
+    StoredBackup,
+)
 from dbtui.model.events import Routine
 from dbtui.model.remotes import RemoteAddress
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.catalogue import stem_of
-from dbtui.routines.backups.remote_catalogue import RemoteListing, list_remote, read_row
+from dbtui.routines.backups.remote_catalogue import RemoteListing, list_remote, read_row, row_of
+from dbtui.routines.backups.remote_copy import read_remote_manifest
 from dbtui.routines.context import RoutineContext
 
 LATEST = "latest"
@@ -18,14 +28,41 @@ _SHOWN = 3
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def find_remote_entry(
+@dataclass(frozen=True, slots=True)
+class RemoteBackup:
+    """A backup in a remote: its row, and what is known of it without its data."""
+
+    address: RemoteAddress
+    entry: BackupEntry
+    backup: StoredBackup
+
+
+def find_remote_backup(
     c: RoutineContext, address: RemoteAddress, reference: str, database: str = ""
-) -> Routine[BackupEntry]:
-    """Return the row of the backup in a remote that `reference` names; see `find_manifest_name`."""
+) -> Routine[RemoteBackup]:
+    """Return the backup in a remote that `reference` names; see `find_manifest_name`.
+
+    Raises UsageError, DamagedBackupError (its manifest cannot be believed), RemoteError, ConnectError.
+    """
     yield from ()
     with c.open_remote(address) as remote:
         listing = list_remote(c, remote)
-        return read_row(remote, listing, _choose(remote, listing, reference, database))
+        found = read_remote_manifest(remote, _choose(remote, listing, reference, database))
+    entry = row_of(listing, found.base + MANIFEST_SUFFIX, found.encoded)
+    parsed = parse_data_name(found.base)
+    is_packed = parsed is not None and found.manifest.format is not BackupFormat.DIRECTORY
+    return RemoteBackup(
+        address,
+        entry,
+        StoredBackup(
+            backup_id=entry.backup_id,
+            engine=found.manifest.engine,
+            format=found.manifest.format,
+            compression=parsed.compression if parsed and is_packed else Compression(CompressionKind.NONE),
+            data_path=entry.data_path,
+            manifest=found.manifest,
+        ),
+    )
 
 
 def find_manifest_name(c: RoutineContext, remote: Remote, reference: str, database: str = "") -> str:
