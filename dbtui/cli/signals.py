@@ -25,6 +25,7 @@ class EndSignals:
         self._job: Job[Any] | None = None
         self._guarding = False
         self._reason = ""
+        self._is_stopping = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def install(self) -> None:
@@ -43,28 +44,32 @@ class EndSignals:
     @contextmanager
     def guarding(self) -> Iterator[None]:
         """Within the block a signal does not end this program: it cancels the job given to `watch`."""
-        self._guarding, self._job, self._reason = True, None, ""
+        self._guarding, self._job, self._reason, self._is_stopping = True, None, "", False
         try:
             yield
         finally:
             self._guarding, self._job = False, None
 
     def watch(self, job: Job[Any]) -> None:
-        """Cancel this job when a signal comes, or has come since the block began."""
+        """Cancel this job when a signal comes, or has come since the block began; the job may be at work already."""
         self._job = job
         if self._reason:
-            job.cancel(self._reason)
+            self._stop(job)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         name = _NAMES[signal.Signals(number)]
         if not self._guarding:
             raise Cancelled(f"interrupted ({name})")
-        first, self._reason = not self._reason, self._reason or name
+        self._reason = self._reason or name
         if self._job is None:
-            return
-        if first:
-            self._job.updates.put(Warned(f"{name}: stopping, and undoing what was begun"))
-            # An interrupt may have to reach a server that answers slowly, so it has a thread of its own.
-            threading.Thread(target=self._job.cancel, args=(name,), name="cancel", daemon=True).start()
-        else:
+            return  # `watch` will find the reason
+        if self._is_stopping:
             self._job.updates.put(Warned(f"{name}: already stopping; please wait"))
+        else:
+            self._stop(self._job)
+
+    def _stop(self, job: Job[Any]) -> None:
+        self._is_stopping = True
+        job.updates.put(Warned(f"{self._reason}: stopping, and undoing what was begun"))
+        # An interrupt may have to reach a server that answers slowly, so it has a thread of its own.
+        threading.Thread(target=job.cancel, args=(self._reason,), name="cancel", daemon=True).start()

@@ -49,8 +49,10 @@ def test_more_ctrl_c_do_no_harm(tmp_path: Path) -> None:
     wait_for(tmp_path / "began")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while "stopping" not in process.stderr.readline():
-        pass
+    said = process.stderr.readline()
+    while "stopping" not in said:
+        assert said, "it ended without a word"
+        said = process.stderr.readline()
     for _ in range(3):
         process.send_signal(signal.SIGINT)
     ran = finish(process)
