@@ -1,9 +1,11 @@
 """Changing replication: planned by what the servers say now, looked at again before it is done."""
 
 import os
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dbtui.adapters.adapter import ReplicaAdapter, Target
 from dbtui.analysis.replicas import assess_replicas
@@ -25,6 +27,8 @@ from dbtui.routines.replicas import collect_replicas
 
 #: How long a promotion may take until it is told as not done; it goes on then.
 PROMOTION_SECONDS = 600.0
+_HIGHEST_PORT, _MOST_TRIED = 65_535, 50
+_USUAL_PORT = 5432
 
 
 def replica_lock(profile: ConnectionProfile, plan: ReplicaPlan) -> str:
@@ -167,3 +171,28 @@ def _adapter(c: RoutineContext, profile: ConnectionProfile) -> ReplicaAdapter:
     if adapter is None:
         raise UsageError(f"{format_untrusted(profile.name)} is an SQLite file: it has no replicas", "name a server")
     return adapter
+
+
+def choose_port(c: RoutineContext, profile: ConnectionProfile) -> Routine[int]:
+    """Return the next port after that of a profile's server that is free on this machine: a proposal."""
+    yield from ()
+    try:
+        first = urlsplit(profile.url).port or _USUAL_PORT
+    except ValueError:  # several hosts, each with its port
+        first = _USUAL_PORT
+    ports = range(min(first + 1, _HIGHEST_PORT), min(first + _MOST_TRIED, _HIGHEST_PORT) + 1)
+    for port in ports:
+        c.cancellation.check()
+        if _is_free(port):
+            return port
+    return ports[0]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

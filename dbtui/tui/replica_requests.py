@@ -6,7 +6,7 @@ from dbtui.analysis.replicas.plan_words import describe_left, describe_result
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.replicas import ReplicaAction, ReplicaPlan, ReplicaResult, ReplicasSnapshot, ReplicaWish
-from dbtui.routines.replica_changes import apply_replica, plan_replica, replica_lock
+from dbtui.routines.replica_changes import apply_replica, choose_port, plan_replica, replica_lock
 from dbtui.routines.replicas import watch_replicas
 
 _CANCELLING = "What was copied is removed, and the slot that was made for it is dropped."
@@ -50,6 +50,12 @@ def plan(
         start=lambda context: plan_replica(context, profile, action, wish, subject, replicas),
         changes=False,
     )
+
+
+def free_port(profile: ConnectionProfile) -> JobRequest[int]:
+    """Find a port of this machine that a new replica could listen at."""
+    return JobRequest(routine="find a port", target=profile.name, changes=False,
+                      start=lambda context: choose_port(context, profile))  # fmt: skip
 
 
 def apply(

@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from dbtui.model.replicas import ReplicaAction
+from dbtui.routines import replica_changes
 from dbtui.routines.context import RoutineContext
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.widgets.inputs import TextInput
@@ -39,13 +40,42 @@ async def test_a_replica_is_added_by_keys(replicated: ReplicaWorld, size: tuple[
         field.value = "/srv/second"
         await _ready(pilot, app)
         text = await wait_to_see(pilot, "48 MB needed, 77 GB free", "Steps", "pg_basebackup -R")
-        assert "port          5433" in text
-        await pilot.press("tab", "tab", "tab", "tab", "tab", "tab", "enter")
+        assert "port         5433" in text
+        await pilot.press(*["tab"] * 9, "enter")
         await wait_to_see(pilot, "second streams from erp at port 5433")
         (plan,) = replicated.applied
         assert plan.wish is not None
         assert (plan.wish.data_directory, plan.wish.port, plan.wish.is_fast_checkpoint) == ("/srv/second", 5433, True)
         await wait_until(pilot, lambda: len(replicated.began) == 2, what="a new look")
+
+
+async def test_everything_that_the_command_takes_can_be_typed(
+    replicated: ReplicaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Address, rate, whether it is started; the port is looked for on another thread than the screen's."""
+    threads: list[str] = []
+
+    def is_free(port: int) -> bool:
+        threads.append(threading.current_thread().name)
+        return port == 5440
+
+    monkeypatch.setattr(replica_changes, "_is_free", is_free)
+    app = replicated.world.app()
+    async with app.run_test(size=SMALL) as pilot:
+        await open_replicas(pilot, replicated, calm())
+        await pilot.press("a")
+        await wait_to_see(pilot, "Add a replica of erp", "5440", "127.0.0.1")
+        assert threading.current_thread().name not in threads
+        await pilot.press("slash", *"far", "tab", "tab", *["backspace"] * 9, "asterisk", "tab", "tab", "tab", *"20x")
+        await wait_to_see(pilot, "at most: '20x' is no size")
+        await pilot.press("backspace", "M", "tab", "tab", "right")
+        await _ready(pilot, app)
+        await pilot.press("tab", "tab", "enter")
+        await wait_until(pilot, lambda: bool(replicated.applied), what="the plan to be done")
+        wish = replicated.applied[0].wish
+        assert wish is not None
+        assert (wish.data_directory, wish.port, wish.host) == ("/far", 5440, "*")
+        assert (wish.most_bytes_per_second, wish.is_started) == (20_000_000, False)
 
 
 async def test_an_addition_shows_how_far_it_is_and_can_be_cancelled(replicated: ReplicaWorld) -> None:
@@ -63,7 +93,7 @@ async def test_an_addition_shows_how_far_it_is_and_can_be_cancelled(replicated: 
         await wait_to_see(pilot, "Add a replica of erp")
         app.dialogs[-1].query_one("#directory", TextInput).value = "/srv/second"
         await _ready(pilot, app)
-        await pilot.press("tab", "tab", "tab", "tab", "tab", "tab", "enter")
+        await pilot.press(*["tab"] * 9, "enter")
         await wait_to_see(pilot, "▌replicas add second  copy the data")
         assert held.wait(20)
         await pilot.press("ctrl+x")
