@@ -19,7 +19,7 @@ exit $code
 
 
 @cache
-def _namespace() -> tuple[str, ...]:
+def namespace() -> tuple[str, ...]:
     """The words that give a program its own mounts: as root, else in a user namespace where the system allows it."""
     words = ("unshare", "--mount") if os.geteuid() == 0 else ("unshare", "--mount", "--map-root-user")
     done = subprocess.run([*words, "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True, text=True, check=False)
@@ -29,18 +29,18 @@ def _namespace() -> tuple[str, ...]:
 
 def on_small_disk(folder: Path, size: str, mode: str = "700") -> tuple[str, ...]:
     """The words before a command that sees a new, empty disk of `size` (`4m`) at `folder`."""
-    return (*_namespace(), "sh", "-c", _PROGRAM, "sh", f"size={size},mode={mode}", str(folder))
+    return (*namespace(), "sh", "-c", _PROGRAM, "sh", f"size={size},mode={mode}", str(folder))
 
 
 def on_read_only_disk(folder: Path) -> tuple[str, ...]:
     """The words before a command that sees a disk at `folder` that nobody can write to."""
-    return (*_namespace(), "sh", "-c", _PROGRAM, "sh", "ro", str(folder))
+    return (*namespace(), "sh", "-c", _PROGRAM, "sh", "ro", str(folder))
 
 
 def without_programs(*paths: Path) -> tuple[str, ...]:
     """The words before a command for which these programs cannot be run."""
     hide = "".join(f"mount --bind /dev/null {shlex.quote(str(path.resolve()))} && " for path in paths)
-    return (*_namespace(), "sh", "-c", f'{hide}exec "$@"', "sh")
+    return (*namespace(), "sh", "-c", f'{hide}exec "$@"', "sh")
 
 
 def without_folder(folder: Path) -> tuple[str, ...]:

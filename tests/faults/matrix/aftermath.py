@@ -38,11 +38,11 @@ def check_aftermath(scene: Scene, ran: Ran, expected: Expected, report: Report) 
 
 
 def _check_files(scene: Scene, ran: Ran, expected: Expected, report: Report) -> None:
-    now = fingerprints(scene.backups)
+    now = fingerprints(scene.seen)
     changed = [name for name, digest in scene.earlier.items() if now.get(name) != digest]
     if changed:
         report.lose(f"earlier backups were changed: {changed}")
-    partials = [path.name for path in scene.backups.iterdir() if path.name.endswith(".partial")]
+    partials = [path.name for path in scene.seen.iterdir() if path.name.endswith(".partial")]
     if partials and not expected.leaves_partials:
         report.lose(f"partial files were left by a run that could clean up: {partials}")
 
@@ -75,7 +75,7 @@ def _is_unvouched(scene: Scene, entry: dict[str, Any]) -> bool:
     The reservation that is still there tells that; such a file is listed as foreign, and nobody says it is a backup.
     """
     stem = str(entry["backup_id"]).split(".")[0]
-    return entry["kind"] == "foreign" and (scene.backups / f"{stem}.manifest.json.partial").exists()
+    return entry["kind"] == "foreign" and (scene.seen / f"{stem}.manifest.json.partial").exists()
 
 
 def check_next_run(scene: Scene, report: Report) -> None:
@@ -85,7 +85,7 @@ def check_next_run(scene: Scene, report: Report) -> None:
     if ran.code != SUCCEEDED:
         report.lose(f"the next backup exited with {ran.code}: {ran.stderr.strip()[-300:]}")
         return
-    left = [path.name for path in scene.backups.iterdir() if path.name.endswith(".partial")]
+    left = [path.name for path in scene.seen.iterdir() if path.name.endswith(".partial")]
     if left:
         report.lose(f"the next backup left what it should have swept: {left}")
     backup_id = json.loads(ran.stdout.splitlines()[-1])["backup_id"]

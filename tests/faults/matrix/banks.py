@@ -64,6 +64,11 @@ class Bank(abc.ABC):
         """End the server by a signal and start it again; a file has none."""
         return
 
+    @property
+    def port(self) -> int:
+        """Where the server listens."""
+        return 0
+
     def close(self) -> None:
         """End for good."""
         return
@@ -153,6 +158,10 @@ class PostgresqlBank(Bank):
         )
         return [row[0] for row in rows]
 
+    @property
+    def port(self) -> int:
+        return self.server.port
+
     def end(self, number: int) -> None:
         end_server(self.server, number)
 
@@ -220,6 +229,10 @@ class MariadbBank(Bank):
             "WHERE host LIKE '127.0.0.1:%' AND user = 'root'"
         )
         return [row[0] for row in rows]
+
+    @property
+    def port(self) -> int:
+        return self.server.port
 
     def end(self, number: int) -> None:
         end_server(self.server, number)

@@ -46,8 +46,11 @@ class Scene:
         self.world, self.bank, self.form = world, bank, form
         self.folder = world.folder / f"scene-{world.scenes}"
         self.home, self.backups = self.folder / "home", self.folder / "backups"
-        for path in (self.folder, self.home, self.backups, *(self.home / name for name in _HOME.values())):
+        for path in (self.folder, self.backups):
             path.mkdir(mode=0o700)
+        self.make_home(self.home)
+        #: Where the backups are seen from here: the program may have a disk of its own there.
+        self.seen = self.backups
         self.url = bank.url()
         self.earlier: dict[str, str] = {}
         self.before: tuple[str, ...] = ()
@@ -61,6 +64,12 @@ class Scene:
         shutil.copytree(reference.folder, scene.backups, dirs_exist_ok=True)
         scene.earlier = fingerprints(scene.backups)
         return scene
+
+    @staticmethod
+    def make_home(home: Path) -> None:
+        """Make the folders that the program's environment names."""
+        for path in (home, *(home / name for name in _HOME.values())):
+            path.mkdir(mode=0o700)
 
     # ------------------------------------------------------------ running
 
@@ -148,14 +157,7 @@ class Scene:
 
     def partial_bytes(self) -> int:
         """How much of a backup is on the disk under a preliminary name."""
-        total = 0
-        for path in self.backups.rglob("*"):
-            if ".partial" in str(path.relative_to(self.backups)):
-                try:
-                    total += path.stat().st_size if path.is_file() else 0
-                except OSError:  # renamed meanwhile
-                    continue
-        return total
+        return sum(map(_size_of, self.seen.glob("*.partial")))
 
     def descendants(self) -> list[int]:
         """The processes that have this scene's home in their environment."""
@@ -183,6 +185,14 @@ def opened(world: "World", engine: str, form: tuple[str, ...]) -> Iterator[Scene
         yield scene
     finally:
         scene.close()
+
+
+def _size_of(path: Path) -> int:
+    """The bytes of a file, or of the files in a directory; of what is renamed meanwhile, nothing."""
+    try:
+        return path.stat().st_size if path.is_file() else sum(map(_size_of, path.iterdir()))
+    except OSError:
+        return 0
 
 
 def is_zombie(entry: Path) -> bool:
