@@ -1,4 +1,4 @@
-"""A private sshd on the loopback address, for tests that look at the screen through a real connection."""
+"""Private sshds on the loopback address: a login with a shell, one that may do nothing but SFTP, one on a small disk."""
 
 import getpass
 import os
@@ -17,13 +17,16 @@ PRIVILEGE_SEPARATION = Path("/run/sshd")
 
 
 class Sshd(Server):
-    """An OpenSSH server that lets this account in with one key."""
+    """An OpenSSH server that lets this account in with one key. `settings`: more lines of its configuration."""
 
     kind = "sshd"
     superuser = ""
+    # What the host is called in known_hosts, by whatever port it is reached.
+    alias = "dbtui-test"
 
-    def __init__(self, directory: ServerDirectory) -> None:
-        super().__init__(directory, name="sshd")
+    def __init__(self, directory: ServerDirectory, name: str = "sshd", settings: str = "") -> None:
+        super().__init__(directory, name=name)
+        self._more = settings
         self.account = None  # it logs this account in, so it runs under it
         os.chown(self.home, os.geteuid(), os.getegid())
         self.key = self.home / "key"
@@ -34,7 +37,7 @@ class Sshd(Server):
             subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
         if os.geteuid() == 0:
             PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-        self.write_private("config", self._format_settings())
+        self.write_private("config", self._format_settings() + self._more)
 
     def command(self) -> list[str]:
         return [str(find_program("sshd")), "-D", "-e", "-f", str(self.home / "config"), "-p", str(self.port)]
@@ -62,12 +65,63 @@ class Sshd(Server):
             "UsePAM no",
             "PasswordAuthentication no",
             "PermitRootLogin prohibit-password",
+            "Subsystem sftp internal-sftp",
+            "MaxStartups 100",
         ]
         return "\n".join(lines) + "\n"
+
+    def write_client_config(self, path: Path, port: int = 0, **changes: str) -> Path:
+        """Write what a user would have in ~/.ssh/config, with this host's key known; its host is called `vault`.
+
+        `port`: one that leads there, such as a proxy's. `changes` replace settings, or add some.
+        """
+        known = path.with_suffix(".known_hosts")
+        kind, key = (self.home / "host_key.pub").read_text().split()[:2]
+        known.write_text(f"{self.alias} {kind} {key}\n")
+        settings = {
+            "HostName": HOST,
+            "Port": str(port or self.port),
+            "User": getpass.getuser(),
+            "IdentityFile": str(self.key),
+            "IdentityAgent": "none",
+            "HostKeyAlias": self.alias,
+            "UserKnownHostsFile": str(known),
+            "GlobalKnownHostsFile": "/dev/null",
+        }
+        lines = [f"    {name} {value}" for name, value in (settings | changes).items()]
+        path.write_text("\n".join(["Host vault", *lines, ""]))
+        return path
+
+
+class SmallDiskSshd(Sshd):
+    """An sshd that alone sees a disk of 4 MiB at `disk`, in mounts of its own; its logins may do nothing but SFTP."""
+
+    def __init__(self, directory: ServerDirectory) -> None:
+        super().__init__(directory, name="sshd-small-disk", settings="ForceCommand internal-sftp\n")
+        self.disk = self.home / "disk"
+        self.disk.mkdir()
+
+    def words_before(self) -> list[str]:
+        mounting = 'mount -t tmpfs -o size=4m dbtui-test "$1" && shift && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", mounting, "sh", str(self.disk)]
 
 
 @pytest.fixture(scope="session")
 def sshd(server_directory: ServerDirectory) -> Iterator[Sshd]:
     """`subprocess.run(sshd.client("echo", "hello"))` runs a command through it."""
     with Sshd(server_directory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sftp_only_sshd(server_directory: ServerDirectory) -> Iterator[Sshd]:
+    """One whose logins have no shell."""
+    with Sshd(server_directory, "sshd-sftp-only", "ForceCommand internal-sftp\n") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def small_disk_sshd(server_directory: ServerDirectory) -> Iterator[SmallDiskSshd]:
+    """One with a disk that is soon full."""
+    with SmallDiskSshd(server_directory) as server:
         yield server
