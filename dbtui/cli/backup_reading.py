@@ -10,11 +10,13 @@ from dbtui.cli import exit_codes
 from dbtui.cli.backup_finding import choose_directories, find_entry, list_request
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
+from dbtui.cli.repositories import collect_reports, show_row, warn_of
 from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
 from dbtui.model.proofs import Proof
+from dbtui.model.repositories import RepositoryBackup
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
 from dbtui.routines.backups.pins import read_pin
@@ -51,14 +53,16 @@ def list_backups(*, target: str | None, directory: str | None, as_json: bool) ->
     directories = choose_directories(invocation, profile, directory)
     entries = collect_all(invocation, directories, database)
     if as_json:
-        print_document(backups=entries)
-        return exit_codes.DONE
-    if not entries:
+        print_document(backups=entries, repositories=reports)
+        return code
+    physical = [backup for report in reports for backup in report.backups]
+    if entries or physical:
+        write_data("\n".join(show_entries(entries, datetime.now(UTC), terminal_width(), physical)))
+    else:
         where = ", ".join(map(str, directories))
         invocation.printer.say(f"no backups in {where}; make one with dbtui backup create TARGET")
-        return exit_codes.DONE
-    write_data("\n".join(show_entries(entries, datetime.now(UTC), terminal_width())))
-    return exit_codes.DONE
+    warn_of(invocation, reports)
+    return code
 
 
 def collect_all(invocation: Invocation, directories: tuple[Path, ...], database: str) -> tuple[BackupEntry, ...]:
@@ -72,23 +76,33 @@ def collect_all(invocation: Invocation, directories: tuple[Path, ...], database:
     return tuple(entries)
 
 
-def show_entries(entries: tuple[BackupEntry, ...], now: datetime, width: int | None) -> list[str]:
-    """Return the lines of the list. `now` is UTC, `width` in cells, None: no limit."""
-    rows = [
-        (
-            entry.backup_id,
-            format_duration((now - entry.began_at).total_seconds()),
-            entry.database,
-            format_engine(entry),
-            format_packing(entry),
-            format_bytes(entry.size_bytes) if entry.size_bytes else "",
-            "" if entry.tables is None else str(entry.tables),
-            "" if entry.rows is None else format_count(entry.rows),
-            f"{format_proof(entry, now)}{', pinned' if entry.is_pinned else ''}",
-        )
-        for entry in entries
-    ]
-    return format_table(_LIST_COLUMNS, rows, width)
+def show_entries(
+    entries: tuple[BackupEntry, ...],
+    now: datetime,
+    width: int | None,
+    physical: Sequence[RepositoryBackup] = (),
+) -> list[str]:
+    """Return the lines of the list, newest first. `now` is UTC, `width` in cells, None: no limit."""
+    rows = [(entry.began_at, show_entry(entry, now)) for entry in entries]
+    if physical:
+        rows += [(backup.at, show_row(backup, now)) for backup in physical]
+        rows.sort(key=lambda row: row[0], reverse=True)
+    return format_table(_LIST_COLUMNS, [cells for _moment, cells in rows], width)
+
+
+def show_entry(entry: BackupEntry, now: datetime) -> tuple[str, ...]:
+    """Return the cells of a backup in the list."""
+    return (
+        entry.backup_id,
+        format_duration((now - entry.began_at).total_seconds()),
+        entry.database,
+        format_engine(entry),
+        format_packing(entry),
+        format_bytes(entry.size_bytes) if entry.size_bytes else "",
+        "" if entry.tables is None else str(entry.tables),
+        "" if entry.rows is None else format_count(entry.rows),
+        f"{format_proof(entry, now)}{', pinned' if entry.is_pinned else ''}",
+    )
 
 
 def format_engine(entry: BackupEntry) -> str:

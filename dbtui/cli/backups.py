@@ -69,9 +69,9 @@ def list_(**typed: Any) -> int:
 @json_option
 def show(**typed: Any) -> int:
     """Show the manifest and contents of BACKUP without restoring it."""
-    from dbtui.cli import backup_reading
+    from dbtui.cli import backup_reading, repositories
 
-    return backup_reading.show(**typed)
+    return repositories.show(**typed) if repositories.is_meant(typed) else backup_reading.show(**typed)
 
 
 @backup.command(
@@ -157,6 +157,12 @@ def restore(**typed: Any) -> int:
     for the name of the database (for a production profile the profile's name too), or takes it from --yes.
     """
     from dbtui.cli import backup_acting
+@click.option(
+    "--target-time", metavar="TIME", help="pgBackRest, Barman: as of this time, such as 2026-11-23T09:24:00Z."
+)
+@click.option(
+    "--delta", is_flag=True, help="pgBackRest: write over the data directory in place; nothing of it is kept."
+)
 
     return backup_acting.restore(**typed)
 
@@ -170,7 +176,47 @@ def restore(**typed: Any) -> int:
 @quiet_option
 def delete(**typed: Any) -> int:
     """Delete BACKUP: the manifest first, then the data. Asks for its id, or takes it from --yes."""
-    from dbtui.cli import backup_acting
+    from dbtui.cli import backup_acting, repositories
+
+    if repositories.is_meant(typed):
+        return repositories.restore(**typed)
+    return backup_acting.restore(**repositories.without_physical(typed))
+
+
+@backup.command(epilog=f"{_LATEST} Example: dbtui backup push latest:erp s3://backups/erp")
+@backup_argument
+@click.argument("remote", required=False, metavar="[REMOTE]", shell_complete=complete_remotes)
+@directory_option
+@dry_run_option
+@json_option
+@quiet_option
+def push(**typed: Any) -> int:
+    """Copy BACKUP to REMOTE (default: the remote of its profile) and print the address of the copy.
+
+    REMOTE is s3://bucket/path, gs://bucket/path, az://container/path, sftp://user@host/path or file:///directory. Every
+    file is confirmed by the remote, the manifest comes last and never over another. A push that was cut is completed by
+    the next one; what is there already is not sent again.
+    """
+    from dbtui.cli import backup_shipping
+
+    return backup_shipping.push(**typed)
+
+
+@backup.command(
+    epilog="Example: dbtui backup pull s3://backups/erp/latest; with a configured remote: dbtui backup pull latest:erp"
+)
+@click.argument("reference", metavar="REMOTE/BACKUP", shell_complete=complete_remotes)
+@directory_option
+@dry_run_option
+@json_option
+@quiet_option
+def pull(**typed: Any) -> int:
+    """Fetch a copy of a backup from a remote and print its path.
+
+    The backup is an id there, the beginning of one, or latest; an id alone is looked for in the configured remotes. It
+    is compared with the manifest's checksums before it is called a backup; nothing that is here is written over.
+    """
+    from dbtui.cli import backup_shipping
 
     return backup_acting.delete(**typed)
 

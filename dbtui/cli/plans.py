@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
+from dbtui.analysis.repository_words import describe_end
 from dbtui.model.backups import BackupEntry, CreatePlan, PlanStep, RestorePlan
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.proofs import ThrowawayPlan
+from dbtui.model.repositories import RestoreFromRepositoryPlan
+from dbtui.model.shipping import PullPlan, PushPlan
 from dbtui.model.text import format_bytes, format_untrusted
 
 _LABEL_CELLS = 11
@@ -62,6 +65,23 @@ def show_restore_plan(plan: RestorePlan) -> list[str]:
         *([("undo", plan.undo)] if plan.undo else []),
     ]  # fmt: skip
     return [*_labelled(lines), *_tail(plan.steps, plan.warnings, plan.refusals)]
+
+
+def show_restore_from_repository(plan: RestoreFromRepositoryPlan) -> list[str]:
+    """Return the lines of a plan to restore a physical backup."""
+    needed = format_bytes(plan.needed_bytes) if plan.needed_bytes is not None else "unknown"
+    free = f", {format_bytes(plan.free_bytes)} free" if plan.free_bytes is not None else ""
+    target = plan.options.target_time
+    lines = [
+        ("", f"restore {plan.backup.reference} into {plan.options.directory}"),
+        ("backup", f"{plan.backup.kind.value} of PostgreSQL {plan.backup.server_version}, {describe_end(plan.backup)}"),
+        ("to", f"{plan.options.directory}, files of {plan.account or 'an account that is not known'}"),
+        ("until", f"{target.isoformat(sep=' ')}" if target else "the end of the WAL in the repository"),
+        ("space", f"about {needed} needed{free}"),
+    ]
+    steps = tuple(PlanStep(text, command) for text, command in plan.steps)
+    afterwards = _labelled(_listed("afterwards", plan.afterwards))
+    return [*_labelled(lines), *_tail(steps, plan.warnings, plan.refusals), *afterwards]
 
 
 def show_delete_plan(entry: BackupEntry) -> list[str]:
