@@ -9,6 +9,7 @@ from dbtui.cli.options import (
     FunctionT,
     backup_argument,
     complete_backups_or_targets,
+    complete_remotes,
     complete_targets,
     directory_option,
     dry_run_option,
@@ -26,7 +27,7 @@ _LATEST = f"{_BACKUP[:-1]}; latest is the newest, latest:PROFILE that of a profi
 
 @click.group(no_args_is_help=True, epilog="Example: dbtui backup create erp --compress zstd")
 def backup() -> None:
-    """Make, look into, compare, check, restore and delete backups."""
+    """Make, look into, compare, check, copy, restore and delete backups."""
 
 
 @backup.command(epilog="Example: dbtui backup create erp --dir /var/backups --format directory --jobs 4")
@@ -216,6 +217,20 @@ def pull(**typed: Any) -> int:
     The backup is an id there, the beginning of one, or latest; an id alone is looked for in the configured remotes. It
     is compared with the manifest's checksums before it is called a backup; nothing that is here is written over.
     """
+    return backup_shipping.pull(**typed)
+
+
+@backup.command(epilog=f"{_BACKUP} Example: dbtui backup delete erp-20251122T150000Z --yes erp-20251122T150000Z")
+@backup_argument
+@directory_option
+@dry_run_option
+@yes_option
+@json_option
+@quiet_option
+def delete(**typed: Any) -> int:
+    """Delete BACKUP: the manifest first, then the data. Asks for its id, or takes it from --yes."""
+    from dbtui.cli import backup_acting
+
     from dbtui.cli import backup_shipping
 
     return backup_acting.delete(**typed)

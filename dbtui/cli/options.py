@@ -52,6 +52,19 @@ def complete_backups_or_targets(
     return [*complete_targets(context, parameter, incomplete), *complete_backups(context, parameter, incomplete)]
 
 
+def complete_remotes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the remotes of the configuration."""
+    from dbtui.config import load_settings
+    from dbtui.errors import ConfigError
+
+    try:
+        settings = load_settings(os.environ)
+    except ConfigError:
+        return []
+    names = dict.fromkeys((settings.remote, *(each.remote for each in settings.profiles)))
+    return [CompletionItem(name) for name in names if name and name.startswith(incomplete)]
+
+
 target_argument = click.argument("target", required=False, metavar="[TARGET]", shell_complete=complete_targets)
 backup_argument = click.argument("reference", metavar="BACKUP", shell_complete=complete_backups)
 directory_option = click.option(

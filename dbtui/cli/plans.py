@@ -117,6 +117,43 @@ def show_verify_plan(entry: BackupEntry, place: ThrowawayPlan | ConnectionProfil
     return [*lines, *_tail(tuple(steps), remarks, ())]
 
 
+def show_shipping_plan(plan: PushPlan | PullPlan) -> list[str]:
+    """Return the lines that say what is sent to a remote, or fetched from it."""
+    is_push = isinstance(plan, PushPlan)
+    there, here = f"{plan.address}/{plan.data_name}", f"{plan.directory.rstrip('/')}/{plan.data_name}"
+    what = f"push {plan.backup_id} to {plan.address}" if is_push else f"pull {plan.backup_id} from {plan.address}"
+    count = f"{len(plan.files)} file{'' if len(plan.files) == 1 else 's'}"
+    lines = [
+        ("", f"{what}: a whole copy is there already" if plan.is_done else what),
+        ("from", here if is_push else there),
+        ("to", there if is_push else here),
+        ("size", f"{format_bytes(plan.size_bytes)} in {count}"),
+    ]
+    if plan.missing and plan.missing_bytes < plan.size_bytes:
+        lines.append(("missing", f"{format_bytes(plan.missing_bytes)}; the rest is there from an earlier push"))
+    if isinstance(plan, PullPlan) and plan.free_bytes is not None:
+        lines.append(("space", f"{format_bytes(plan.free_bytes)} free"))
+    return [*_labelled(lines), *_tail(plan.steps, plan.warnings, plan.refusals)]
+
+
+def shipping_fields(plan: PushPlan | PullPlan) -> dict[str, Any]:
+    """Return such a plan as fields for JSON."""
+    return {
+        "backup_id": plan.backup_id,
+        "direction": "push" if isinstance(plan, PushPlan) else "pull",
+        "remote": str(plan.address),
+        "directory": plan.directory,
+        "data_name": plan.data_name,
+        "files": plan.files,
+        "size_bytes": plan.size_bytes,
+        "missing_bytes": plan.missing_bytes,
+        "is_done": plan.is_done,
+        "steps": plan.steps,
+        "warnings": plan.warnings,
+        "refusals": plan.refusals,
+    }
+
+
 def plan_fields(plan: CreatePlan | RestorePlan) -> dict[str, Any]:
     """Return a plan as fields for JSON."""
     return {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _TOO_LARGE}

@@ -279,7 +279,7 @@ def _send(
     path = local.directory / file.path
     try:
         confirmation = yield from forward(remote.upload(path, file.path, file), of_all)
-    except RemoteError as error:
+    except StorageError as error:
         yield from _check_contents(c, remote, path, file, error)
         raise
     if confirmation is Confirmation.SIZE:  # that says nothing of the file here
@@ -288,7 +288,7 @@ def _send(
 
 
 def _check_contents(
-    c: RoutineContext, remote: Remote, path: Path, file: BackupFile, error: RemoteError | None
+    c: RoutineContext, remote: Remote, path: Path, file: BackupFile, error: StorageError | None
 ) -> Routine[None]:
     """Raise DamagedBackupError when what was sent is not what the manifest says because the file here is not."""
     found = yield from forward(

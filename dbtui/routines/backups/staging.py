@@ -7,7 +7,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -88,10 +88,8 @@ def _make_locked(parent: Path) -> tuple[Path, int]:
             descriptor = _open(path)
         except FileNotFoundError:
             continue
-        with suppress(BlockingIOError):
-            _lock(descriptor)
-            if path.exists():
-                return path, descriptor
+        if _is_locked(descriptor) and path.exists():
+            return path, descriptor
         os.close(descriptor)
 
 
@@ -99,8 +97,15 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def _lock(descriptor: int) -> None:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _is_locked(descriptor: int) -> bool:
+    """Lock a directory, and say whether that is done. Where there are no locks nobody can sweep it either."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def sweep_staging(parent: Path) -> tuple[Path, ...]:
@@ -112,7 +117,7 @@ def sweep_staging(parent: Path) -> tuple[Path, ...]:
         except OSError:
             continue
         try:
-            _lock(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_uid == os.geteuid():
                 remove_path(path)
                 swept.append(path)
