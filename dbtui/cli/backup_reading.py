@@ -52,6 +52,8 @@ def list_backups(*, target: str | None, directory: str | None, as_json: bool) ->
     database = database_of(profile) if profile is not None else ""
     directories = choose_directories(invocation, profile, directory)
     entries = collect_all(invocation, directories, database)
+    reports = collect_reports(invocation, profile, directory)
+    code = exit_codes.PARTLY_DONE if any(report.problem for report in reports) else exit_codes.DONE
     if as_json:
         print_document(backups=entries, repositories=reports)
         return code
