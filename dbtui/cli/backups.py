@@ -10,6 +10,7 @@ from dbtui.cli.options import (
     backup_argument,
     complete_backups_or_targets,
     complete_remotes,
+    complete_remotes,
     complete_targets,
     directory_option,
     dry_run_option,
@@ -166,6 +167,44 @@ def restore(**typed: Any) -> int:
 )
 
     return backup_acting.restore(**typed)
+
+
+@backup.command(epilog=f"{_LATEST} Example: dbtui backup push latest:erp s3://backups/erp")
+@backup_argument
+@click.argument("remote", required=False, metavar="[REMOTE]", shell_complete=complete_remotes)
+@directory_option
+@dry_run_option
+@json_option
+@quiet_option
+def push(**typed: Any) -> int:
+    """Copy BACKUP to REMOTE (default: the remote of its profile) and print the address of the copy.
+
+    REMOTE is s3://bucket/path, gs://bucket/path, az://container/path, sftp://user@host/path or file:///directory. Every
+    file is confirmed by the remote, the manifest comes last and never over another. A push that was cut is completed by
+    the next one; what is there already is not sent again.
+    """
+    from dbtui.cli import backup_shipping
+
+    return backup_shipping.push(**typed)
+
+
+@backup.command(
+    epilog="Example: dbtui backup pull s3://backups/erp/latest; with a configured remote: dbtui backup pull latest:erp"
+)
+@click.argument("reference", metavar="REMOTE/BACKUP", shell_complete=complete_remotes)
+@directory_option
+@dry_run_option
+@json_option
+@quiet_option
+def pull(**typed: Any) -> int:
+    """Fetch a copy of a backup from a remote and print its path.
+
+    The backup is an id there, the beginning of one, or latest; an id alone is looked for in the configured remotes. It
+    is compared with the manifest's checksums before it is called a backup; nothing that is here is written over.
+    """
+    from dbtui.cli import backup_shipping
+
+    return backup_shipping.pull(**typed)
 
 
 @backup.command(epilog=f"{_BACKUP} Example: dbtui backup delete erp-20251122T150000Z --yes erp-20251122T150000Z")
