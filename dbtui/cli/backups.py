@@ -10,7 +10,6 @@ from dbtui.cli.options import (
     backup_argument,
     complete_backups_or_targets,
     complete_remotes,
-    complete_remotes,
     complete_targets,
     directory_option,
     dry_run_option,
@@ -147,6 +146,12 @@ def verify(**typed: Any) -> int:
 @click.option("--into", default="", metavar="NEW_DATABASE", help="Name of the database to make (SQLite: a file).")
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; repeatable.")
 @click.option("--replace", is_flag=True, help="Replace the existing database; the old one is kept under a dated name.")
+@click.option(
+    "--target-time", metavar="TIME", help="pgBackRest, Barman: as of this time, such as 2026-11-23T09:24:00Z."
+)
+@click.option(
+    "--delta", is_flag=True, help="pgBackRest: write over the data directory in place; nothing of it is kept."
+)
 @jobs_option
 @dry_run_option
 @yes_option
@@ -158,64 +163,6 @@ def restore(**typed: Any) -> int:
     The data is loaded into a fresh database, compared with the manifest and only then given its name. --replace asks
     for the name of the database (for a production profile the profile's name too), or takes it from --yes.
     """
-    from dbtui.cli import backup_acting
-@click.option(
-    "--target-time", metavar="TIME", help="pgBackRest, Barman: as of this time, such as 2026-11-23T09:24:00Z."
-)
-@click.option(
-    "--delta", is_flag=True, help="pgBackRest: write over the data directory in place; nothing of it is kept."
-)
-
-    return backup_acting.restore(**typed)
-
-
-@backup.command(epilog=f"{_LATEST} Example: dbtui backup push latest:erp s3://backups/erp")
-@backup_argument
-@click.argument("remote", required=False, metavar="[REMOTE]", shell_complete=complete_remotes)
-@directory_option
-@dry_run_option
-@json_option
-@quiet_option
-def push(**typed: Any) -> int:
-    """Copy BACKUP to REMOTE (default: the remote of its profile) and print the address of the copy.
-
-    REMOTE is s3://bucket/path, gs://bucket/path, az://container/path, sftp://user@host/path or file:///directory. Every
-    file is confirmed by the remote, the manifest comes last and never over another. A push that was cut is completed by
-    the next one; what is there already is not sent again.
-    """
-    from dbtui.cli import backup_shipping
-
-    return backup_shipping.push(**typed)
-
-
-@backup.command(
-    epilog="Example: dbtui backup pull s3://backups/erp/latest; with a configured remote: dbtui backup pull latest:erp"
-)
-@click.argument("reference", metavar="REMOTE/BACKUP", shell_complete=complete_remotes)
-@directory_option
-@dry_run_option
-@json_option
-@quiet_option
-def pull(**typed: Any) -> int:
-    """Fetch a copy of a backup from a remote and print its path.
-
-    The backup is an id there, the beginning of one, or latest; an id alone is looked for in the configured remotes. It
-    is compared with the manifest's checksums before it is called a backup; nothing that is here is written over.
-    """
-    from dbtui.cli import backup_shipping
-
-    return backup_shipping.pull(**typed)
-
-
-@backup.command(epilog=f"{_BACKUP} Example: dbtui backup delete erp-20251122T150000Z --yes erp-20251122T150000Z")
-@backup_argument
-@directory_option
-@dry_run_option
-@yes_option
-@json_option
-@quiet_option
-def delete(**typed: Any) -> int:
-    """Delete BACKUP: the manifest first, then the data. Asks for its id, or takes it from --yes."""
     from dbtui.cli import backup_acting, repositories
 
     if repositories.is_meant(typed):
@@ -256,6 +203,8 @@ def pull(**typed: Any) -> int:
     The backup is an id there, the beginning of one, or latest; an id alone is looked for in the configured remotes. It
     is compared with the manifest's checksums before it is called a backup; nothing that is here is written over.
     """
+    from dbtui.cli import backup_shipping
+
     return backup_shipping.pull(**typed)
 
 
@@ -269,8 +218,6 @@ def pull(**typed: Any) -> int:
 def delete(**typed: Any) -> int:
     """Delete BACKUP: the manifest first, then the data. Asks for its id, or takes it from --yes."""
     from dbtui.cli import backup_acting
-
-    from dbtui.cli import backup_shipping
 
     return backup_acting.delete(**typed)
 
