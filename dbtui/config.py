@@ -86,6 +86,9 @@ class Settings:
     keys: tuple[KeySetting, ...] = ()
     thresholds: "Thresholds | None" = None  # of `[pools]`; None: the defaults
     keep: RetentionPolicy | None = None  # how many backups stay, where a profile says nothing else
+    encrypt_to: tuple[str, ...] = ()  # age recipients of backups, or files of them
+    identity: str = ""  # the file with the key that opens them
+    identity_command: tuple[str, ...] = ()
     remote: str = ""  # where copies of backups go, where a profile says nothing else
     remotes: "tuple[RemoteProfile, ...]" = ()  # how they are reached
 
@@ -103,6 +106,9 @@ class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
     backup_dir: str = ""
     format: str = ""
     compress: str = ""
+    encrypt_to: list[str] | None = None
+    identity: str = ""
+    identity_command: list[str] = []
     pgbouncer_url: str = ""
     replicas: list[str] = []
     app_pools: list[str] = []
@@ -116,6 +122,9 @@ class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
     backup_dir: str = "backups"
     format: str = "plain"
     compress: str = "none"
+    encrypt_to: list[str] = []
+    identity: str = ""
+    identity_command: list[str] = []
     remote: str = ""
     remotes: dict[str, dict[str, Any]] = {}
     keep: dict[str, Any] = {}
@@ -186,6 +195,9 @@ def _parse_file(source: Source) -> Settings:
         backup_dir=_expand(table.backup_dir),
         format=table.format,
         compress=table.compress,
+        encrypt_to=tuple(table.encrypt_to),
+        identity=_expand(table.identity),
+        identity_command=_one_identity(source, (), table),
         path=source.path,
         ui=_parse_ui(source, table.ui),
         keys=tuple(_parse_keys(source, ("keys",), table.keys)),
@@ -258,6 +270,10 @@ def _parse_profile(source: Source, name: str, values: dict[str, Any], file: _Fil
         backup_dir=_expand(table.backup_dir or file.backup_dir),
         format=table.format or file.format,
         compress=table.compress or file.compress,
+        encrypt_to=tuple(file.encrypt_to if table.encrypt_to is None else table.encrypt_to),
+        identity=_expand(table.identity or ("" if table.identity_command else file.identity)),
+        identity_command=_one_identity(source, where, table)
+        or (() if table.identity else tuple(file.identity_command)),
         pgbouncer_url=pooler.url if pooler else "",
         pgbouncer_password=pooler.password if pooler else None,
         keep=_parse_keep(source, (*where, "keep") if table.keep else ("keep",), kept) if kept else None,
@@ -338,6 +354,12 @@ def _password_warnings(source: Source, profile: ConnectionProfile, pooler: Conne
     return tuple(warnings)
 
 
+def _one_identity(source: Source, where: tuple[str, ...], table: _ProfileTable | _FileTable) -> tuple[str, ...]:
+    if table.identity and table.identity_command:
+        raise source.error(where, "identity_command", "it has both identity and identity_command", "keep one")
+    return tuple(table.identity_command)
+
+
 def _check_defaults(source: Source, table: tuple[str, ...], format_name: str, compress: str) -> None:
     if format_name and format_name not in _FORMATS:
         raise source.error(table, "format", f"format is {format_name!r}", f"use {', '.join(_FORMATS)}")
@@ -365,7 +387,8 @@ def _with_database_url(settings: Settings, environ: Mapping[str, str]) -> Settin
 
 def _with_defaults(settings: Settings, profile: ConnectionProfile) -> ConnectionProfile:
     return replace(profile, backup_dir=settings.backup_dir, format=settings.format, compress=settings.compress,
-                   keep=settings.keep, remote=settings.remote)  # fmt: skip
+                   keep=settings.keep, remote=settings.remote, encrypt_to=settings.encrypt_to,
+                   identity=settings.identity, identity_command=settings.identity_command)  # fmt: skip
 
 
 def resolve_target(settings: Settings, text: str | None, environ: Mapping[str, str]) -> ConnectionProfile:

@@ -117,6 +117,10 @@ class Passwords:
             self._found[key] = find_secret(whose, variable, command, self.environ)
         return self._found[key]
 
+    def note_secret(self, whose: str, secret: Secret) -> None:
+        """Keep a secret that was found elsewhere, so that a traceback is cleaned of it too."""
+        self._found[(f"{whose} {len(self._found)}", "secret")] = secret
+
     def remember(self, profile: ConnectionProfile, password: Secret) -> None:
         """Use this password, which the operator typed, from now on."""
         self._found[(profile.name, profile.url)] = password

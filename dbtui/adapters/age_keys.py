@@ -1,4 +1,4 @@
-"""The keys of age as people write them: recipients one by one or in files, identities in files. Nothing is encrypted."""
+"""The keys of age as people write them: recipients one by one or in files, identities in files; nothing is encrypted."""
 
 import io
 import os

@@ -194,7 +194,7 @@ def require_identity(backup: StoredBackup) -> Secret:
     if backup.identity is not None:
         return backup.identity
     recipients = backup.manifest.recipients if backup.manifest else ()
-    shown = ", ".join(format_untrusted(shorten_recipient(each), 60) for each in recipients[:_SHOWN_RECIPIENTS])
+    shown = ", ".join(format_untrusted(shorten_recipient(each), 80) for each in recipients[:_SHOWN_RECIPIENTS])
     more = f" and {len(recipients) - _SHOWN_RECIPIENTS} more" if len(recipients) > _SHOWN_RECIPIENTS else ""
     raise RefusedError(
         f"{format_untrusted(backup.backup_id)} is encrypted{f' to {shown}{more}' if shown else ''}, and no identity "

@@ -35,6 +35,7 @@ def create(
     directory: str | None,
     format_name: str | None,
     compress: str | None,
+    encrypt_to: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -46,6 +47,7 @@ def create(
     options = DumpOptions(
         format=_choose_format(profile, format_name),
         compression=_parse_option("--compress", compress) if compress else parse_compression(profile.compress),
+        encrypt_to=encrypt_to or None,
         **wishes,
     )
     where = Path(directory if directory is not None else profile.backup_dir)
@@ -121,6 +123,7 @@ def restore(
     to: str | None,
     dry_run: bool,
     confirmed: tuple[str, ...],
+    identities: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **wishes: Any,
@@ -128,6 +131,7 @@ def restore(
     """Restore a backup and print the name of the database."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
     entry = find_entry(invocation, reference, directory)
+    invocation.open_with(entry, identities)
     profile = find_destination(invocation, entry, to)
     options = RestoreOptions(**wishes)
     planning: JobRequest[RestorePlan] = JobRequest(

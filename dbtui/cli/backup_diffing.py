@@ -28,6 +28,7 @@ def diff(
     count_seconds: float,
     show_all: bool,
     fail_on: str | None,
+    identities: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -36,6 +37,7 @@ def diff(
     wanted = tuple(_parse_table("--table", table) for table in tables)
     excluded = tuple(_parse_table("--exclude-table", table) for table in exclude_tables)
     entry = find_entry(invocation, reference, directory)
+    invocation.open_with(entry, identities)
     found = find_other(invocation, other, directory)
     profile = found if isinstance(found, ConnectionProfile) else None
     request: JobRequest[BackupDifferences] = JobRequest(

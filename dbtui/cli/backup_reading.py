@@ -117,8 +117,9 @@ def format_engine(entry: BackupEntry) -> str:
 
 
 def format_packing(entry: BackupEntry) -> str:
-    """Return `plain zstd` or `directory`."""
-    parts = [entry.format.value if entry.format else "", entry.compression if entry.compression != "none" else ""]
+    """Return `plain zstd`, `directory` or `plain zstd age`."""
+    compression = entry.compression if entry.compression != "none" else ""
+    parts = [entry.format.value if entry.format else "", compression, entry.encryption]
     return " ".join(part for part in parts if part)
 
 
@@ -137,12 +138,21 @@ def format_proof(entry: BackupEntry, now: datetime) -> str:
 # ---------------------------------------------------------------- show
 
 
-def show(*, reference: str, directory: str | None, table: str | None, rows: int | None, as_json: bool) -> int:
+def show(
+    *,
+    reference: str,
+    directory: str | None,
+    table: str | None,
+    rows: int | None,
+    identities: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Print what a backup holds, or one of its tables."""
     invocation = Invocation.begin(as_json=as_json)
     if rows is not None and table is None:
         raise UsageError("--rows needs --table", "name the table whose rows you want")
     entry = find_entry(invocation, reference, directory)
+    invocation.open_with(entry, identities)
     contents = _result(invocation, entry, lambda c: routines.collect_contents(c, entry))
     if table is not None:
         return _show_table(invocation, entry, find_table(contents, table), rows, as_json)
@@ -190,6 +200,8 @@ def show_contents(
         ("roles", ", ".join(contents.roles)),
         ("others", _count_kinds(contents)),
     ]
+    if manifest is not None and manifest.recipients:
+        about.insert(7, ("opened by", ", ".join(manifest.recipients)))
     if manifest is not None:
         about.insert(4, ("tool", f"{manifest.tool} {manifest.tool_version}".strip()))
     lines = [f"{label:<11} {format_untrusted(text)}" for label, text in about if text]

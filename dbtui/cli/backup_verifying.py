@@ -24,6 +24,7 @@ def verify(
     throwaway: bool,
     to: str | None,
     dry_run: bool,
+    identities: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -34,6 +35,7 @@ def verify(
     if to is not None and not restore:
         raise UsageError("--to names a server for --restore, which was not given", "add --restore or leave out --to")
     entry = find_entry(invocation, reference, directory)
+    invocation.open_with(entry, identities)
     place = _choose_place(invocation, entry, to, is_forced=throwaway) if restore or throwaway else None
     profile = place if isinstance(place, ConnectionProfile) else None
     if dry_run:

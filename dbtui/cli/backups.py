@@ -13,6 +13,7 @@ from dbtui.cli.options import (
     complete_targets,
     directory_option,
     dry_run_option,
+    identity_option,
     jobs_option,
     json_option,
     quiet_option,
@@ -41,6 +42,13 @@ def backup() -> None:
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; * and ? match; repeatable.")
 @click.option("--exclude-table", "exclude_tables", multiple=True, metavar="T", help="Not this table; repeatable.")
 @click.option("--schema-only", is_flag=True, help="Definitions without rows.")
+@click.option(
+    "--encrypt-to",
+    "encrypt_to",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Encrypt it with age: age1…, an SSH public key, or @FILE of them; repeatable. none: do not.",
+)
 @dry_run_option
 @json_option
 @quiet_option
@@ -67,6 +75,7 @@ def list_(**typed: Any) -> int:
 @directory_option
 @click.option("--table", metavar="T", help="Show this table's definition instead.")
 @click.option("--rows", type=click.IntRange(1, 100_000), metavar="N", help="And its first N rows.")
+@identity_option
 @json_option
 def show(**typed: Any) -> int:
     """Show the manifest and contents of BACKUP without restoring it."""
@@ -102,6 +111,7 @@ def show(**typed: Any) -> int:
 )
 @click.option("--all", "show_all", is_flag=True, help="List tables without a difference too.")
 @click.option("--fail-on", type=click.Choice(["shrink", "any"]), help="Exit with 7 when something shrank, or differs.")
+@identity_option
 @json_option
 @quiet_option
 def diff(**typed: Any) -> int:
@@ -125,6 +135,7 @@ def diff(**typed: Any) -> int:
 @click.option("--to", "to", metavar="TARGET", shell_complete=complete_targets,
               help="Restore it into a scratch database of this server instead.")  # fmt: skip
 @dry_run_option
+@identity_option
 @json_option
 @quiet_option
 def verify(**typed: Any) -> int:
@@ -155,6 +166,7 @@ def verify(**typed: Any) -> int:
 @jobs_option
 @dry_run_option
 @yes_option
+@identity_option
 @json_option
 @quiet_option
 def restore(**typed: Any) -> int:

@@ -4,7 +4,7 @@ import os
 import queue
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,9 @@ from dbtui.cli.signals import EndSignals
 from dbtui.config import Passwords, Settings, load_settings, resolve_target, state_dir
 from dbtui.errors import AuthenticationError, Cancelled, UsageError
 from dbtui.history import History
+from dbtui.identities import Identities
 from dbtui.jobs import Job, JobRequest, JobRunner
+from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile, Secret
 from dbtui.model.jobs import JobOutcome
 from dbtui.model.text import format_untrusted
@@ -37,6 +39,7 @@ class Invocation:
     runner: JobRunner
     printer: Printer
     as_json: bool = False
+    identities: Identities = field(default_factory=lambda: Identities(os.environ, PASSWORDS))
 
     @classmethod
     def begin(cls, *, as_json: bool = False, quiet: bool = False, acting: bool = False) -> "Invocation":
@@ -51,9 +54,15 @@ class Invocation:
             printer.warn(warning)
         history = History(state_dir(os.environ))
         access = RemoteAccess(settings.remotes, PASSWORDS)
-        context = RoutineContext(password_of=PASSWORDS.find, remote_settings=access.settings_of)
+        identities = Identities(
+            os.environ, PASSWORDS, settings.profiles, (settings.identity, settings.identity_command),
+            ask=_ask_passphrase if can_prompt() else None,
+        )  # fmt: skip
+        context = RoutineContext(
+            password_of=PASSWORDS.find, remote_settings=access.settings_of, identity_of=identities.find
+        )
         runner = JobRunner(context, history)
-        return cls(settings, history, runner, printer, as_json)
+        return cls(settings, history, runner, printer, as_json, identities)
 
     def target(self, text: str | None) -> ConnectionProfile:
         """Return the profile that a TARGET means, after showing its warnings. Raises UsageError."""
@@ -61,6 +70,15 @@ class Invocation:
         for warning in profile.warnings:
             self.printer.warn(warning)
         return profile
+
+    def open_with(self, entry: BackupEntry, files: Sequence[str]) -> None:
+        """Have an encrypted backup opened with these identities; a passphrase is asked for now.
+
+        Raises ConfigError, Cancelled.
+        """
+        self.identities.files = tuple(files)
+        if entry.encryption:
+            self.identities.find(entry.profile)
 
     def run(self, request: JobRequest[ResultT], profile: ConnectionProfile | None = None) -> JobOutcome[ResultT]:
         """Run a job to its end and return its outcome; raises what it failed with.
@@ -131,6 +149,15 @@ class Invocation:
 def can_prompt() -> bool:
     """Whether somebody sits there: stdin and stderr are terminals."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask_passphrase(what: str) -> Secret:
+    import getpass
+
+    try:
+        return Secret(getpass.getpass(f"{format_untrusted(what)}: "))
+    except EOFError:
+        raise Cancelled("no passphrase was typed") from None
 
 
 def _ask_password(profile: ConnectionProfile) -> Secret:

@@ -77,6 +77,14 @@ to_option = click.option(
     shell_complete=complete_targets,
     help="Server to use (default: the backup's profile).",
 )
+identity_option = click.option(
+    "--identity",
+    "identities",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
+    help="The secret key that opens an encrypted backup: a file of age-keygen, or of SSH; repeatable.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 rich_option = click.option(
     "--rich/--frugal",

@@ -70,6 +70,7 @@ class ConnectionProfile:
     compress: str = "none"
     encrypt_to: tuple[str, ...] = ()  # age recipients of its backups, or files of them; empty: not encrypted
     identity: str = ""  # the file with the key that opens its backups
+    identity_command: tuple[str, ...] = ()  # or what prints that key
     pgbouncer_url: str = ""
     pgbouncer_password: Secret | None = None
     partitions: tuple[PartitionPolicy, ...] = ()  # what its partitioned tables should be like

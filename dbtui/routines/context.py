@@ -31,6 +31,10 @@ def _forget_nothing(_profile: ConnectionProfile) -> None:
     return
 
 
+def _no_identity(_profile_name: str) -> Secret | None:
+    return None
+
+
 def _no_settings(_address: RemoteAddress) -> RemoteSettings:
     return RemoteSettings()
 
@@ -39,7 +43,8 @@ def _no_settings(_address: RemoteAddress) -> RemoteSettings:
 class RoutineContext:
     """One run's surroundings. `password_of` finds a profile's password, `forget_password` has it looked up anew.
 
-    `now` is the clock (UTC). `remote_settings` tells how a remote is reached, with its secret.
+    `now` is the clock (UTC). `identity_of` finds what opens the encrypted backups of a profile, `remote_settings` tells
+    how a remote is reached, with its secret.
 
     Routines add to `unfinished` what they make, so that who waits for their end can say what for.
     """
@@ -51,6 +56,7 @@ class RoutineContext:
     now: Callable[[], datetime] = _now
     unfinished: list[Unfinished] = field(default_factory=list)
     remote_settings: Callable[[RemoteAddress], RemoteSettings] = _no_settings
+    identity_of: Callable[[str], Secret | None] = _no_identity
 
     @contextmanager
     def open_target(self, profile: ConnectionProfile) -> Iterator[Target]:

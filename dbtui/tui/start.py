@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dbtui.config import Passwords, state_dir
 from dbtui.history import History
+from dbtui.identities import Identities
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile
 from dbtui.remote_settings import RemoteAccess
@@ -19,20 +20,31 @@ from dbtui.tui.typed_passwords import TypedPasswords
 if TYPE_CHECKING:
     from dbtui.config import Settings
     from dbtui.model.pools import PoolsSnapshot
-    from dbtui.remote_settings import RemoteProfile
 
 
-def make_runner(environ: Mapping[str, str], remotes: "Sequence[RemoteProfile]" = ()) -> JobRunner:
-    """Return a runner whose history and locks are in the state directory. `remotes`: how they are reached."""
+def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) -> JobRunner:
+    """Return a runner whose history and locks are in the state directory.
+
+    `settings` say how remotes are reached, and what opens encrypted backups.
+    """
     passwords = Passwords(environ)
     found = TypedPasswords(passwords.find)
     context = RoutineContext(
         password_of=found,
         forget_password=passwords.forget,
         environ=environ,
-        remote_settings=RemoteAccess(remotes, passwords).settings_of,
+        remote_settings=RemoteAccess(settings.remotes if settings else (), passwords).settings_of,
+        identity_of=_identities(environ, passwords, settings).find,
     )
     return JobRunner(context, History(state_dir(environ)))
+
+
+def _identities(environ: Mapping[str, str], passwords: Passwords, settings: "Settings | None") -> Identities:
+    if settings is None:
+        return Identities(environ, passwords)
+    return Identities(
+        environ, passwords, settings.profiles, (settings.identity, settings.identity_command)
+    )  # fmt: skip
 
 
 def check_keys(settings: "Settings") -> None:
@@ -55,7 +67,7 @@ def run_ui(
     """
     terminal.check_terminal(os.environ)
     feel = decide_feel(settings.ui, os.environ, rich)
-    runner, watch, early = make_runner(os.environ, settings.remotes), terminal.Watch(), EarlyWatches()
+    runner, watch, early = make_runner(os.environ, settings), terminal.Watch(), EarlyWatches()
     with terminal.own_terminal(runner.history.state_dir, lambda: watch.is_in_haste):
         try:
             early.begin((*([opened] if opened else []), *settings.profiles), runner.context)

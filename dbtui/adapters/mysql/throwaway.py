@@ -134,7 +134,7 @@ def plan_throwaway(backup: StoredBackup, contents: BackupContents, environ: Mapp
         version=version,
         programs=str(server.parent),
         account=account.name if account else "",
-        parent=choose_parent(needed, environ, account),
+        parent=choose_parent(needed, environ, account, in_memory=bool(backup.encryption)),
         needed_bytes=needed,
         remarks=tuple(_remarks(wanted, version)),
     )

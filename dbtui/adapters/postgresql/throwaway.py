@@ -161,7 +161,7 @@ def plan_throwaway(backup: StoredBackup, contents: BackupContents, environ: Mapp
         version=tool.version,
         programs=str(programs),
         account=account.name if account else "",
-        parent=choose_parent(needed, environ, account),
+        parent=choose_parent(needed, environ, account, in_memory=bool(backup.encryption)),
         needed_bytes=needed,
         preloaded=_preloaded(programs, contents),
         remarks=tuple(_remarks(wanted, tool)),

@@ -16,6 +16,7 @@ from typing import TypeVar
 from urllib.parse import quote_from_bytes
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.memory_directories import lies_in_memory
 from dbtui.adapters.queries import query
 from dbtui.adapters.sqlite.at_rest import look_at_rest, open_tracked
 from dbtui.adapters.sqlite.hostile import FORBIDDEN_FUNCTIONS
@@ -91,6 +92,8 @@ def open_file(path: Path, mode: str = "ro", *, immutable: bool = False) -> sqlit
     try:
         with sqlite_errors(path):
             _harden(connection)
+            if lies_in_memory(path):
+                connection.execute(sql("no_temporary_files")).fetchall()
     except BaseException:
         connection.close()
         raise

@@ -18,7 +18,6 @@ from dbtui.adapters.sqlite.status import collect_file_facts
 from dbtui.adapters.sqlite.translate import shown, sqlite_errors
 from dbtui.model.backups import (
     BackupTable,
-    CompressionKind,
     DestinationFacts,
     RestoreFacts,
     StoredBackup,
@@ -102,7 +101,7 @@ def _refuse(path: Path, backup: StoredBackup, destination: DestinationFacts, fre
 def _unpacked_bytes(backup: StoredBackup) -> int | None:
     if backup.manifest is not None and backup.manifest.uncompressed_bytes is not None:
         return backup.manifest.uncompressed_bytes
-    if backup.compression.kind is not CompressionKind.NONE:
+    if backup.is_packed:
         return None
     with contextlib.suppress(OSError):
         return Path(backup.data_path).stat().st_size

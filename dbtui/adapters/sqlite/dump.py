@@ -14,6 +14,8 @@ from pathlib import Path
 from dbtui.adapters.background import Background
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import report
+from dbtui.adapters.encryption import sink_for
+from dbtui.adapters.memory_directories import memory_directory
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, open_file, open_untrusted, sql
 from dbtui.adapters.sqlite.copying import CopyWatch, copy_pages
 from dbtui.adapters.sqlite.counts import collect_sizes, count_tables
@@ -29,7 +31,6 @@ from dbtui.model.backups import (
     PARTIAL_SUFFIX,
     BackupFile,
     BackupTable,
-    Compression,
     CompressionKind,
     DumpOptions,
     DumpRequest,
@@ -37,7 +38,7 @@ from dbtui.model.backups import (
 )
 from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
 
-_DATA_SUFFIX = re.compile(r"\.sqlite(\.gz|\.zst)?$", re.ASCII)
+_DATA_SUFFIX = re.compile(r"\.sqlite(\.gz|\.zst)?(\.age)?$", re.ASCII)
 _SIZES_SECONDS = 5.0
 
 
@@ -59,7 +60,7 @@ def dump(target: SqliteTarget, request: DumpRequest) -> Routine[DumpResult]:
     if os.path.lexists(partial):
         raise StorageError(f"{shown(partial)} exists already", "another run may be writing it")
     try:
-        with _workspace(partial) as workspace:
+        with _workspace(partial, request) as workspace:
             copy = yield from _make_copy(target, request.options, partial, workspace)
             return (yield from _finish(target, request, partial, copy))
     except BaseException:
@@ -67,9 +68,23 @@ def dump(target: SqliteTarget, request: DumpRequest) -> Routine[DumpResult]:
         raise
 
 
+def needed_in_memory(database_bytes: int, options: DumpOptions) -> int:
+    """Return what the copies take that are made before a backup is encrypted."""
+    if options.schema_only:
+        return 0
+    return database_bytes * (2 if options.tables or options.exclude_tables else 1)
+
+
 @contextmanager
-def _workspace(partial: Path) -> Iterator[Path]:
-    """Give a private directory beside the partial, under a name that a later run sweeps if this one is killed."""
+def _workspace(partial: Path, request: DumpRequest) -> Iterator[Path]:
+    """Give a private directory beside the partial, under a name that a later run sweeps if this one is killed.
+
+    What is to be encrypted is copied in memory.
+    """
+    if request.options.encrypt_to:
+        with memory_directory(needed_in_memory(request.facts.database_bytes or 0, request.options)) as folder:
+            yield folder
+        return
     stem = _DATA_SUFFIX.sub("", partial.name.removesuffix(PARTIAL_SUFFIX))
     folder = partial.with_name(f"{stem}.dir{PARTIAL_SUFFIX}")
     with storage_errors(shown(folder)):
@@ -85,7 +100,7 @@ def _workspace(partial: Path) -> Iterator[Path]:
 
 def _make_copy(target: SqliteTarget, options: DumpOptions, partial: Path, workspace: Path) -> Routine[Path]:
     """Return the path of the finished copy: the partial itself unless it is still to be packed."""
-    packs = options.compression.kind is not CompressionKind.NONE
+    packs = _packs(options)
     copy = workspace / "copy.sqlite" if packs else partial
     is_selected = bool(options.tables or options.exclude_tables)
     began = time.monotonic()
@@ -159,7 +174,7 @@ def select_tables(
 def _finish(target: SqliteTarget, request: DumpRequest, partial: Path, copy: Path) -> Routine[DumpResult]:
     """Check and count the copy while its bytes are hashed or packed."""
     compression = request.options.compression
-    packs = compression.kind is not CompressionKind.NONE
+    packs = _packs(request.options)
     began = time.monotonic()
     size = copy.stat().st_size
     yield StepStarted("check", "structure and row counts" + (f", {compression}" if packs else ""))
@@ -168,7 +183,7 @@ def _finish(target: SqliteTarget, request: DumpRequest, partial: Path, copy: Pat
         checking = stack.enter_context(
             Background(lambda: _look(looker, target, request), looker.interrupt, target.cancellation)
         )
-        file = yield from _write(target, compression, partial, copy, size)
+        file = yield from _write(target, request.options, partial, copy, size)
         findings = yield from checking.wait(lambda: Progressed(size, size, "bytes", "checking"))
     target.cancellation.check()
     yield StepFinished("check", time.monotonic() - began)
@@ -182,14 +197,21 @@ def _finish(target: SqliteTarget, request: DumpRequest, partial: Path, copy: Pat
     )
 
 
-def _write(target: SqliteTarget, compression: Compression, partial: Path, copy: Path, size: int) -> Routine[BackupFile]:
-    """Pack the copy into the partial, or hash it where it is."""
-    if compression.kind is CompressionKind.NONE:
+def _packs(options: DumpOptions) -> bool:
+    """Whether the copy is not the backup itself."""
+    return bool(options.encrypt_to) or options.compression.kind is not CompressionKind.NONE
+
+
+def _write(target: SqliteTarget, options: DumpOptions, partial: Path, copy: Path, size: int) -> Routine[BackupFile]:
+    """Pack and encrypt the copy into the partial, or hash it where it is."""
+    if not _packs(options):
         return (yield from report(hash_file(copy, "", target.cancellation), size))
     with storage_errors(shown(copy)):
         descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        written = yield from report(write_stream(descriptor, partial, compression, target.cancellation), size)
+        sink = sink_for(options.encrypt_to, target.cancellation)
+        writing = write_stream(descriptor, partial, options.compression, target.cancellation, open_sink=sink)
+        written = yield from report(writing, size)
     finally:
         os.close(descriptor)
     return BackupFile("", written.size_bytes, written.sha256)

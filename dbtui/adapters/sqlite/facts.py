@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from dbtui.adapters.memory_directories import memory_room
 from dbtui.adapters.sqlite.connect import SqliteTarget, hold_snapshot, sql
 from dbtui.adapters.sqlite.counts import collect_sizes, unknown_modules
 from dbtui.adapters.sqlite.network_disks import network_disk
@@ -51,6 +52,7 @@ def collect_dump_facts(target: SqliteTarget, options: DumpOptions) -> DumpFacts:
         database_bytes=file.database_bytes,
         extensions=schema.modules,
         remarks=remarks,
+        memory_bytes=memory_room() if options.encrypt_to else None,
     )
 
 

@@ -1,8 +1,10 @@
 """Loading a backup into the new file that was created for it."""
 
+import contextlib
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.memory_directories import memory_directory
 from dbtui.adapters.sqlite.check import unpack
 from dbtui.adapters.sqlite.connect import SqliteTarget
 from dbtui.adapters.sqlite.created import is_created
@@ -39,7 +41,10 @@ def load(target: SqliteTarget, request: LoadRequest) -> Routine[None]:
 def _load_chosen(source: Path, path: Path, request: LoadRequest, cancellation: Cancellation) -> Routine[None]:
     names = tuple(table.name for table in request.tables)
     yield CommandRan(f"copy {len(names)} tables of {shown(request.backup.data_path)} into {shown(path)}")
-    with folder_beside(path) as folder:
+    with contextlib.ExitStack() as stack:
+        size = source.stat().st_size
+        is_encrypted = bool(request.backup.encryption)
+        folder = stack.enter_context(memory_directory(2 * size) if is_encrypted else folder_beside(path))
         whole, chosen = folder / "whole.sqlite", folder / "chosen.sqlite"
         yield from copy_bytes(source, whole, cancellation)
         use_rollback_journal(whole)

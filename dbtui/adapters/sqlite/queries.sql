@@ -58,6 +58,10 @@ PRAGMA ignore_check_constraints = ON
 -- A copy that fails is thrown away, so it needs no way back; and nothing lies beside it.
 PRAGMA journal_mode = OFF
 
+-- name: no_temporary_files
+-- What a sort or an index check sets aside of an encrypted backup must not reach a disk either.
+PRAGMA temp_store = MEMORY
+
 -- name: no_sync
 -- The copy is synced once, when it is whole.
 PRAGMA synchronous = OFF

@@ -13,7 +13,7 @@ from dbtui.adapters.sqlite.schema import MAIN, Declared, Schema, collect_schema
 from dbtui.adapters.sqlite.sql_tokens import tokenise
 from dbtui.adapters.sqlite.translate import is_refused_statement
 from dbtui.model.backup_differences import LiveContents
-from dbtui.model.backups import BackupTable, CompressionKind, StoredBackup
+from dbtui.model.backups import BackupTable, StoredBackup
 from dbtui.model.shapes import ColumnShape, DatabaseShape, NamedShape, SequenceShape, TableShape
 
 _SIZES_SECONDS = 2.0
@@ -41,7 +41,7 @@ def collect_live_contents(target: SqliteTarget) -> LiveContents:
 
 def read_shape(backup: StoredBackup, cancellation: Cancellation) -> DatabaseShape | None:
     """Read the shape of a copy; None for one that is packed, which would have to be unpacked whole."""
-    if backup.compression.kind is not CompressionKind.NONE:
+    if backup.is_packed:
         return None
     with open_backup(backup, cancellation) as connection:
         return _shape_of(connection, collect_schema(connection))

@@ -36,6 +36,6 @@ def plan_throwaway(backup: StoredBackup, environ: Mapping[str, str]) -> Throwawa
     return ThrowawayPlan(
         server=f"SQLite {sqlite3.sqlite_version}",
         version=sqlite3.sqlite_version,
-        parent=choose_parent(needed, environ, None),
+        parent=choose_parent(needed, environ, None, in_memory=bool(backup.encryption)),
         needed_bytes=needed,
     )

@@ -1,5 +1,7 @@
 """A backup as a file that SQLite can open: itself, or a private copy unpacked for a short while.
 
+What was encrypted is unpacked into memory alone.
+
 Looking at tables one by one would unpack a backup each time, so the copy stays for a minute after its last use. It lies
 in a directory of mode 0700 whose lock is held as long as this process lives; what a killed process left is removed
 before the next copy is made.
@@ -18,11 +20,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.encryption import open_data
+from dbtui.adapters.memory_directories import forget_memory_folder, note_memory_folder, open_memory_directory
 from dbtui.adapters.sqlite.header import HEADER_BYTES, check_size, parse_header
 from dbtui.adapters.sqlite.translate import shown
-from dbtui.adapters.streams import CHUNK_BYTES, create_file, open_raw, storage_errors
+from dbtui.adapters.streams import CHUNK_BYTES, create_file, storage_errors
+from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.errors import DamagedBackupError, StorageError
-from dbtui.model.backups import CompressionKind, StoredBackup
+from dbtui.model.backups import StoredBackup
+from dbtui.model.connections import Secret
 from dbtui.model.text import format_bytes
 
 _PREFIX = "dbtui-unpacked-"
@@ -30,15 +36,16 @@ _KEPT_SECONDS = 60.0
 _SPARE_BYTES = 64 << 20
 _HEAD_BYTES = 4096
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-Key = tuple[str, int, int, int]
+Key = tuple[str, int, int, int, Secret | None]
 
 
 @dataclass(eq=False)
 class _Copy:
-    """An unpacked backup and how many use it now."""
+    """An unpacked backup and how many use it now. One that was encrypted lies in memory, in `kept_in`."""
 
     folder: Path
     lock: BinaryIO
+    kept_in: ServerDirectory | None = None
     users: int = 0
     timer: threading.Timer | None = field(default=None)
 
@@ -49,6 +56,9 @@ class _Copy:
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.close()
+        if self.kept_in is not None:
+            forget_memory_folder(self.folder)
+            self.kept_in.close()
 
 
 _copies: dict[Key, _Copy] = {}
@@ -64,11 +74,11 @@ def readable_file(
     Its header and size have been looked at. Raises DamagedBackupError, StorageError, Cancelled.
     """
     path = Path(backup.data_path)
-    if backup.compression.kind is CompressionKind.NONE:
+    if not backup.is_packed:
         _check_plain(path)
         yield path
         return
-    key = _identify(path)
+    key = (*_identify(path), backup.identity)
     copy = _borrow(key, backup, cancellation, tell)
     try:
         yield copy.path
@@ -100,7 +110,7 @@ def _refuse_hot_journal(path: Path) -> None:
             )
 
 
-def _identify(path: Path) -> Key:
+def _identify(path: Path) -> tuple[str, int, int, int]:
     with storage_errors(shown(path)):
         about = path.stat()
     return str(path), about.st_ino, about.st_size, about.st_mtime_ns
@@ -153,11 +163,11 @@ def remove_copies() -> None:
 
 def _unpack(backup: StoredBackup, cancellation: Cancellation, tell: Callable[[int, int], None]) -> _Copy:
     path, name = Path(backup.data_path), shown(backup.data_path)
-    with open_raw(path, backup.compression) as source:
+    with open_data(backup) as source:
         head = source.read(_HEAD_BYTES)
         header = parse_header(head, name)
         expected = _expected_bytes(backup, header.size_bytes)
-        copy = _new_copy(path.parent, expected)
+        copy = _new_copy_in_memory(expected) if backup.encryption else _new_copy(path.parent, expected)
         try:
             limit = expected or _free_bytes(copy.folder) - _SPARE_BYTES
             _pour(source, head, copy.path, limit, name, cancellation, tell)
@@ -214,6 +224,18 @@ def _new_copy(beside: Path, expected: int | None) -> _Copy:
         f"{shown(tempfile.gettempdir())}",
         "make room, or point TMPDIR to another disk",
     )
+
+
+def _new_copy_in_memory(expected: int | None) -> _Copy:
+    """The same, where nothing reaches a disk."""
+    directory = open_memory_directory(expected or HEADER_BYTES)
+    try:
+        folder = directory.add_subdirectory("data", None)
+        note_memory_folder(folder)
+        return _Copy(folder, create_file(folder / "lock"), directory)
+    except BaseException:
+        directory.close()
+        raise
 
 
 def _free_bytes(folder: Path) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.memory_directories import memory_places, room_in
 from dbtui.adapters.streams import storage_errors
 from dbtui.adapters.throwaway.accounts import Account
 from dbtui.adapters.throwaway.directories import LONGEST_PARENT, ServerDirectory
@@ -169,18 +170,25 @@ def temporary_places(environ: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(Path(name) for name in names)
 
 
-def choose_parent(needed: int, environ: Mapping[str, str], account: Account | None) -> str:
+def choose_parent(needed: int, environ: Mapping[str, str], account: Account | None, *, in_memory: bool = False) -> str:
     """Return the first usual place for temporary files with that much room. Raises RefusedError naming them all.
 
     Its name must be short, for a unix socket's path has 107 bytes, and the server's account must be able to enter.
+    `in_memory`: what comes there must not lie on a disk.
     """
     seen = []
-    for path in temporary_places(environ):
+    for path in memory_places(environ) if in_memory else temporary_places(environ):
         reason = _unfit(path, account)
-        free = free_bytes(path)
+        free = room_in(path) if in_memory else free_bytes(path)
         if not reason and (free is None or free >= needed):
             return str(path)
         seen.append(f"{format_untrusted(str(path), 60)} {reason or f'has {format_bytes(free or 0)} free'}")
+    if in_memory:
+        raise RefusedError(
+            f"what is encrypted is restored in memory alone, where it needs about {format_bytes(needed)}: "
+            f"{', '.join(seen) or 'there is no tmpfs here'}",
+            "enlarge /dev/shm, or restore it on a server: --to TARGET",
+        )
     raise RefusedError(
         f"a throwaway server for it needs about {format_bytes(needed)}: {', '.join(seen)}",
         "let TMPDIR name a directory with that much room, or restore it on a server: --to TARGET",

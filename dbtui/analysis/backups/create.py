@@ -34,7 +34,7 @@ _GUESS_SHARE = 0.25
 _SHOWN = 5
 _OFFERED = {
     EngineName.POSTGRESQL: (BackupFormat.PLAIN, BackupFormat.CUSTOM, BackupFormat.DIRECTORY),
-    EngineName.MYSQL: (BackupFormat.PLAIN,),
+    EngineName.MYSQL: (BackupFormat.PLAIN, BackupFormat.DIRECTORY),
     EngineName.SQLITE: (BackupFormat.COPY,),
 }
 
@@ -56,23 +56,27 @@ def plan_create(
     is_taken: Callable[[str], bool],
     free_bytes: int | None = None,
     previous: Manifest | None = None,
+    problems: tuple[str, ...] = (),
 ) -> CreatePlan:
     """Decide about a backup.
 
     `is_taken` tells whether an id exists already, `previous` is the last backup of the same database,
-    `free_bytes` the room in `directory`.
+    `free_bytes` the room in `directory`, `problems` what is wrong with those it should be encrypted to.
     """
     options = fit_options(facts.info.engine, options)
     backup_id = choose_backup_id(database, now, is_taken)
     data_name = backup_id + data_suffix(
-        options.format, options.compression, 0 if facts.tool_lacks_zstd else facts.tool_major
+        options.format,
+        options.compression,
+        0 if facts.tool_lacks_zstd else facts.tool_major,
+        is_encrypted=bool(options.encrypt_to),
     )
     raw_bytes, disk_bytes = estimate_bytes(facts, options, previous)
     peak_bytes = _peak_bytes(facts, options, raw_bytes, disk_bytes)
     share = SPACE_MARGIN if _is_sure(facts, options, previous) else _GUESS_SHARE
     shortage = _say_shortage(directory, peak_bytes, free_bytes, SPACE_MARGIN)
     grave_shortage = _say_shortage(directory, peak_bytes, free_bytes, share)
-    refusals = [*_refuse_options(facts, options), *_refuse_server(facts, options), *grave_shortage]
+    refusals = [*problems, *_refuse_options(facts, options), *_refuse_server(facts, options), *grave_shortage]
     return CreatePlan(
         backup_id=backup_id,
         directory=directory,
@@ -116,7 +120,7 @@ def estimate_bytes(facts: DumpFacts, options: DumpOptions, previous: Manifest | 
 
 def _peak_bytes(facts: DumpFacts, options: DumpOptions, raw: int | None, disk: int | None) -> int | None:
     """The room that is needed while it is made: SQLite's copies are made whole before they are packed or cut down."""
-    if options.format is not BackupFormat.COPY or disk is None:
+    if options.format is not BackupFormat.COPY or disk is None or options.encrypt_to:  # which copies in memory
         return disk
     whole = facts.database_bytes or raw or 0 if options.tables or options.exclude_tables else 0
     return disk + whole + (raw or 0 if _packs(options) else 0)
@@ -160,12 +164,36 @@ def _refuse_options(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
     if options.format not in _OFFERED[engine]:
         offered = ", ".join(_OFFERED[engine])
         yield f"{facts.info.flavour} has no {options.format.value} format here: choose {offered}"
+    if (
+        engine is EngineName.MYSQL
+        and options.format is BackupFormat.DIRECTORY
+        and options.compression.kind is CompressionKind.GZIP
+    ):
+        yield "a directory of mydumper's is packed with zstd here: use --compress zstd or none"
     if options.jobs < 1:
         yield f"--jobs {options.jobs} makes no sense: give a number from 1 on"
     if options.jobs > 1 and options.format is not BackupFormat.DIRECTORY:
         yield f"--jobs {options.jobs} needs --format directory: other formats are written by one process"
+    yield from _refuse_memory(facts, options)
+    if options.encrypt_to and options.format is BackupFormat.DIRECTORY:
+        yield (
+            f"{facts.tool} writes the files of a directory itself, so they would lie there unencrypted: "
+            "use --format custom or plain with encryption, or --encrypt-to none"
+        )
     for pattern in facts.unmatched:
         yield f"no table matches “{pattern}”: check the name, patterns are schema.table or table with * and ?"
+
+
+def _refuse_memory(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
+    """A copy that is to be encrypted is made in memory, because nothing unencrypted may lie on a disk."""
+    if facts.memory_bytes is None or not facts.database_bytes or options.schema_only:
+        return
+    needed = facts.database_bytes * (2 if options.tables or options.exclude_tables else 1)
+    if needed > facts.memory_bytes:
+        yield (
+            f"what is encrypted is copied in memory first, never on a disk: {format_bytes(needed)} are needed there, "
+            f"{format_bytes(facts.memory_bytes)} are free: make room, enlarge /dev/shm, or use --encrypt-to none"
+        )
 
 
 def _refuse_server(facts: DumpFacts, options: DumpOptions) -> Iterator[str]:
@@ -252,11 +280,21 @@ def _command(facts: DumpFacts, options: DumpOptions, database: str, data_name: s
         words += [f"--table={pattern}" for pattern in options.tables]
         words += [f"--exclude-table={pattern}" for pattern in options.exclude_tables]
         words += ["--schema-only"] if options.schema_only else []
-        return join([*words, "--", database]) + _packing(options)
+        return join([*words, "--", database]) + _packing(options) + _sealing(options)
+    if options.format is BackupFormat.DIRECTORY:
+        words += [f"--threads={options.jobs}", "--no-schemas", f"--database={database}"]
+        return join(words) + "  (definitions and triggers by mariadb-dump --no-data)" + _packing(options)
     words += ["--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob"]
     words += ["--no-data"] if options.schema_only else []
     chosen = [table.name for table in facts.tables] if options.tables else []
-    return join([*words, "--", database, *chosen]) + _packing(options)
+    return join([*words, "--", database, *chosen]) + _packing(options) + _sealing(options)
+
+
+def _sealing(options: DumpOptions) -> str:
+    """How the encryption is shown: that of the age program."""
+    if not options.encrypt_to:
+        return ""
+    return " | " + join(["age", *(word for each in options.encrypt_to for word in ("-r", each))])
 
 
 def _packing(options: DumpOptions) -> str:

@@ -65,18 +65,20 @@ def parse_backup_id(backup_id: str) -> tuple[str, datetime] | None:
     return unquote(match["label"], errors="surrogatepass"), moment
 
 
-def data_suffix(backup_format: BackupFormat, compression: Compression, tool_major: int = 0) -> str:
-    """Return the suffix of a backup's data: `.sql.zst`, `.dump`, `.dir`, `.sqlite`…
+def data_suffix(
+    backup_format: BackupFormat, compression: Compression, tool_major: int = 0, *, is_encrypted: bool = False
+) -> str:
+    """Return the suffix of a backup's data: `.sql.zst`, `.dump`, `.dir`, `.sqlite`, `.sql.age`…
 
     Archives of pg_dump are packed inside, except zstd with a pg_dump that cannot.
     """
-    outer = _OUTER_SUFFIX[compression.kind]
+    outer, age = _OUTER_SUFFIX[compression.kind], ".age" if is_encrypted else ""
     if backup_format is BackupFormat.DIRECTORY:
         return ".dir"
     if backup_format is BackupFormat.CUSTOM:
         is_outer = compression.kind is CompressionKind.ZSTD and tool_major < FIRST_PG_DUMP_WITH_ZSTD
-        return f".dump{outer if is_outer else ''}"
-    return f"{'.sqlite' if backup_format is BackupFormat.COPY else '.sql'}{outer}"
+        return f".dump{outer if is_outer else ''}{age}"
+    return f"{'.sqlite' if backup_format is BackupFormat.COPY else '.sql'}{outer}{age}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def describe_verification(found: VerifyResult) -> str:
         return f"{found.backup_id}: {what}: {'; '.join(found.problems)}"
     files = f"{found.files_checked} file{'' if found.files_checked == 1 else 's'} checked"
     if found.proof != "restored":
-        return f"{found.backup_id}: intact: {files}"
+        return "; ".join((f"{found.backup_id}: intact: {files}", *found.remarks))
     rows = f" with {count_of(found.rows_compared, 'rows')}" if found.rows_compared is not None else ""
     looked = "".join(f", {count_of(count, kind)}" for kind, count in found.checked if count)
     taken = format_duration(found.seconds) if found.seconds >= 1 else "under 1 s"

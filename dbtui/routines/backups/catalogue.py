@@ -19,7 +19,14 @@ from dbtui.model.retention import DELETING_SUFFIX, PIN_SUFFIX
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.foreign import recognise
 from dbtui.routines.backups.index import ManifestIndex
-from dbtui.routines.backups.manifest import SlimManifest, data_name, decode_slim, read_limited, rows_of
+from dbtui.routines.backups.manifest import (
+    SlimManifest,
+    check_encryption,
+    data_name,
+    decode_slim,
+    read_limited,
+    rows_of,
+)
 from dbtui.routines.context import RoutineContext
 
 #: Suffixes of data that nothing can follow but a manifest's own.
@@ -175,7 +182,7 @@ def entry_of_manifest(slim: SlimManifest, backup_id: str, directory: str, data_p
         proof_seconds=slim.proof_seconds,
         failed_at=slim.failed_at,
         fingerprint=fingerprint_files((file.path, file.size_bytes, file.sha256) for file in slim.files),
-        problem="it is encrypted, which this dbtui cannot read" if slim.encryption else "",
+        encryption=check_encryption(slim.encryption),
     )
 
 
@@ -251,6 +258,7 @@ def foreign_entry(path: Path) -> BackupEntry | None:
         compression=str(seen.compression),
         size_bytes=size,
         problem=seen.problem,
+        encryption=seen.encryption,
     )
 
 

@@ -7,11 +7,16 @@ from dbtui.model.events import Routine
 from dbtui.routines.backups.stored import open_stored
 from dbtui.routines.context import RoutineContext
 
+_SEALED = "it is encrypted and no identity was given: this is what its manifest tells"
+
 
 def collect_contents(c: RoutineContext, entry: BackupEntry) -> Routine[BackupContents]:
     """Return what a backup holds, with the manifest's exact rows and sizes. Raises DamagedBackupError, StorageError."""
     yield from ()
-    return read_contents(c, open_stored(entry))
+    backup = open_stored(entry, c.identity_of)
+    if backup.encryption and backup.identity is None and backup.manifest is not None:
+        return replace(known_contents(backup), warnings=(_SEALED,))
+    return read_contents(c, backup)
 
 
 def known_contents(backup: StoredBackup) -> BackupContents:
@@ -70,12 +75,12 @@ def _merged(found: BackupTable, known: BackupTable | None) -> BackupTable:
 def show_definition(c: RoutineContext, entry: BackupEntry, table: TableName) -> Routine[str]:
     """Return the SQL that creates a table, read from the backup."""
     yield from ()
-    backup = open_stored(entry)
+    backup = open_stored(entry, c.identity_of)
     return c.backups(backup.engine).show_definition(backup, table, c.cancellation)
 
 
 def collect_sample(c: RoutineContext, entry: BackupEntry, table: TableName, limit: int = 50) -> Routine[TableSample]:
     """Return a table's first rows, read from the backup."""
     yield from ()
-    backup = open_stored(entry)
+    backup = open_stored(entry, c.identity_of)
     return c.backups(backup.engine).collect_sample(backup, table, limit, c.cancellation)

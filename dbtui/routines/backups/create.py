@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dbtui
 from dbtui.adapters.adapter import Target
+from dbtui.adapters.age_keys import collect_recipients
 from dbtui.analysis import backups as analysis
 from dbtui.errors import RefusedError, ToolError, UsageError
 from dbtui.model.backups import (
@@ -25,6 +26,7 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.text import format_bytes
 from dbtui.routines.backups.find import find_previous
+from dbtui.routines.backups.manifest import AGE
 from dbtui.routines.backups.shapes import confirm_shape, look_at_shape
 from dbtui.routines.backups.store import PendingBackup, free_bytes, pending_backup, prepare_directory, taken_ids
 from dbtui.routines.backups.stored import database_of, public_url
@@ -68,7 +70,7 @@ def _plan(c: RoutineContext, target: Target, directory: Path, options: DumpOptio
     engine = target.profile.engine
     database = _named_database(target)
     place = directory.expanduser().absolute()
-    options = analysis.fit_options(engine, options)
+    options, problems = _with_recipients(target.profile, analysis.fit_options(engine, options))
     facts = c.backups(engine).collect_dump_facts(target, options)
     plan = analysis.plan_create(
         facts,
@@ -79,9 +81,21 @@ def _plan(c: RoutineContext, target: Target, directory: Path, options: DumpOptio
         is_taken=taken_ids(place),
         free_bytes=free_bytes(place),
         previous=find_previous(place, engine, database),
+        problems=problems,
     )
     yield StepFinished("plan", time.monotonic() - began)
     return plan
+
+
+def _with_recipients(
+    profile: ConnectionProfile, options: DumpOptions
+) -> tuple[DumpOptions, tuple[str, ...]]:  # fmt: skip
+    """Read who the backup is encrypted to: as asked for, else as the profile says; and what is wrong with that."""
+    if options.encrypt_to is not None:
+        found = collect_recipients(options.encrypt_to, "--encrypt-to")
+    else:
+        found = collect_recipients(profile.encrypt_to, "encrypt_to of the configuration")
+    return replace(options, encrypt_to=found.keys), found.problems
 
 
 def _named_database(target: Target) -> str:
@@ -178,7 +192,7 @@ def _manifest(
         dbtui_version=dbtui.__version__,
         format=options.format,
         compression=str(options.compression),
-        encryption=None,
+        encryption=AGE if options.encrypt_to else None,
         begin_time=format_time(began_at),
         end_time=format_time(ended_at),
         files=files,
@@ -195,6 +209,7 @@ def _manifest(
         schema_only=options.schema_only,
         warnings=(*plan.warnings, *result.warnings),
         flaws=result.flaws,
+        recipients=options.encrypt_to or (),
     )
 
 

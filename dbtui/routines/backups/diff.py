@@ -17,7 +17,7 @@ from dbtui.model.backup_differences import (
     DiffSide,
     LiveContents,
 )
-from dbtui.model.backups import BackupEntry, BackupFormat, BackupTable, Manifest, StoredBackup
+from dbtui.model.backups import BackupEntry, BackupFormat, BackupTable, EntryKind, Manifest, StoredBackup
 from dbtui.model.connections import ConnectionProfile, EngineName, ServerInfo
 from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.shapes import DatabaseShape
@@ -73,7 +73,7 @@ def _check_wanted(tables: Sequence[TableName], sides: Sequence[DiffSide]) -> Non
 
 def collect_stored_side(c: RoutineContext, entry: BackupEntry) -> DiffSide:
     """Return what a backup tells of itself. Raises DamagedBackupError, StorageError, RefusedError."""
-    backup = open_stored(entry)
+    backup = open_stored(entry, c.identity_of) if entry.kind is EntryKind.FOREIGN else open_stored(entry)
     return _of_manifest(c, entry, backup, backup.manifest) if backup.manifest else _of_foreign(c, entry, backup)
 
 

@@ -4,16 +4,18 @@ import io
 import os
 import stat
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zstandard
 
+from dbtui.adapters.age_keys import decrypted_head, is_encrypted
 from dbtui.model.backups import BackupFormat, Compression, CompressionKind
-from dbtui.model.connections import EngineName
+from dbtui.model.connections import EngineName, Secret
+from dbtui.routines.backups.manifest import AGE
 
 _HEAD_BYTES = 1 << 16
-_GZIP, _ZSTD, _AGE = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"age-encryption.org/"
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ARCHIVE, _SQLITE = b"PGDMP", b"SQLite format 3\0"
 _POSTGRESQL_WORDS = (b"PostgreSQL database dump", b"\n\\restrict ", b"SET statement_timeout", b" FROM stdin;")
 _MYSQL_WORDS = (
@@ -31,12 +33,16 @@ _TAR = "a tar archive: unpack it first, or if pg_dump -Ft made it, make it plain
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a file or directory was recognised as. `engine` and `format` are None when `problem` says why not."""
+    """What a file or directory was recognised as. `engine` and `format` are None when `problem` says why not.
+
+    `encryption` is "age" or empty.
+    """
 
     engine: EngineName | None = None
     format: BackupFormat | None = None
     compression: Compression = field(default_factory=Compression)
     problem: str = ""
+    encryption: str = ""
 
 
 def recognise(path: Path) -> Recognised:
@@ -50,6 +56,15 @@ def recognise(path: Path) -> Recognised:
     if head is None:
         return Recognised(problem="not a regular file")
     return _recognise_packed(head)
+
+
+def recognise_encrypted(path: Path, identity: Secret) -> Recognised:
+    """Look at the first bytes that an encrypted dump holds.
+
+    Raises RefusedError for a wrong identity, DamagedBackupError, StorageError.
+    """
+    found = _recognise_packed(decrypted_head(path, identity, _HEAD_BYTES))
+    return replace(found, encryption=AGE)
 
 
 def _read_head(path: Path) -> bytes | None:
@@ -76,8 +91,8 @@ def _recognise_directory(path: Path) -> Recognised:
 def _recognise_packed(head: bytes) -> Recognised:
     if not head:
         return Recognised(problem="the file is empty")
-    if head.startswith(_AGE):
-        return Recognised(problem="encrypted with age: decrypt it first")
+    if is_encrypted(head):
+        return Recognised(problem="encrypted with age: what it holds shows with --identity FILE", encryption=AGE)
     if head.startswith(_GZIP):
         return _recognise_content(_gunzipped(head), Compression(CompressionKind.GZIP))
     if head.startswith(_ZSTD):

@@ -16,6 +16,7 @@ from dbtui.model.text import format_untrusted
 
 #: A manifest of 100,000 tables takes some 15 MB; what is larger than this is not one.
 LARGEST_BYTES = 64 << 20
+AGE = "age"
 
 
 class SlimTable(msgspec.Struct, gc=False):
@@ -140,6 +141,13 @@ def parse_compression(text: str) -> Compression:
         return Compression(CompressionKind(kind), int(level) if level else None)
     except ValueError:
         raise DamagedBackupError(f"its manifest names an unknown compression: {format_untrusted(text, 40)!r}") from None
+
+
+def check_encryption(text: str | None) -> str:
+    """Return the encryption that a manifest names, "age" or none at all. Raises DamagedBackupError."""
+    if text not in (None, "", AGE):
+        raise DamagedBackupError(f"its manifest names an unknown encryption: {format_untrusted(str(text), 40)!r}")
+    return text or ""
 
 
 def read_limited(path: str | Path) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.driving import forward
+from dbtui.adapters.encryption import require_identity
 from dbtui.adapters.throwaway.directories import sweep_directories
 from dbtui.adapters.throwaway.proving import Throwaway, temporary_places
 from dbtui.analysis.backups.proof import assess_soundness, sum_rows
@@ -86,7 +87,9 @@ def plan_proof(c: RoutineContext, entry: BackupEntry, far: StoredBackup | None =
     and what can be done instead), RefusedError, DamagedBackupError.
     """
     yield from ()
-    backup = far or open_stored(entry)
+    backup = far or open_stored(entry, c.identity_of)
+    if backup.encryption and not far:
+        require_identity(backup)
     return c.proofs(backup.engine).plan_throwaway(backup, _known_contents(c, backup), c.environ)
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dbtui.adapters.adapter import BackupAdapter, Target
+from dbtui.adapters.encryption import require_identity
 from dbtui.analysis import backups as analysis
 from dbtui.errors import DamagedBackupError, MismatchError, RefusedError
 from dbtui.model.backups import (
@@ -57,7 +58,9 @@ def plan_restore(
     """
     yield StepStarted("plan", "read the backup and ask the server")
     began = time.monotonic()
-    backup = far or open_stored(entry)
+    backup = far or open_stored(entry, c.identity_of)
+    if backup.encryption and not far:
+        require_identity(backup)
     if backup.engine is not profile.engine:
         reason = (
             f"{backup.backup_id} is a backup of {backup.engine.value} and {profile.name} is {profile.engine.value}: "

@@ -1,10 +1,11 @@
 """From a row of the history to a backup that an adapter can read, and to the names of what it works on."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from dbtui.analysis.backups import parse_data_name
-from dbtui.errors import DamagedBackupError, StorageError
+from dbtui.errors import DamagedBackupError, RefusedError, StorageError
 from dbtui.model.backups import (
     BackupEntry,
     BackupFormat,
@@ -14,24 +15,33 @@ from dbtui.model.backups import (
     Manifest,
     StoredBackup,
 )
-from dbtui.model.connections import ConnectionProfile, EngineName, ServerInfo
+from dbtui.model.connections import ConnectionProfile, EngineName, Secret, ServerInfo
+from dbtui.model.text import format_untrusted
 from dbtui.model.urls import DatabaseUrl, parse_database_url
 from dbtui.routines.backups.find import find_manifest_path
-from dbtui.routines.backups.foreign import recognise
-from dbtui.routines.backups.manifest import decode_manifest, parse_compression, read_limited
+from dbtui.routines.backups.foreign import recognise, recognise_encrypted
+from dbtui.routines.backups.manifest import check_encryption, decode_manifest, parse_compression, read_limited
 
 _SQLITE_SUFFIXES = (".db", ".db3", ".s3db", ".sqlite", ".sqlite3")
 _SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token", "passphrase")
 
 
-def open_stored(entry: BackupEntry) -> StoredBackup:
-    """Return the backup behind a row, with its whole manifest. Raises DamagedBackupError, StorageError."""
+def _no_identity(_profile_name: str) -> Secret | None:
+    return None
+
+
+def open_stored(entry: BackupEntry, identity_of: Callable[[str], Secret | None] = _no_identity) -> StoredBackup:
+    """Return the backup behind a row, with its whole manifest, and with what opens it if it is encrypted.
+
+    Raises DamagedBackupError, StorageError; RefusedError: without an identity nobody knows what a foreign file holds.
+    """
     if entry.kind is EntryKind.BROKEN:
         raise DamagedBackupError(f"{entry.backup_id} cannot be used: {entry.problem}", _use_without_manifest(entry))
     if entry.kind is EntryKind.FOREIGN:
-        return _open_foreign(entry)
+        return _open_foreign(entry, identity_of)
     manifest = read_manifest(entry)
     parse_compression(manifest.compression)
+    encryption = check_encryption(manifest.encryption)
     return StoredBackup(
         backup_id=entry.backup_id,
         engine=manifest.engine,
@@ -39,6 +49,8 @@ def open_stored(entry: BackupEntry) -> StoredBackup:
         compression=_outer_compression(entry.data_path, manifest.format),
         data_path=entry.data_path,
         manifest=manifest,
+        encryption=encryption,
+        identity=identity_of(entry.profile) if encryption else None,
     )
 
 
@@ -63,9 +75,19 @@ def read_manifest(entry: BackupEntry) -> Manifest:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _open_foreign(entry: BackupEntry) -> StoredBackup:
+def _open_foreign(entry: BackupEntry, identity_of: Callable[[str], Secret | None]) -> StoredBackup:
     path = Path(entry.data_path)
     seen = recognise(path)
+    identity = None
+    if seen.encryption:
+        identity = identity_of("")
+        if identity is None:
+            raise RefusedError(
+                f"{format_untrusted(entry.backup_id)} is encrypted, and no identity was given",
+                "name the file with the secret key: --identity FILE, DBTUI_AGE_IDENTITY, or identity in the "
+                "configuration",
+            )
+        seen = recognise_encrypted(path, identity)
     if seen.engine is None or seen.format is None:
         raise DamagedBackupError(f"{path} cannot be used: {seen.problem}")
     return StoredBackup(
@@ -74,6 +96,8 @@ def _open_foreign(entry: BackupEntry) -> StoredBackup:
         format=seen.format,
         compression=seen.compression,
         data_path=entry.data_path,
+        encryption=seen.encryption,
+        identity=identity,
     )
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 import dbtui
+from dbtui.adapters.encryption import require_identity
 from dbtui.adapters.hashing import HashingBeside
 from dbtui.adapters.streams import TICK_SECONDS
 from dbtui.analysis.backups.proof import shorten
 from dbtui.errors import Cancelled, DamagedBackupError, DbtuiError, RefusedError
 from dbtui.model.backups import BackupEntry, BackupFile, StoredBackup, VerifyResult
 from dbtui.model.connections import ConnectionProfile
-from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.events import Progressed, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.proofs import Proof, ProofOutcome, ThrowawayPlan
 from dbtui.routines.backups.create import format_time
 from dbtui.routines.backups.evidence import keep_proof
@@ -25,6 +26,8 @@ from dbtui.routines.backups.proof import Trial, UnprovenError, restore_on_trial,
 from dbtui.routines.backups.store import replace_manifest
 from dbtui.routines.backups.stored import open_stored
 from dbtui.routines.context import RoutineContext
+
+SEALED = "it is encrypted and no identity was given: its checksums were compared, its contents were not looked at"
 
 
 def verify_backup(
@@ -45,7 +48,9 @@ def _verify(
     c: RoutineContext, entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None
 ) -> Routine[VerifyResult]:
     began, began_at = time.monotonic(), c.now()
-    backup = open_stored(entry)
+    backup = open_stored(entry, c.identity_of)
+    if backup.encryption and place is not None:
+        require_identity(backup)
     if isinstance(place, ConnectionProfile):
         _check_profile(backup, place)
     sweep_throwaways(c)
@@ -89,11 +94,15 @@ def _result(
         problems=found,
         verified_at=None if found else format_time(c.now()),
         seconds=time.monotonic() - began,
-        remarks=tuple(trial.remarks) if trial else (),
+        remarks=tuple(trial.remarks) if trial else _remark_sealed(backup),
         where=trial.where if trial else "",
         rows_compared=trial.rows if trial else None,
         checked=trial.checked if trial else (),
     )
+
+
+def _remark_sealed(backup: StoredBackup) -> tuple[str, ...]:
+    return (SEALED,) if backup.encryption and backup.identity is None else ()
 
 
 def _check_profile(backup: StoredBackup, profile: ConnectionProfile) -> None:
@@ -170,6 +179,8 @@ def check_backup(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str, 
     problems = [*_wrong_sizes(backup, files), *_strangers(backup, files)] if backup.manifest else []
     if problems:
         return tuple(problems)
+    if backup.encryption and backup.identity is None and backup.manifest:
+        return (yield from _check_sealed(c, backup, files))
     failure: DbtuiError | None = None
     inside: tuple[str, ...] = ()
     with HashingBeside([(_path_of(backup, file), file.path) for file in files]) as hashing:
@@ -183,6 +194,15 @@ def check_backup(c: RoutineContext, backup: StoredBackup) -> Routine[tuple[str, 
     if failure is not None and not altered:
         raise failure
     return altered or inside
+
+
+def _check_sealed(
+    c: RoutineContext, backup: StoredBackup, files: tuple[BackupFile, ...]
+) -> Routine[tuple[str, ...]]:  # fmt: skip
+    """What can be said of an encrypted backup that nothing opens here: that its files are the manifest's."""
+    yield Warned(SEALED)
+    with HashingBeside([(_path_of(backup, file), file.path) for file in files]) as hashing:
+        return (yield from _check_hashes(c, files, hashing))
 
 
 def _check_hashes(c: RoutineContext, files: tuple[BackupFile, ...], hashing: HashingBeside) -> Routine[tuple[str, ...]]:
