@@ -1,13 +1,15 @@
 """What `dbtui backup list|show` do: read, and print a table or one JSON document."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dbtui.analysis.backups.places import describe_places
 from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
-from dbtui.cli import exit_codes
+from dbtui.cli import backup_places, exit_codes
 from dbtui.cli.backup_finding import choose_directories, find_entry, list_request
+from dbtui.cli.backup_remotes import is_remote
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.repositories import collect_reports, show_row, warn_of
@@ -17,6 +19,7 @@ from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
 from dbtui.model.proofs import Proof
 from dbtui.model.repositories import RepositoryBackup
+from dbtui.model.shipping import RemoteHistory
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
 from dbtui.routines.backups.pins import read_pin
@@ -33,6 +36,7 @@ _LIST_COLUMNS = (
     Column("ROWS", right=True, drop=1),
     Column("PROOF", least=12),
 )
+_WHERE = Column("WHERE", least=4)
 _TABLE_COLUMNS = (
     Column("TABLE", least=20),
     Column("ROWS", right=True),
@@ -45,26 +49,45 @@ _ENGINES = {"PostgreSQL": "PG", "MariaDB": "MDB", "MySQL": "MY", "SQLite": "SQLi
 # ---------------------------------------------------------------- list
 
 
-def list_backups(*, target: str | None, directory: str | None, as_json: bool) -> int:
-    """Print the backups of a directory, newest first."""
+def list_backups(*, target: str | None, directory: str | None, local: bool, as_json: bool) -> int:
+    """Print the backups of a directory or a remote, or of all that are configured, newest first."""
     invocation = Invocation.begin(as_json=as_json)
     profile = invocation.target(target) if target is not None else None
     database = database_of(profile) if profile is not None else ""
+    if directory is not None and is_remote(directory):
+        return _list_remote(invocation, backup_places.collect_remote(invocation, directory, database), as_json)
     directories = choose_directories(invocation, profile, directory)
     entries = collect_all(invocation, directories, database)
+    is_here_alone = local or directory is not None
+    histories = () if is_here_alone else backup_places.collect_histories(invocation, profile, database)
+    entries = backup_places.merge(entries, histories)
     reports = collect_reports(invocation, profile, directory)
     code = exit_codes.PARTLY_DONE if any(report.problem for report in reports) else exit_codes.DONE
     if as_json:
-        print_document(backups=entries, repositories=reports)
+        print_document(backups=entries, repositories=reports, remotes=backup_places.history_fields(histories))
         return code
     physical = [backup for report in reports for backup in report.backups]
     if entries or physical:
-        write_data("\n".join(show_entries(entries, datetime.now(UTC), terminal_width(), physical)))
+        write_data("\n".join(show_entries(entries, datetime.now(UTC), terminal_width(), physical,
+                                          backup_places.labels_of(histories))))  # fmt: skip
     else:
         where = ", ".join(map(str, directories))
         invocation.printer.say(f"no backups in {where}; make one with dbtui backup create TARGET")
     warn_of(invocation, reports)
+    backup_places.tell(invocation, histories, remarks=False)
     return code
+
+
+def _list_remote(invocation: Invocation, history: RemoteHistory, as_json: bool) -> int:
+    if as_json:
+        print_document(backups=history.entries, remotes=backup_places.history_fields((history,)))
+        return exit_codes.DONE
+    if history.entries:
+        write_data("\n".join(show_entries(history.entries, datetime.now(UTC), terminal_width())))
+    else:
+        invocation.printer.say(f"no backups in {history.address}; dbtui backup push BACKUP {history.address} makes one")
+    backup_places.tell(invocation, (history,), remarks=True)
+    return exit_codes.DONE
 
 
 def collect_all(invocation: Invocation, directories: tuple[Path, ...], database: str) -> tuple[BackupEntry, ...]:
@@ -83,13 +106,19 @@ def show_entries(
     now: datetime,
     width: int | None,
     physical: Sequence[RepositoryBackup] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return the lines of the list, newest first. `now` is UTC, `width` in cells, None: no limit."""
-    rows = [(entry.began_at, show_entry(entry, now)) for entry in entries]
+    """Return the lines of the list, newest first. `now` is UTC, `width` in cells, None: no limit.
+
+    `labels` are the names of remotes; with any, a column says where a backup lies.
+    """
+    rows = [(entry.began_at, (*show_entry(entry, now), describe_places(entry, labels or {}))) for entry in entries]
     if physical:
-        rows += [(backup.at, show_row(backup, now)) for backup in physical]
+        rows += [(backup.at, (*show_row(backup, now), "")) for backup in physical]
         rows.sort(key=lambda row: row[0], reverse=True)
-    return format_table(_LIST_COLUMNS, [cells for _moment, cells in rows], width)
+    if labels:
+        return format_table((*_LIST_COLUMNS, _WHERE), [cells for _moment, cells in rows], width)
+    return format_table(_LIST_COLUMNS, [cells[:-1] for _moment, cells in rows], width)
 
 
 def show_entry(entry: BackupEntry, now: datetime) -> tuple[str, ...]:

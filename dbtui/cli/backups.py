@@ -16,6 +16,7 @@ from dbtui.cli.options import (
     identity_option,
     jobs_option,
     json_option,
+    places_option,
     quiet_option,
     target_argument,
     to_option,
@@ -61,10 +62,15 @@ def create(**typed: Any) -> int:
 
 @backup.command("list", epilog="Example: dbtui backup list erp --json")
 @target_argument
-@directory_option
+@places_option
+@click.option("--local", is_flag=True, help="Only what lies here: ask no remote.")
 @json_option
 def list_(**typed: Any) -> int:
-    """List backups, newest first, files without a manifest included; with TARGET only those of its database."""
+    """List backups, newest first, files without a manifest included; with TARGET only those of its database.
+
+    What lies in a remote of the configuration is listed too: a backup that is here and there is one row that says so.
+    A remote that cannot be asked is left out with a warning.
+    """
     from dbtui.cli import backup_reading
 
     return backup_reading.list_backups(**typed)

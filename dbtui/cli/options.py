@@ -70,6 +70,13 @@ backup_argument = click.argument("reference", metavar="BACKUP", shell_complete=c
 directory_option = click.option(
     "--dir", "directory", metavar="DIR", type=click.Path(), help="Where the backups are (default: the profile's)."
 )
+places_option = click.option(
+    "--dir",
+    "directory",
+    metavar="DIR|REMOTE",
+    type=click.Path(),
+    help="Only this directory, or this remote, such as s3://bucket/path (default: the profile's, and its remote).",
+)
 to_option = click.option(
     "--to",
     "to",

@@ -1,7 +1,7 @@
 """Where backups lie: here, in remotes, or both; the histories of all these places made one."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dbtui.model.backups import BackupEntry, EntryKind
@@ -60,6 +60,6 @@ def list_places(entry: BackupEntry) -> tuple[str, ...]:
     return (entry.remote, *entry.copies)
 
 
-def describe_places(entry: BackupEntry, labels: dict[str, str]) -> str:
+def describe_places(entry: BackupEntry, labels: Mapping[str, str]) -> str:
     """Return `here`, `s3` or `here + s3`."""
     return " + ".join(labels.get(place, place) if place else HERE for place in list_places(entry))

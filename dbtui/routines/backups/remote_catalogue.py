@@ -219,9 +219,9 @@ def _remarks(listing: RemoteListing) -> Iterator[str]:
     inside = {folder.partition("/")[0] for folder in listing.folders}
     known = owned | marks | inside
     lost = {name for name in listing.data_bytes if name not in known and not name.endswith(_BESIDE)}
-    begun = {name for name in lost if name + PUSHING_SUFFIX in marks}
+    begun = {name.removesuffix(PUSHING_SUFFIX) for name in marks} - owned
     if begun:
-        size = format_bytes(sum(listing.data_bytes[name] for name in begun))
+        size = format_bytes(sum(listing.data_bytes.get(name, 0) for name in begun))
         yield f"{listing.address} holds {size} of pushes that have not ended: {_shorten(begun)}"
     if others := lost - begun:
         size = format_bytes(sum(listing.data_bytes[name] for name in others))
