@@ -1,0 +1,104 @@
+"""What the backups pane orders: to make a backup, restore, verify, delete or pin one, to remove many by a policy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbtui.jobs import JobRunner
+from dbtui.model.backups import BackupEntry, TableName
+from dbtui.model.connections import ConnectionProfile
+from dbtui.tui import requests
+from dbtui.tui.cells import dim, line, strong
+from dbtui.tui.dialogs.backup import BackupDialog
+from dbtui.tui.dialogs.dialog import ask, ask_in_background
+from dbtui.tui.dialogs.prove import ask_where_to_prove
+from dbtui.tui.dialogs.restore import RestoreDialog
+from dbtui.tui.dialogs.typed_names import TypeToConfirm
+from dbtui.tui.messages import JobWanted
+from dbtui.tui.panes import backup_retention as retention
+from dbtui.tui.panes.backup_comparing import ComparingPane
+
+if TYPE_CHECKING:
+    from dbtui.config import Settings
+
+
+class BackupOrders(ComparingPane):
+    """A pane with a list of backups, about which orders are given: each is asked for first, then is a job."""
+
+    def __init__(self, runner: JobRunner, profiles: Sequence[ConnectionProfile], settings: "Settings") -> None:
+        super().__init__(profiles)
+        self._runner, self._settings = runner, settings
+        self.directory = Path(settings.backup_dir)
+
+    @property
+    def selected(self) -> BackupEntry | None:
+        """The backup that orders are about."""
+        return self.history.cursor_row
+
+    @property
+    def ticked_tables(self) -> tuple[TableName, ...]:
+        """The tables of it that a restore is limited to; empty: all."""
+        return ()
+
+    def act_backup(self) -> None:
+        """Ask how, then back up the open target."""
+        if self.opened is not None:
+            ask_in_background(self, "backup dialog", self._backup, self.opened)
+
+    async def _backup(self, profile: ConnectionProfile) -> None:
+        plan = await ask(self, BackupDialog(self._runner, profile))
+        if plan is not None:
+            self.post_message(JobWanted(requests.create(profile, plan)))
+
+    def act_restore(self) -> None:
+        """Ask where to, show the plan, then restore."""
+        entry = self.selected
+        if entry is not None:
+            ask_in_background(self, "restore dialog", self._restore, entry, self.ticked_tables)
+
+    async def _restore(self, entry: BackupEntry, ticked: tuple[TableName, ...]) -> None:
+        writable = [profile for profile in self._profiles if not profile.read_only]
+        chosen = await ask(self, RestoreDialog(self._runner, entry, writable, self.opened, ticked))
+        if chosen is not None:
+            self.post_message(JobWanted(requests.restore(chosen.profile, chosen.plan)))
+
+    def act_verify(self) -> None:
+        """Check the backup."""
+        if self.selected is not None:
+            self.post_message(JobWanted(requests.verify(self.selected, None)))
+
+    def act_prove(self) -> None:
+        """Ask where, then check the backup by restoring it."""
+        if self.selected is not None:
+            ask_in_background(self, "prove dialog", self._prove, self.selected)
+
+    async def _prove(self, entry: BackupEntry) -> None:
+        usable = [p for p in self._profiles if p.engine is entry.engine and not p.read_only]
+        best = sorted(usable, key=lambda profile: (profile != self.opened, profile.name != entry.profile))
+        place = await ask_where_to_prove(self, self._runner, entry, best)
+        if place is not None:
+            self.post_message(JobWanted(requests.verify(entry, place)))
+
+    def act_delete(self) -> None:
+        """Ask for the backup's name, then delete it."""
+        if self.selected is not None:
+            ask_in_background(self, "delete dialog", self._delete, self.selected)
+
+    async def _delete(self, entry: BackupEntry) -> None:
+        text = [
+            line("Deletes ", strong(entry.backup_id), " and its manifest. There is no undo."),
+            line(dim("file  "), entry.data_path or "already gone"),
+        ]
+        names = [("backup's name", entry.backup_id)]
+        if await ask(self, TypeToConfirm("Delete a backup", text, names, "Delete")):
+            self.post_message(JobWanted(requests.delete(entry)))
+
+    def act_expire(self) -> None:
+        """Ask by which policy, show what survives, remove the rest."""
+        ask_in_background(self, "expire dialog", retention.expire, self, self._runner, self.directory, self.opened,
+                          self._profiles, self._settings.keep)  # fmt: skip
+
+    def act_pin(self) -> None:
+        """Pin the backup, or take its pin away."""
+        if self.selected is not None:
+            ask_in_background(self, "pin", retention.change_pin, self, self.selected)
