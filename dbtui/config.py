@@ -19,6 +19,7 @@ from dbtui.config_source import Source, convert, dotted_line, line_of
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.formats import BackupFormat, Compression, CompressionKind
+from dbtui.model.hooks import HookSettings
 from dbtui.model.policies import PartitionPolicy, RetentionPolicy
 from dbtui.model.repositories import Repository
 from dbtui.model.text import format_untrusted
@@ -91,6 +92,8 @@ class Settings:
     identity_command: tuple[str, ...] = ()
     remote: str = ""  # where copies of backups go, where a profile says nothing else
     remotes: "tuple[RemoteProfile, ...]" = ()  # how they are reached
+    hooks: HookSettings | None = None  # who is told when something has ended, where a profile says nothing else
+    max_backup_age_seconds: float | None = None  # as of ConnectionProfile
 
     def profile(self, name: str) -> ConnectionProfile | None:
         """Return the profile of that name, if there is one."""
@@ -115,6 +118,8 @@ class _ProfileTable(msgspec.Struct, forbid_unknown_fields=True):
     remote: str = ""
     repository: str | dict[str, Any] = ""
     keep: dict[str, Any] = {}
+    max_backup_age: str = ""
+    hooks: dict[str, Any] = {}
     partitions: dict[str, dict[str, Any]] = {}
 
 
@@ -128,6 +133,8 @@ class _FileTable(msgspec.Struct, forbid_unknown_fields=True):
     remote: str = ""
     remotes: dict[str, dict[str, Any]] = {}
     keep: dict[str, Any] = {}
+    max_backup_age: str = ""
+    hooks: dict[str, Any] = {}
     profiles: dict[str, dict[str, Any]] = {}
     ui: dict[str, Any] = {}
     keys: dict[str, Any] = {}
@@ -205,6 +212,8 @@ def _parse_file(source: Source) -> Settings:
         keep=_parse_keep(source, ("keep",), table.keep) if table.keep else None,
         remote=_parse_remote(source, (), table.remote),
         remotes=_parse_remotes(source, table.remotes) if table.remotes else (),
+        hooks=_parse_hooks(source, ("hooks",), table.hooks, None),
+        max_backup_age_seconds=_parse_age(source, (), table.max_backup_age),
     )
 
 
@@ -278,6 +287,8 @@ def _parse_profile(source: Source, name: str, values: dict[str, Any], file: _Fil
         pgbouncer_password=pooler.password if pooler else None,
         keep=_parse_keep(source, (*where, "keep") if table.keep else ("keep",), kept) if kept else None,
         remote=_parse_remote(source, where, table.remote or file.remote),
+        hooks=_parse_hooks(source, (*where, "hooks"), table.hooks, _parse_hooks(source, ("hooks",), file.hooks, None)),
+        max_backup_age_seconds=_parse_age(source, where, table.max_backup_age or file.max_backup_age),
         replicas=tuple(table.replicas),
         app_pools=check_places(source, where, table.app_pools),
         partitions=_parse_policies(source, (*where, "partitions"), table.partitions),
@@ -316,6 +327,24 @@ def _parse_keep(source: Source, where: tuple[str, ...], values: dict[str, Any]) 
     from dbtui.retention_settings import KeepTable, parse_keep  # not needed for the first screen
 
     return parse_keep(source, where, convert(source, values, KeepTable, where))
+
+
+def _parse_age(source: Source, where: tuple[str, ...], text: str) -> float | None:
+    if not text:
+        return None
+    from dbtui.retention_settings import parse_age  # not needed for the first screen
+
+    return parse_age(source, where, text)
+
+
+def _parse_hooks(
+    source: Source, where: tuple[str, ...], values: dict[str, Any], above: HookSettings | None
+) -> HookSettings | None:
+    if not values:
+        return above
+    from dbtui.hook_settings import HooksTable, parse_hooks  # not needed for the first screen
+
+    return parse_hooks(source, where, convert(source, values, HooksTable, where), above)
 
 
 def _parse_remote(source: Source, where: tuple[str, ...], text: str) -> str:
@@ -388,7 +417,8 @@ def _with_database_url(settings: Settings, environ: Mapping[str, str]) -> Settin
 def _with_defaults(settings: Settings, profile: ConnectionProfile) -> ConnectionProfile:
     return replace(profile, backup_dir=settings.backup_dir, format=settings.format, compress=settings.compress,
                    keep=settings.keep, remote=settings.remote, encrypt_to=settings.encrypt_to,
-                   identity=settings.identity, identity_command=settings.identity_command)  # fmt: skip
+                   identity=settings.identity, identity_command=settings.identity_command, hooks=settings.hooks,
+                   max_backup_age_seconds=settings.max_backup_age_seconds)  # fmt: skip
 
 
 def resolve_target(settings: Settings, text: str | None, environ: Mapping[str, str]) -> ConnectionProfile:

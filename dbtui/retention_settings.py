@@ -1,5 +1,9 @@
-"""What the configuration file says of how many backups stay: `keep = { last = 3, daily = 7 }`."""
+"""What the configuration file says of how many backups stay, and how old the newest may be.
 
+`keep = { last = 3, daily = 7 }`, `max_backup_age = "26 h"`.
+"""
+
+import re
 from typing import Any
 
 import msgspec
@@ -8,6 +12,8 @@ from dbtui.errors import ConfigError
 from dbtui.model.policies import CountedProof, RetentionPolicy
 from dbtui.policy_settings import Source
 
+_AGE = re.compile(r"([0-9]{1,5}) ?(min|h|d|w)", re.ASCII)
+_AGE_SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _NUMBERS = ("last", "daily", "weekly", "monthly", "yearly")
 
 
@@ -38,6 +44,17 @@ def parse_keep(source: Source, where: tuple[str, ...], typed: KeepTable) -> Rete
     if policy.is_empty:
         raise _error(source, where, "it would keep no backup at all", "say keep = { daily = 7, weekly = 4 }")
     return policy
+
+
+def parse_age(source: Source, where: tuple[str, ...], text: str) -> float:
+    """Return how many seconds old the newest backup may be; 0 for "none": as old as it likes. Raises ConfigError."""
+    if text.strip() == "none":
+        return 0.0
+    found = _AGE.fullmatch(text.strip())
+    if found is None or not int(found[1]):
+        hint = 'write "26 h", "2 d" or "none"'
+        raise source.error(where, "max_backup_age", f"max_backup_age: {text!r} is no age", hint)
+    return int(found[1]) * _AGE_SECONDS[found[2]]
 
 
 def _error(source: Source, where: tuple[str, ...], message: str, hint: str) -> ConfigError:

@@ -55,9 +55,10 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return environment | dict(extra or {})
 
 
-def _with_parent_death_signal(argv: Sequence[str]) -> list[str]:
+def with_parent_death_signal(argv: Sequence[str], number: signal.Signals = signal.SIGTERM) -> list[str]:
+    """Return the argv of a program that gets this signal when the thread that started it ends, however it ends."""
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else list(argv)
+    return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--", *argv] if setpriv else list(argv)
 
 
 def widen_pipe(descriptor: int) -> None:
@@ -96,7 +97,7 @@ class ChildTool:
             raise ToolError(f"{argv[0]} cannot be started: there is no such program", "install it or put it on PATH")
         try:
             self.process = subprocess.Popen(
-                _with_parent_death_signal(argv),
+                with_parent_death_signal(argv),
                 env=tool_environment() if environ is None else dict(environ),
                 stdin=stdin,
                 stdout=stdout,

@@ -5,7 +5,7 @@ from typing import Any
 
 from dbtui.cli import exit_codes
 from dbtui.cli.invocation import Invocation
-from dbtui.model.jobs import JobOutcome, JobState
+from dbtui.model.jobs import JobOutcome
 from dbtui.model.text import format_untrusted
 
 
@@ -30,12 +30,7 @@ def finish(
     failed: int = exit_codes.FAILED,
 ) -> int:
     """Print the data on stdout and the summary on stderr; return the exit code."""
-    codes = {
-        JobState.SUCCEEDED: exit_codes.DONE,
-        JobState.PARTIAL: exit_codes.PARTLY_DONE,
-        JobState.CANCELLED: exit_codes.INTERRUPTED,
-    }
-    code = codes.get(outcome.state, failed)
+    code = exit_codes.exit_code_of_state(outcome.state, failed)
     fields = {"seconds": outcome.seconds, "warnings": outcome.warnings, **fields_of(outcome.result)}
     if words_of is not None:
         invocation.printer.say(words_of(outcome.result))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from dbtui.model.hooks import HookSettings
 from dbtui.model.policies import PartitionPolicy, RetentionPolicy
 from dbtui.model.repositories import Repository
 
@@ -75,6 +76,9 @@ class ConnectionProfile:
     pgbouncer_password: Secret | None = None
     partitions: tuple[PartitionPolicy, ...] = ()  # what its partitioned tables should be like
     keep: RetentionPolicy | None = None  # how many of its backups stay
+    #: How old its newest good backup may be. None: what `keep` asks for, if anything; 0: as old as it likes.
+    max_backup_age_seconds: float | None = None
+    hooks: HookSettings | None = None  # who is told when something has ended
     remote: str = ""  # the address of the remote that copies of its backups go to
     replicas: tuple[str, ...] = ()  # the names of their profiles
     repository: Repository | None = None  # where pgBackRest or Barman keep physical backups of its cluster
