@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dbtui.model.text import format_untrusted
+
 _SECONDS = 5.0
+_ORDER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,18 @@ def collect_timers(names: Sequence[str], environ: Mapping[str, str]) -> dict[str
         for block in blocks
         if "Id" in block
     }
+
+
+def order_systemd(argv: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Run a systemctl command; return what it complained of, empty when it did what it was told."""
+    try:
+        done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                              env={**environ, "LC_ALL": "C"}, timeout=_ORDER_SECONDS, check=False)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {_ORDER_SECONDS:.0f} s"
+    except OSError as error:
+        return f"it cannot be run: {error.strerror}"
+    return (format_untrusted(done.stderr.strip(), 300) or f"exit code {done.returncode}") if done.returncode else ""
 
 
 def _parse_time(text: str) -> datetime | None:

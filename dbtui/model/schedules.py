@@ -58,6 +58,21 @@ class ScheduleResult:
     was_there: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRemoval:
+    """What is taken away with a schedule: lines of the crontab, files, and timers that systemd is told to stop."""
+
+    name: str
+    lines: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()  # before the files are removed: stop it; the last: forget it
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be taken away."""
+        return not (self.lines or self.files)
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """When something is due, by the clock on the wall of the machine. Weekdays count from Monday, 0.

@@ -1,6 +1,5 @@
 """Which schedules dbtui has installed for this user, and what became of each."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -16,7 +15,7 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine, Warned
 from dbtui.model.schedules import CommandRun, InstalledSchedule, ScheduleState
 from dbtui.routines.context import RoutineContext
-from dbtui.routines.schedules import read_crontab, unit_directory
+from dbtui.routines.schedules import find_crontab, read_crontab, unit_directory
 
 _PREFIX = "dbtui-"
 _LOCALTIME = Path("/etc/localtime")
@@ -82,7 +81,7 @@ def _zone_name(localtime: Path) -> str:
 
 
 def _lines_of(c: RoutineContext) -> list[InstalledSchedule]:
-    program = shutil.which("crontab", path=c.environ.get("PATH"))
+    program = find_crontab(c)
     return list(find_lines(read_crontab(c, program))) if program else []
 
 

@@ -11,10 +11,11 @@ from dbtui.analysis.schedules import put_line
 from dbtui.errors import ToolError
 from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted
 from dbtui.model.schedules import Scheduler, ScheduleResult, ScheduleTexts
+from dbtui.model.text import format_untrusted
 from dbtui.routines.context import RoutineContext
 
 _SECONDS = 30
-_EMPTY = ("no crontab for",)
+_EMPTY = (b"no crontab for",)
 
 
 def apply_schedule(c: RoutineContext, texts: ScheduleTexts, scheduler: Scheduler) -> Routine[ScheduleResult]:
@@ -69,7 +70,7 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _write_line(c: RoutineContext, texts: ScheduleTexts) -> ScheduleResult:
-    program = shutil.which("crontab", path=c.environ.get("PATH"))
+    program = find_crontab(c)
     if program is None:
         raise ToolError("the program crontab is not installed", "install cron, or use --by systemd")
     before = read_crontab(c, program)
@@ -78,12 +79,17 @@ def _write_line(c: RoutineContext, texts: ScheduleTexts) -> ScheduleResult:
                           was_there=texts.name in before)  # fmt: skip
 
 
+def find_crontab(c: RoutineContext) -> str | None:
+    """Return the path of the program crontab, None where there is none."""
+    return shutil.which("crontab", path=c.environ.get("PATH"))
+
+
 def read_crontab(c: RoutineContext, program: str) -> str:
     """Return the user's crontab, empty when there is none. Raises ToolError."""
     listed = _run(c, [program, "-l"])
     if listed.returncode and not any(each in listed.stderr for each in _EMPTY):
         raise ToolError(f"the crontab cannot be read: {_said(listed)}", "nothing was changed")
-    return listed.stdout if not listed.returncode else ""
+    return listed.stdout.decode("utf-8", "surrogateescape") if not listed.returncode else ""
 
 
 def write_crontab(c: RoutineContext, program: str, text: str) -> None:
@@ -93,9 +99,9 @@ def write_crontab(c: RoutineContext, program: str, text: str) -> None:
         raise ToolError(f"the crontab cannot be written: {_said(written)}", "nothing was changed")
 
 
-def _run(c: RoutineContext, argv: list[str], typed: str = "") -> subprocess.CompletedProcess[str]:
+def _run(c: RoutineContext, argv: list[str], typed: str = "") -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(argv, input=typed, capture_output=True, encoding="utf-8", errors="surrogateescape",
+        return subprocess.run(argv, input=typed.encode("utf-8", "surrogateescape"), capture_output=True,
                               env={**c.environ, "LC_ALL": "C"}, timeout=_SECONDS, check=False)  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{argv[0]} did not end within {_SECONDS} s", "nothing was changed") from error
@@ -103,5 +109,5 @@ def _run(c: RoutineContext, argv: list[str], typed: str = "") -> subprocess.Comp
         raise ToolError(f"{argv[0]} cannot be run: {error.strerror}") from error
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stderr.strip() or f"exit code {done.returncode}"
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
+    return format_untrusted(done.stderr.decode("utf-8", "replace").strip(), 300) or f"exit code {done.returncode}"

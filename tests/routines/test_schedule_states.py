@@ -48,10 +48,8 @@ fi""")  # fmt: skip
         (self.folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.folder / "bin" / name).chmod(0o755)
 
-    def install(
-        self, words: tuple[str, ...], scheduler: Scheduler, environ: dict[str, str] | None = None
-    ) -> ScheduleTexts:
-        made = Schedule(argv=("/usr/bin/dbtui", *words), directory="/", environ=tuple((environ or {}).items()))
+    def install(self, words: tuple[str, ...], scheduler: Scheduler, **environ: str) -> ScheduleTexts:
+        made = Schedule(argv=("/usr/bin/dbtui", *words), directory="/", environ=tuple(environ.items()))
         texts = write_texts(made, words)
         exhaust(apply_schedule(self.context, texts, scheduler), self.events.append)
         return texts
