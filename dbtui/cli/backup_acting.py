@@ -5,6 +5,7 @@ from typing import Any
 
 from dbtui.cli import plans
 from dbtui.cli.backup_finding import find_destination, find_entry
+from dbtui.cli.backup_remotes import fetch_directory, find_anywhere
 from dbtui.cli.confirm import confirm
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
@@ -25,6 +26,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.jobs import JobState
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
+from dbtui.routines.backups.staging import apply_restore_far, plan_restore_far
 
 # ---------------------------------------------------------------- create
 
@@ -130,14 +132,20 @@ def restore(
 ) -> int:
     """Restore a backup and print the name of the database."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
-    entry = find_entry(invocation, reference, directory)
+    found = find_anywhere(invocation, reference, directory)
+    entry, far = found.entry, found.far
     invocation.open_with(entry, identities)
     profile = find_destination(invocation, entry, to)
     options = RestoreOptions(**wishes)
+    where = fetch_directory(invocation, entry.profile, directory)
     planning: JobRequest[RestorePlan] = JobRequest(
         routine="restore plan",
         target=profile.name,
-        start=lambda c: routines.plan_restore(c, entry, profile, options),
+        start=lambda c: (
+            plan_restore_far(c, far, where, profile, options)
+            if far
+            else routines.plan_restore(c, entry, profile, options)
+        ),
         changes=False,
     )
     plan = invocation.result_of(planning, profile)
@@ -152,7 +160,9 @@ def restore(
         routine="backup restore",
         target=profile.name,
         subject=f"{entry.backup_id} into {plan.final_database}",
-        start=lambda c: routines.apply_restore(c, profile, plan),
+        start=lambda c: (
+            apply_restore_far(c, far, where, profile, plan) if far else routines.apply_restore(c, profile, plan)
+        ),
         locks=(routines.restore_lock(profile, plan.final_database),),
         summary=_summarise_restore,
         judge=lambda done: JobState.PARTIAL if done.differences else JobState.SUCCEEDED,

@@ -5,6 +5,7 @@ from typing import Any
 from dbtui.cli import exit_codes
 from dbtui.cli.backup_diff_text import show_differences
 from dbtui.cli.backup_finding import find_entry
+from dbtui.cli.backup_remotes import find_anywhere, find_far, is_remote, parse_reference
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.tables import terminal_width
@@ -15,6 +16,7 @@ from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.tables import TableName, parse_table_name
 from dbtui.routines import backups as routines
+from dbtui.routines.backups.remote_find import RemoteBackup
 
 
 def diff(
@@ -36,7 +38,8 @@ def diff(
     invocation = Invocation.begin(as_json=as_json, quiet=quiet)
     wanted = tuple(_parse_table("--table", table) for table in tables)
     excluded = tuple(_parse_table("--exclude-table", table) for table in exclude_tables)
-    entry = find_entry(invocation, reference, directory)
+    first = find_anywhere(invocation, reference, directory)
+    entry = first.entry
     invocation.open_with(entry, identities)
     found = find_other(invocation, other, directory)
     profile = found if isinstance(found, ConnectionProfile) else None
@@ -46,7 +49,7 @@ def diff(
         subject=entry.backup_id,
         start=lambda c: routines.compare_backup(
             c,
-            entry,
+            first.far or entry,
             found,
             threshold=threshold / 100,
             tables=wanted,
@@ -70,8 +73,12 @@ def _parse_table(option: str, text: str) -> TableName:
         raise UsageError(f"{option}: {error.message}", error.hint) from None
 
 
-def find_other(invocation: Invocation, text: str, directory: str | None) -> BackupEntry | ConnectionProfile:
-    """Return what OTHER means: a URL, a profile of that name, else a backup. Raises UsageError."""
+def find_other(
+    invocation: Invocation, text: str, directory: str | None
+) -> BackupEntry | RemoteBackup | ConnectionProfile:
+    """Return what OTHER means: REMOTE/BACKUP, a URL, a profile of that name, else a backup. Raises UsageError."""
+    if is_remote(text):
+        return find_far(invocation, parse_reference(invocation, text))
     if "://" in text or invocation.settings.profile(text) is not None:
         return invocation.target(text)
     try:

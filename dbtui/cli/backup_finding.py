@@ -9,6 +9,7 @@ from dbtui.errors import StorageError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry, EntryKind
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.remotes import RemoteKind
 from dbtui.model.text import format_untrusted
 from dbtui.routines import backups as routines
 from dbtui.routines.backups import find_backup
@@ -16,6 +17,7 @@ from dbtui.routines.backups.stored import database_of
 
 #: Stands for the newest backup.
 LATEST = "latest"
+REMOTE_SCHEMES = tuple(f"{kind.value}://" for kind in RemoteKind)
 
 
 def find_entry(invocation: Invocation, reference: str, directory: str | None) -> BackupEntry:
@@ -23,6 +25,9 @@ def find_entry(invocation: Invocation, reference: str, directory: str | None) ->
 
     `latest` is the newest whole one there, `latest:PROFILE` the newest of a profile's database. Raises UsageError.
     """
+    if reference.lower().startswith(REMOTE_SCHEMES):
+        raise UsageError(f"{format_untrusted(reference)} lies in a remote, and this works on backups here",
+                         "fetch it with dbtui backup pull first")  # fmt: skip
     word, _, target = reference.partition(":")
     if word == LATEST and (target or reference == LATEST):
         return _find_latest(invocation, target, directory)

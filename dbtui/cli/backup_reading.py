@@ -9,7 +9,7 @@ from dbtui.analysis.backups.places import describe_places
 from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.cli import backup_places, exit_codes
 from dbtui.cli.backup_finding import choose_directories, find_entry, list_request
-from dbtui.cli.backup_remotes import is_remote
+from dbtui.cli.backup_remotes import find_anywhere, is_remote
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
 from dbtui.cli.repositories import collect_reports, show_row, warn_of
@@ -17,6 +17,7 @@ from dbtui.cli.tables import Column, format_table, terminal_width
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
+from dbtui.model.events import Routine
 from dbtui.model.proofs import Proof
 from dbtui.model.repositories import RepositoryBackup
 from dbtui.model.shipping import RemoteHistory
@@ -24,6 +25,7 @@ from dbtui.model.text import format_bytes, format_count, format_duration, format
 from dbtui.routines import backups as routines
 from dbtui.routines.backups.pins import read_pin
 from dbtui.routines.backups.stored import database_of, read_manifest
+from dbtui.routines.context import RoutineContext
 
 _LIST_COLUMNS = (
     Column("BACKUP", least=20),
@@ -180,6 +182,8 @@ def show(
     invocation = Invocation.begin(as_json=as_json)
     if rows is not None and table is None:
         raise UsageError("--rows needs --table", "name the table whose rows you want")
+    if is_remote(reference):
+        return show_far(invocation, reference, directory, table, rows, identities)
     entry = find_entry(invocation, reference, directory)
     invocation.open_with(entry, identities)
     contents = _result(invocation, entry, lambda c: routines.collect_contents(c, entry))
@@ -192,6 +196,41 @@ def show(
     else:
         write_data("\n".join(show_contents(entry, contents, manifest, terminal_width(), proofs)))
     return exit_codes.DONE
+
+
+def show_far(
+    invocation: Invocation,
+    reference: str,
+    directory: str | None,
+    table: str | None,
+    rows: int | None,
+    identities: tuple[str, ...],
+) -> int:
+    """Print what the manifest in a remote tells; for one of its tables the backup is fetched."""
+    found = find_anywhere(invocation, reference, directory)
+    entry, far = found.entry, found.far
+    assert far is not None  # noqa: S101 - its address said so
+    contents = far.contents
+    if table is None:
+        if invocation.as_json:
+            print_document(backup=entry, manifest=far.manifest, contents=contents, proofs=())
+        else:
+            write_data("\n".join(show_contents(entry, contents, far.manifest, terminal_width())))
+        return exit_codes.DONE
+    name = find_table(contents, table)
+    invocation.open_with(entry, identities)
+    look = found.on_fetched(invocation, directory, lambda c, here: _look_into(c, here, name, rows))
+    definition, sample = _result(invocation, entry, look)
+    return _print_table(entry, name, definition, sample, invocation.as_json)
+
+
+def _look_into(
+    c: RoutineContext, entry: BackupEntry, table: TableName, rows: int | None
+) -> Routine[tuple[str, TableSample | None]]:
+    definition = yield from routines.show_definition(c, entry, table)
+    if rows is None:
+        return definition, None
+    return definition, (yield from routines.collect_sample(c, entry, table, rows))
 
 
 def _result(invocation: Invocation, entry: BackupEntry, start: Any) -> Any:
@@ -281,10 +320,13 @@ def find_table(contents: BackupContents, wanted: str) -> TableName:
 def _show_table(
     invocation: Invocation, entry: BackupEntry, table: TableName, rows: int | None, as_json: bool
 ) -> int:  # fmt: skip
-    definition = _result(invocation, entry, lambda c: routines.show_definition(c, entry, table))
-    sample: TableSample | None = None
-    if rows is not None:
-        sample = _result(invocation, entry, lambda c: routines.collect_sample(c, entry, table, rows))
+    definition, sample = _result(invocation, entry, lambda c: _look_into(c, entry, table, rows))
+    return _print_table(entry, table, definition, sample, as_json)
+
+
+def _print_table(
+    entry: BackupEntry, table: TableName, definition: str, sample: TableSample | None, as_json: bool
+) -> int:  # fmt: skip
     if as_json:
         fields = {"sample": sample} if sample is not None else {}
         print_document(backup_id=entry.backup_id, table=table, definition=definition, **fields)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dbtui.cli.backup_finding import LATEST, find_entry
+from dbtui.cli.backup_finding import LATEST, REMOTE_SCHEMES, find_entry
 from dbtui.cli.invocation import Invocation
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
@@ -13,7 +13,7 @@ from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
 from dbtui.model.remote_addresses import parse_remote_address
-from dbtui.model.remotes import RemoteAddress, RemoteKind
+from dbtui.model.remotes import RemoteAddress
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import redact_url
 from dbtui.routines.backups.remote_find import RemoteBackup, find_remote_backup
@@ -23,14 +23,13 @@ from dbtui.routines.context import RoutineContext
 
 ResultT = TypeVar("ResultT")
 BackupWork = Callable[[RoutineContext, BackupEntry], Routine[ResultT]]
-_SCHEMES = tuple(f"{kind.value}://" for kind in RemoteKind)
 
 _SAY_WHERE = 'name a REMOTE such as s3://bucket/path, or write remote = "…" into the configuration'
 
 
 def is_remote(text: str) -> bool:
     """Whether a word is an address of a remote, or begins with one; database URLs have other schemes."""
-    return text.lower().startswith(_SCHEMES)
+    return text.lower().startswith(REMOTE_SCHEMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,9 @@ def find_in_remotes(invocation: Invocation, text: str) -> RemoteReference:
     if is_remote(text):
         return parse_reference(invocation, text)
     if "://" in text:
-        raise UsageError(f"{redact_url(text)!r} is no address of a remote", f"remotes begin with {', '.join(_SCHEMES)}")
+        raise UsageError(
+            f"{redact_url(text)!r} is no address of a remote", f"remotes begin with {', '.join(REMOTE_SCHEMES)}"
+        )
     word, colon, profile_name = text.partition(":")
     if word == LATEST and colon:
         profile = invocation.target(profile_name)

@@ -2,7 +2,8 @@
 
 from dbtui.analysis.backups.proof_words import describe_verification, is_good
 from dbtui.cli import exit_codes, plans
-from dbtui.cli.backup_finding import find_destination, find_entry
+from dbtui.cli.backup_finding import find_destination
+from dbtui.cli.backup_remotes import FoundBackup, find_anywhere
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
 from dbtui.errors import DbtuiError, ToolError, UsageError
@@ -34,17 +35,20 @@ def verify(
         raise UsageError("--to names a server and --throwaway makes one", "leave one of them out")
     if to is not None and not restore:
         raise UsageError("--to names a server for --restore, which was not given", "add --restore or leave out --to")
-    entry = find_entry(invocation, reference, directory)
+    found = find_anywhere(invocation, reference, directory)
+    entry = found.entry
     invocation.open_with(entry, identities)
-    place = _choose_place(invocation, entry, to, is_forced=throwaway) if restore or throwaway else None
+    place = _choose_place(invocation, found, to, is_forced=throwaway) if restore or throwaway else None
     profile = place if isinstance(place, ConnectionProfile) else None
     if dry_run:
-        return show_plan(invocation, plans.show_verify_plan(entry, place), (), backup_id=entry.backup_id)
+        return show_plan(
+            invocation, plans.show_verify_plan(entry, place, found.far is not None), (), backup_id=entry.backup_id
+        )
     request = JobRequest(
         routine="backup verify",
         target=profile.name if profile else entry.profile,
         subject=entry.backup_id,
-        start=lambda c: routines.verify_backup(c, entry, place),
+        start=found.on_fetched(invocation, directory, lambda c, here: routines.verify_backup(c, here, place)),
         locks=(routines.backup_lock(entry),),
         summary=describe_verification,
         judge=lambda found: JobState.SUCCEEDED if is_good(found) else JobState.FAILED,
@@ -54,15 +58,16 @@ def verify(
                    failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
 
 
-def _choose_place(invocation: Invocation, entry: BackupEntry, to: str | None, *, is_forced: bool) -> Place:
+def _choose_place(invocation: Invocation, found: FoundBackup, to: str | None, *, is_forced: bool) -> Place:
     """A throwaway server, unless a target was named, or none can be had here and the backup's own server is known."""
+    entry, far = found.entry, found.far
     if to is not None:
         return find_destination(invocation, entry, to)
     request: JobRequest[ThrowawayPlan] = JobRequest(
         routine="plan proof",
         target=entry.profile,
         subject=entry.backup_id,
-        start=lambda c: routines.plan_proof(c, entry),
+        start=lambda c: routines.plan_proof(c, entry, far.backup if far else None),
         changes=False,
     )
     try:

@@ -97,9 +97,15 @@ def show_delete_plan(entry: BackupEntry) -> list[str]:
     return _labelled(lines)
 
 
-def show_verify_plan(entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None) -> list[str]:
-    """Return the lines that say what verifying a backup does; `place`: where it is restored to try it."""
-    steps = [PlanStep("read every file and compare its size and SHA-256 with the manifest"),
+def show_verify_plan(
+    entry: BackupEntry, place: ThrowawayPlan | ConnectionProfile | None, is_far: bool = False
+) -> list[str]:
+    """Return the lines that say what verifying a backup does; `place`: where it is restored to try it.
+
+    `is_far`: it lies in a remote and is fetched first.
+    """
+    steps = [PlanStep(f"fetch it from {entry.remote} into a private directory")] if is_far else []
+    steps += [PlanStep("read every file and compare its size and SHA-256 with the manifest"),
              PlanStep("look for damage and hostile contents: its end, its structure, its statements")]  # fmt: skip
     checks = PlanStep("compare the rows of every table with the manifest; look at constraints, indexes and the like")
     remarks: tuple[str, ...] = ()
@@ -112,7 +118,8 @@ def show_verify_plan(entry: BackupEntry, place: ThrowawayPlan | ConnectionProfil
     elif place is not None:
         steps.append(PlanStep(f"restore it into a scratch database on the server of {place.name}"))
         steps += [checks, PlanStep("drop the scratch database")]
-    steps.append(PlanStep("write the proof into the manifest" + (" and beside it" if place is not None else "")))
+    written = "write the proof into the manifest" + (" and beside it" if place is not None else "")
+    steps.append(PlanStep("remove what was fetched; nothing is written into the remote" if is_far else written))
     lines = _labelled([("", f"verify the backup {entry.backup_id}"), ("file", entry.data_path or "gone")])
     return [*lines, *_tail(tuple(steps), remarks, ())]
 

@@ -24,6 +24,7 @@ from dbtui.model.shapes import DatabaseShape
 from dbtui.model.tables import TableName
 from dbtui.model.text import format_bytes
 from dbtui.routines.backups.contents import read_contents
+from dbtui.routines.backups.remote_find import RemoteBackup
 from dbtui.routines.backups.stored import database_of, open_stored
 from dbtui.routines.context import RoutineContext
 
@@ -36,8 +37,8 @@ _NO_SHAPE = "does not tell them: it was made before dbtui kept them, or a table 
 
 def compare_backup(
     c: RoutineContext,
-    entry: BackupEntry,
-    other: BackupEntry | ConnectionProfile,
+    entry: BackupEntry | RemoteBackup,
+    other: BackupEntry | RemoteBackup | ConnectionProfile,
     *,
     threshold: float = SHRINK_SHARE,
     tables: Sequence[TableName] = (),
@@ -51,7 +52,7 @@ def compare_backup(
     RefusedError, UsageError (a table that neither has), ConnectError, ServerError.
     """
     first = collect_stored_side(c, entry)
-    if isinstance(other, BackupEntry):
+    if isinstance(other, BackupEntry | RemoteBackup):
         second = collect_stored_side(c, other)
     else:
         second = yield from _collect_live_side(
@@ -71,14 +72,22 @@ def _check_wanted(tables: Sequence[TableName], sides: Sequence[DiffSide]) -> Non
 # ---------------------------------------------------------------- a backup
 
 
-def collect_stored_side(c: RoutineContext, entry: BackupEntry) -> DiffSide:
-    """Return what a backup tells of itself. Raises DamagedBackupError, StorageError, RefusedError."""
+def collect_stored_side(c: RoutineContext, entry: BackupEntry | RemoteBackup) -> DiffSide:
+    """Return what a backup tells of itself; one in a remote by its manifest alone.
+
+    Raises DamagedBackupError, StorageError, RefusedError.
+    """
+    if isinstance(entry, RemoteBackup):
+        return _side(entry.entry, entry.manifest, entry.manifest.shape)
     backup = open_stored(entry, c.identity_of) if entry.kind is EntryKind.FOREIGN else open_stored(entry)
     return _of_manifest(c, entry, backup, backup.manifest) if backup.manifest else _of_foreign(c, entry, backup)
 
 
 def _of_manifest(c: RoutineContext, entry: BackupEntry, backup: StoredBackup, manifest: Manifest) -> DiffSide:
-    shape = manifest.shape or c.backups(backup.engine).read_shape(backup, c.cancellation)
+    return _side(entry, manifest, manifest.shape or c.backups(backup.engine).read_shape(backup, c.cancellation))
+
+
+def _side(entry: BackupEntry, manifest: Manifest, shape: DatabaseShape | None) -> DiffSide:
     rows_known = not manifest.schema_only
     return DiffSide(
         label=entry.backup_id, is_live=False, engine=manifest.engine, flavour=manifest.flavour,

@@ -8,17 +8,20 @@ from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_n
 from dbtui.errors import UsageError
 from dbtui.model.backups import (
     MANIFEST_SUFFIX,
+    BackupContents,
     BackupEntry,
     BackupFormat,
     Compression,
     CompressionKind,
     EntryKind,
+    Manifest,
     StoredBackup,
 )
 from dbtui.model.events import Routine
 from dbtui.model.remotes import RemoteAddress
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.catalogue import stem_of
+from dbtui.routines.backups.contents import known_contents
 from dbtui.routines.backups.remote_catalogue import RemoteListing, list_remote, read_row, row_of
 from dbtui.routines.backups.remote_copy import read_remote_manifest
 from dbtui.routines.context import RoutineContext
@@ -35,6 +38,17 @@ class RemoteBackup:
     address: RemoteAddress
     entry: BackupEntry
     backup: StoredBackup
+    manifest: Manifest
+
+    @property
+    def data_name(self) -> str:
+        """The name of its data in the remote."""
+        return self.entry.data_path.rpartition("/")[2]
+
+    @property
+    def contents(self) -> BackupContents:
+        """What its manifest tells of its contents."""
+        return known_contents(self.backup)
 
 
 def find_remote_backup(
@@ -61,7 +75,9 @@ def find_remote_backup(
             compression=parsed.compression if parsed and is_packed else Compression(CompressionKind.NONE),
             data_path=entry.data_path,
             manifest=found.manifest,
+            encryption=entry.encryption,
         ),
+        found.manifest,
     )
 
 

@@ -8,18 +8,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from dbtui.adapters.streams import storage_errors
-from dbtui.model.backups import BackupEntry
+from dbtui.errors import DamagedBackupError
+from dbtui.model.backups import BackupEntry, EntryKind, PlanStep, RestoreOptions, RestorePlan, RestoreResult
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
-from dbtui.model.text import format_untrusted
+from dbtui.model.text import format_bytes, format_untrusted
+from dbtui.routines.backups.contents import read_contents
+from dbtui.routines.backups.create import check_refusals
 from dbtui.routines.backups.find import find_backup
 from dbtui.routines.backups.pull import apply_pull, plan_pull
 from dbtui.routines.backups.remote_find import RemoteBackup
+from dbtui.routines.backups.restore import apply_restore, plan_restore
 from dbtui.routines.backups.store import prepare_directory, remove_path
+from dbtui.routines.backups.stored import open_stored
 from dbtui.routines.context import RoutineContext
 
 ResultT = TypeVar("ResultT")
@@ -53,12 +59,37 @@ def with_fetched(
     Raises RefusedError (it is not whole, or there is no room), RemoteError, ConnectError, StorageError, and what the
     work raises.
     """
+    if found.entry.kind is EntryKind.BROKEN:
+        problem = f"{found.entry.backup_id} in {found.address} is not whole: {found.entry.problem}"
+        raise DamagedBackupError(problem, "use another backup")
     with staging_directory(c, prepare_directory(directory)) as place:
-        plan = yield from plan_pull(
-            c, found.address, found.backup.data_path.rpartition("/")[2], lambda _manifest: place
-        )
+        plan = yield from plan_pull(c, found.address, found.data_name, lambda _manifest: place)
         yield from apply_pull(c, plan)
         return (yield from work(find_backup(place, plan.data_name)))
+
+
+def plan_restore_far(
+    c: RoutineContext, found: RemoteBackup, directory: Path, profile: ConnectionProfile, options: RestoreOptions
+) -> Routine[RestorePlan]:
+    """Decide about a restore of a backup in a remote, by its manifest; it is fetched when that is confirmed."""
+    fetching = yield from plan_pull(c, found.address, found.data_name, lambda _manifest: directory / _PREFIX)
+    plan = yield from plan_restore(c, found.entry, profile, options, found.backup)
+    what = f"fetch {format_bytes(fetching.size_bytes)} from {found.address} into a private directory in {directory}"
+    steps = (PlanStep(what, why="removed at the end"), *plan.steps)
+    return replace(plan, steps=steps, refusals=(*fetching.refusals, *plan.refusals))
+
+
+def apply_restore_far(
+    c: RoutineContext, found: RemoteBackup, directory: Path, profile: ConnectionProfile, plan: RestorePlan
+) -> Routine[RestoreResult]:
+    """Do such a restore: fetch the backup, restore it as planned, and remove what was fetched."""
+    check_refusals(plan.refusals)
+
+    def restore(entry: BackupEntry) -> Routine[RestoreResult]:
+        backup = open_stored(entry, c.identity_of)
+        return apply_restore(c, profile, replace(plan, backup=backup, contents=read_contents(c, backup)))
+
+    return (yield from with_fetched(c, found, directory, restore))
 
 
 @contextmanager
