@@ -151,9 +151,9 @@ def verify(**typed: Any) -> int:
     sequences ahead of their columns, materialised views filled. A throwaway server has a private socket and no
     network, and is gone afterwards. What this machine lacks (an extension, room) is never held against the backup.
     """
-    from dbtui.cli import backup_verifying
+    from dbtui.cli import backup_verifying, repositories
 
-    return backup_verifying.verify(**typed)
+    return repositories.verify(**typed) if repositories.is_meant(typed) else backup_verifying.verify(**typed)
 
 
 @backup.command(epilog=f"{_BACKUP} Example: dbtui backup restore erp-20261122T150000Z --into erp_yesterday")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from dbtui.analysis.repository_words import describe_end
+from dbtui.analysis.repository_words import describe_checks, describe_end
 from dbtui.model.backups import BackupEntry, CreatePlan, PlanStep, RestorePlan
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.proofs import ThrowawayPlan
-from dbtui.model.repositories import RestoreFromRepositoryPlan
+from dbtui.model.repositories import RepositoryBackup, RepositoryTrialPlan, RestoreFromRepositoryPlan
 from dbtui.model.shipping import PullPlan, PushPlan
 from dbtui.model.text import format_bytes, format_untrusted
 
@@ -82,6 +82,14 @@ def show_restore_from_repository(plan: RestoreFromRepositoryPlan) -> list[str]:
     steps = tuple(PlanStep(text, command) for text, command in plan.steps)
     afterwards = _labelled(_listed("afterwards", plan.afterwards))
     return [*_labelled(lines), *_tail(steps, plan.warnings, plan.refusals), *afterwards]
+
+
+def show_repository_verify_plan(backup: RepositoryBackup, trial: RepositoryTrialPlan | None) -> list[str]:
+    """Return the lines that say what verifying a physical backup does."""
+    return [
+        *_labelled([("", f"verify {backup.reference}")]),
+        *_tail(tuple(map(PlanStep, describe_checks(backup, trial))), (), ()),
+    ]
 
 
 def show_delete_plan(entry: BackupEntry) -> list[str]:

@@ -1413,3 +1413,19 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid)
   AND has_table_privilege(s.oid, 'SELECT') AND has_schema_privilege(sn.oid, 'USAGE')
 ORDER BY 1, 2, 4, 5, 6;
+
+-- name: collect_every_database
+-- Of a restored cluster: all that can be opened, the maintenance databases included.
+SELECT datname::text AS name FROM pg_catalog.pg_database WHERE datallowconn ORDER BY datistemplate, datname;
+
+-- name: collect_stored_tables
+-- Of a restored cluster: what holds rows on disk. Unlogged tables cannot be read while a server recovers.
+SELECT n.nspname::text AS schema, c.relname::text AS name,
+       n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AS is_users
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND c.relispopulated
+ORDER BY 3, 1, 2;
+
+-- name: read_whole_tables
+-- For counting by the tables themselves: an index can answer without a look at the rows.
+SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off;

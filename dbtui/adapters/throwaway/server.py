@@ -31,10 +31,12 @@ class ThrowawayServer(abc.ABC):
     end_signal: ClassVar[signal.Signals] = signal.SIGTERM
     is_unprivileged: ClassVar[bool] = True  # root hands it to another account
 
-    def __init__(self, directory: ServerDirectory, *, name: str = "") -> None:
+    def __init__(self, directory: ServerDirectory, *, name: str = "", account: Account | None = None) -> None:
+        """`account`: the one to run under; None: root chooses one, anybody else is itself."""
         self.directory = directory
         self.name = name or self.kind
-        self.account: Account | None = choose_account(*self.accounts) if self.is_unprivileged else None
+        chosen = choose_account(*self.accounts) if self.is_unprivileged and account is None else account
+        self.account: Account | None = chosen
         self.home = self.directory.add_subdirectory(self.name, self.account)
         self.log = self.home / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
