@@ -149,6 +149,12 @@ def assess_segments(backup: RepositoryBackup, segments: Sequence[str]) -> tuple[
     return tuple(problems)
 
 
+def describe_segments(segments: Sequence[str]) -> str:
+    """Return what was looked at when no segment is missing. `segments` is not empty."""
+    count = f"{len(segments)} segment{'' if len(segments) == 1 else 's'}"
+    return f"that the WAL has no gap: {count}, {segments[0]} to {segments[-1]}"
+
+
 def _follows(before: str, after: str, highest: int) -> bool:
     log, number = int(before[8:16], 16), int(before[16:], 16)
     next_log, next_number = int(after[8:16], 16), int(after[16:], 16)

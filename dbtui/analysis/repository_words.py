@@ -8,6 +8,7 @@ from dbtui.model.repositories import (
     RepositoryDetail,
     RepositoryReport,
     RepositoryRestoreResult,
+    RepositoryTrialPlan,
     RepositoryVerification,
 )
 from dbtui.model.text import format_bytes, format_count, format_duration
@@ -72,6 +73,21 @@ def describe_backup(report: RepositoryReport, detail: RepositoryDetail, now: dat
         yield "archive", f"{archive.first} to {archive.last}{when}" if archive.last else "no WAL"
     for finding in report.findings:
         yield finding.level.value, finding.words
+
+
+def describe_checks(backup: RepositoryBackup, trial: RepositoryTrialPlan | None) -> tuple[str, ...]:
+    """Return the steps of a verification, for its plan."""
+    tool = backup.repository.partition(":")[0]
+    steps = (f"{tool} reads every file again and compares its checksum", "look for gaps in the WAL from the backup on")
+    if trial is None:
+        return steps
+    return (
+        *steps,
+        f"restore {backup.label} into a throwaway directory in {trial.parent}, as {trial.account}",
+        f"start {trial.server} there, on a private socket and without network, until its recovery is consistent",
+        "read every table of every database",
+        "remove the server, with all that it holds",
+    )
 
 
 def describe_verification(found: RepositoryVerification) -> str:

@@ -12,30 +12,36 @@ from dbtui.analysis.repository_restores import parse_target_time
 from dbtui.analysis.repository_words import (
     WHOLE_CLUSTER,
     describe_backup,
+    describe_looks,
     describe_restored,
     describe_soundness,
+    describe_verification,
 )
 from dbtui.cli import exit_codes
 from dbtui.cli.confirm import confirm
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
-from dbtui.cli.plans import show_restore_from_repository
+from dbtui.cli.plans import show_repository_verify_plan, show_restore_from_repository
 from dbtui.cli.printers import print_document, write_data
 from dbtui.errors import RefusedError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.findings import FindingLevel
+from dbtui.model.jobs import JobState
 from dbtui.model.repositories import (
     Repository,
     RepositoryBackup,
+    RepositoryDetail,
     RepositoryReport,
     RepositoryRestoreOptions,
     RepositoryRestoreResult,
+    RepositoryTrialPlan,
     RestoreFromRepositoryPlan,
 )
 from dbtui.model.text import format_bytes, format_duration, format_untrusted
 from dbtui.routines import repositories as routines
 from dbtui.routines import repository_restores as restores
+from dbtui.routines import repository_verifying as verifying
 
 _LABEL_CELLS = 11
 
@@ -161,6 +167,53 @@ def show(*, reference: str, as_json: bool, **others: Any) -> int:
     ]
     write_data("\n".join(lines))
     return exit_codes.DONE
+
+
+# ---------------------------------------------------------------- verify
+
+
+def verify(*, reference: str, restore: bool, throwaway: bool, dry_run: bool, as_json: bool, quiet: bool,
+           **others: Any) -> int:  # fmt: skip
+    """Have a backup verified and print the verdict."""
+    refuse_options(reference, to=others["to"], dir=others["directory"], identity=others.get("identities"))
+    invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
+    repository, label = find_repository(invocation, reference)
+    finding: JobRequest[tuple[RepositoryReport, RepositoryDetail]] = JobRequest(
+        routine="plan proof",
+        target=str(repository),
+        start=lambda c: routines.collect_repository_backup(c, repository, label),
+        changes=False,
+    )
+    backup = invocation.result_of(finding)[1].backup
+    trial = _plan_trial(invocation, repository, backup.label) if restore or throwaway else None
+    if dry_run:
+        return show_plan(invocation, show_repository_verify_plan(backup, trial), (), backup_id=backup.reference)
+    evidence, profile = evidence_directory(invocation), profile_of(invocation, repository)
+    request = JobRequest(
+        routine="backup verify",
+        target=profile.name if profile else str(repository),
+        subject=backup.reference,
+        start=lambda c: verifying.verify_repository_backup(c, repository, backup.label, trial, evidence),
+        locks=(verifying.verify_lock(repository, backup.label),),
+        summary=describe_verification,
+        judge=lambda found: JobState.FAILED if found.problems else JobState.SUCCEEDED,
+    )
+    outcome = invocation.run(request)
+    if outcome.result is not None:
+        for line in describe_looks(outcome.result):
+            invocation.printer.say(line)
+    return finish(invocation, outcome, lambda found: {"verification": found}, describe_verification, None,
+                  failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
+
+
+def _plan_trial(invocation: Invocation, repository: Repository, label: str) -> RepositoryTrialPlan:
+    request: JobRequest[RepositoryTrialPlan] = JobRequest(
+        routine="plan proof",
+        target=str(repository),
+        start=lambda c: verifying.plan_repository_trial(c, repository, label),
+        changes=False,
+    )
+    return invocation.result_of(request)
 
 
 # ---------------------------------------------------------------- restore

@@ -50,7 +50,12 @@ class Told:
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a repository's program: a tool's, and the operator's settings for pgBackRest."""
-    return tool_environment({name: value for name, value in environ.items() if name.startswith(_PASSED_ON)})
+    return tool_environment(repository_settings(environ))
+
+
+def repository_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the operator's settings for a repository's program that are in the environment."""
+    return {name: value for name, value in environ.items() if name.startswith(_PASSED_ON)}
 
 
 def ask(
