@@ -25,6 +25,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.text import format_bytes
+from dbtui.routines.backups.answering import while_answering
 from dbtui.routines.backups.find import find_previous
 from dbtui.routines.backups.manifest import AGE
 from dbtui.routines.backups.shapes import confirm_shape, look_at_shape
@@ -32,11 +33,19 @@ from dbtui.routines.backups.store import PendingBackup, free_bytes, pending_back
 from dbtui.routines.backups.stored import database_of, public_url
 from dbtui.routines.context import RoutineContext
 
+_FINISH = "finish"
+
 
 def plan_create(
     c: RoutineContext, profile: ConnectionProfile, directory: Path, options: DumpOptions
 ) -> Routine[CreatePlan]:
     """Ask the server and this machine, and decide about a backup. Changes nothing."""
+    return while_answering(c, profile, _plan_alone(c, profile, directory, options))
+
+
+def _plan_alone(
+    c: RoutineContext, profile: ConnectionProfile, directory: Path, options: DumpOptions
+) -> Routine[CreatePlan]:
     with c.open_target(profile) as target:
         return (yield from _plan(c, target, directory, options))
 
@@ -44,6 +53,10 @@ def plan_create(
 def apply_create(c: RoutineContext, profile: ConnectionProfile, plan: CreatePlan) -> Routine[CreateResult]:
     """Make the backup that was planned. Raises RefusedError when the plan has refusals."""
     check_refusals(plan.refusals)
+    return (yield from while_answering(c, profile, _apply_alone(c, profile, plan), until=_FINISH))
+
+
+def _apply_alone(c: RoutineContext, profile: ConnectionProfile, plan: CreatePlan) -> Routine[CreateResult]:
     with c.open_target(profile) as target:
         return (yield from _apply(c, target, plan))
 
@@ -51,7 +64,16 @@ def apply_create(c: RoutineContext, profile: ConnectionProfile, plan: CreatePlan
 def create_backup(
     c: RoutineContext, profile: ConnectionProfile, directory: Path, options: DumpOptions
 ) -> Routine[CreateResult]:
-    """Plan and make a backup on one connection. Raises RefusedError when something speaks against it."""
+    """Plan and make a backup on one connection.
+
+    Raises RefusedError when something speaks against it, ConnectError when the server stops answering meanwhile.
+    """
+    return while_answering(c, profile, _create_alone(c, profile, directory, options), until=_FINISH)
+
+
+def _create_alone(
+    c: RoutineContext, profile: ConnectionProfile, directory: Path, options: DumpOptions
+) -> Routine[CreateResult]:
     with c.open_target(profile) as target:
         plan = yield from _plan(c, target, directory, options)
         check_refusals(plan.refusals)
@@ -121,7 +143,7 @@ def _apply(c: RoutineContext, target: Target, plan: CreatePlan) -> Routine[Creat
         shape = look_at_shape(c, target)
         result = yield from _dump(c, target, plan, pending)
         shape = confirm_shape(c, target, shape, result.tables)
-        yield StepStarted("finish", f"make {pending.data_name} durable and write its manifest")
+        yield StepStarted(_FINISH, f"make {pending.data_name} durable and write its manifest")
         for problem in _missing(plan, result, pending):
             raise ToolError(f"the dump of {database} is not complete: {problem}", "nothing of it was kept")
         manifest = _manifest(target, plan, result, pending, began_at, c.now(), time.monotonic() - began)
@@ -130,7 +152,7 @@ def _apply(c: RoutineContext, target: Target, plan: CreatePlan) -> Routine[Creat
         finishing = time.monotonic()
         pending.commit(manifest)
         yield StepFinished(
-            "finish", time.monotonic() - finishing, f"{pending.data_name}, {format_bytes(manifest.size_bytes)}"
+            _FINISH, time.monotonic() - finishing, f"{pending.data_name}, {format_bytes(manifest.size_bytes)}"
         )
     return CreateResult(
         manifest=manifest, data_path=str(pending.final), manifest_path=str(pending.manifest_path)

@@ -33,6 +33,7 @@ from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.names import kept_suffix, loading_suffix, restored_suffix
 from dbtui.model.urls import parse_database_url
+from dbtui.routines.backups.answering import while_answering
 from dbtui.routines.backups.contents import known_contents, read_contents
 from dbtui.routines.backups.create import check_refusals
 from dbtui.routines.backups.holding import held_for_reading
@@ -113,9 +114,14 @@ def apply_restore(c: RoutineContext, profile: ConnectionProfile, plan: RestorePl
     """Do the restore that was planned. Until the last step nothing that existed is touched.
 
     Raises RefusedError (the plan has refusals, or the target changed since), DamagedBackupError, MismatchError (the
-    rows that arrived are not the manifest's), ServerError, ToolError, Cancelled; then the new database is dropped.
+    rows that arrived are not the manifest's), ServerError, ToolError, Cancelled, ConnectError (also when the server
+    stops answering meanwhile); then the new database is dropped.
     """
     check_refusals(plan.refusals)
+    return (yield from while_answering(c, profile, _apply_alone(c, profile, plan)))
+
+
+def _apply_alone(c: RoutineContext, profile: ConnectionProfile, plan: RestorePlan) -> Routine[RestoreResult]:
     began = time.monotonic()
     for warning in plan.warnings:
         yield Warned(warning)
