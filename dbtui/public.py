@@ -7,6 +7,7 @@ from typing import TypeVar
 from dbtui import config
 from dbtui.errors import UsageError
 from dbtui.history import History
+from dbtui.identities import Identities
 from dbtui.jobs import JobRequest, JobRunner, run
 from dbtui.model.backups import BackupEntry, BackupFormat, CreateResult, DumpOptions, RestoreOptions, RestoreResult
 from dbtui.model.connections import ConnectionProfile
@@ -31,11 +32,13 @@ def create_backup(
     tables: tuple[str, ...] = (),
     exclude_tables: tuple[str, ...] = (),
     schema_only: bool = False,
+    encrypt_to: tuple[str, ...] = (),
 ) -> Path:
     """Back up a database and return the path of the data file, or of the directory for `format="directory"`.
 
-    `url` is a database URL, `compress` is none, gzip or zstd, with a level if wanted ("zstd:3"). The manifest lies
-    beside the data. Raises a child of dbtui.errors.DbtuiError; then nothing stays in the directory.
+    `url` is a database URL, `compress` is none, gzip or zstd, with a level if wanted ("zstd:3"). `encrypt_to` are
+    recipients of age, or files of them. The manifest lies beside the data. Raises a child of dbtui.errors.DbtuiError;
+    then nothing stays in the directory.
     """
     profile = config.parse_url(url, origin=_ORIGIN)
     options = DumpOptions(
@@ -45,25 +48,33 @@ def create_backup(
         tables=tuple(tables),
         exclude_tables=tuple(exclude_tables),
         schema_only=schema_only,
+        encrypt_to=tuple(encrypt_to),
     )
     result = _run(_create_request(profile, Path(directory), options))
     return Path(result.data_path)
 
 
 def restore_backup(
-    url: str, backup: str | os.PathLike[str], *, into: str = "", replace: bool = True, jobs: int = 1
+    url: str,
+    backup: str | os.PathLike[str],
+    *,
+    into: str = "",
+    replace: bool = True,
+    jobs: int = 1,
+    identity: str | os.PathLike[str] = "",
 ) -> str:
     """Restore a backup and return the name of the database (SQLite: the file) that it is in.
 
     `backup` is the path of a backup's data or manifest, or a dump without one. It goes into the database of `url`; if
     that has tables, its old content is kept under a dated name. `into` names another database to make instead, and
-    `replace=False` never touches one that has tables. Raises a child of dbtui.errors.DbtuiError; then nothing changed.
+    `replace=False` never touches one that has tables. `identity` is the file that opens an encrypted backup; without
+    it DBTUI_AGE_IDENTITY names one. Raises a child of dbtui.errors.DbtuiError; then nothing changed.
     """
     profile = config.parse_url(url, origin=_ORIGIN)
     path = Path(backup).absolute()
     entry = backups.find_backup(path.parent, str(path))
-    result = _run(_restore_request(profile, entry, RestoreOptions(into=into, replace=replace, jobs=jobs)))
-    return result.database
+    request = _restore_request(profile, entry, RestoreOptions(into=into, replace=replace, jobs=jobs))
+    return _run(request, (os.fspath(identity),) if identity else ()).database
 
 
 def _parse_format(text: str) -> BackupFormat:
@@ -102,10 +113,12 @@ def _restore_request(
     )
 
 
-def _run(request: JobRequest[ResultT]) -> ResultT:
+def _run(request: JobRequest[ResultT], identities: tuple[str, ...] = ()) -> ResultT:
     """Run a job and wait for it. A KeyboardInterrupt of the application cancels the job first."""
     passwords = Passwords(os.environ)
-    runner = JobRunner(RoutineContext(password_of=passwords.find), History(config.state_dir(os.environ)))
+    identity_of = Identities(os.environ, passwords, files=identities).find
+    context = RoutineContext(password_of=passwords.find, identity_of=identity_of)
+    runner = JobRunner(context, History(config.state_dir(os.environ)))
     job = run(runner, request, _ignore)
     outcome = job.outcome
     if outcome is None or outcome.error is not None:
