@@ -59,6 +59,7 @@ ORDER BY run_id DESC LIMIT ?
 """
 _TRIM_COMMANDS = "DELETE FROM commands WHERE run_id <= (SELECT max(run_id) FROM commands) - ?"
 _SELECT_INSTALLED = "SELECT max(ended) FROM runs WHERE routine = 'schedule' AND subject = ? AND state = 'succeeded'"
+_MANNERS = ("--json", "--quiet", "-q")
 _COLUMNS = "began, ended, routine, target, subject, operator, state, detail, commands"
 _INSERT = f"INSERT INTO runs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
 _SELECT = f"SELECT entry_id, {_COLUMNS} FROM runs ORDER BY entry_id DESC LIMIT ?"  # noqa: S608 - a constant
@@ -249,7 +250,8 @@ def _now() -> str:
 
 
 def _store_words(words: Sequence[str]) -> str:
-    return json.dumps([_storable(word) for word in words])
+    """The words by which runs are found: how one is to be told makes no other command of it."""
+    return json.dumps([_storable(word) for word in words if word not in _MANNERS])
 
 
 def _command_run(row: tuple[Any, ...]) -> CommandRun:

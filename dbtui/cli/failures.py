@@ -9,8 +9,8 @@ from dbtui.errors import DbtuiError
 from dbtui.model.text import format_untrusted, mask_passwords
 
 
-def report_failure(sentence: str, error: BaseException, *, outcome: str, code: int, as_json: bool) -> None:
-    """Tell what went wrong, without any secret that this process has found."""
+def report_failure(sentence: str, error: BaseException, *, outcome: str, code: int, as_json: bool) -> str:
+    """Tell what went wrong, without any secret that this process has found, and return the sentence that was told."""
     secrets = _known_secrets()
     # Our own errors are made without secrets; a password that is also a name must not blot that name out of them.
     clean = mask_passwords(sentence, () if isinstance(error, DbtuiError) else secrets)
@@ -21,6 +21,7 @@ def report_failure(sentence: str, error: BaseException, *, outcome: str, code: i
     if as_json:
         kind = type(error).__name__ if isinstance(error, DbtuiError) else "UsageError" if code == 2 else "Unexpected"
         make_printer(as_json=True).result("", outcome=outcome, error=clean, error_kind=kind, exit_code=code)
+    return clean
 
 
 def _known_secrets() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from dbtui.cli import conclusion
 from dbtui.cli.printers import Printer, make_printer
 from dbtui.cli.signals import EndSignals
 from dbtui.config import Passwords, Settings, load_settings, resolve_target, state_dir
@@ -49,10 +50,11 @@ class Invocation:
         """
         SIGNALS.install()
         printer = make_printer(as_json=as_json and acting, quiet=quiet or (as_json and not acting))
+        history = History(state_dir(os.environ))
+        conclusion.begin(history, acting=acting)
         settings = load_settings(os.environ)
         for warning in settings.warnings:
             printer.warn(warning)
-        history = History(state_dir(os.environ))
         access = RemoteAccess(settings.remotes, PASSWORDS)
         identities = Identities(
             os.environ, PASSWORDS, settings.profiles, (settings.identity, settings.identity_command),
@@ -62,11 +64,14 @@ class Invocation:
             password_of=PASSWORDS.find, remote_settings=access.settings_of, identity_of=identities.find
         )
         runner = JobRunner(context, history)
-        return cls(settings, history, runner, printer, as_json, identities)
+        made = cls(settings, history, runner, printer, as_json, identities)
+        conclusion.CURRENT.invocation = made
+        return made
 
     def target(self, text: str | None) -> ConnectionProfile:
         """Return the profile that a TARGET means, after showing its warnings. Raises UsageError."""
         profile = resolve_target(self.settings, text, os.environ)
+        conclusion.CURRENT.profile = profile.name
         for warning in profile.warnings:
             self.printer.warn(warning)
         return profile
@@ -86,9 +91,11 @@ class Invocation:
         `profile`: whose password is asked for, once, when the server refuses the login and none is known.
         """
         outcome = self._run_once(request)
+        conclusion.CURRENT.note_job(request, outcome)
         if isinstance(outcome.error, AuthenticationError) and profile is not None and self._may_prompt(profile):
             PASSWORDS.remember(profile, _ask_password(profile))
             outcome = self._run_once(request)
+            conclusion.CURRENT.note_job(request, outcome)
         self.show_history_warnings()
         if outcome.error is not None:
             raise outcome.error

@@ -31,7 +31,10 @@ COMMANDS = {
     "sessions": ("dbtui.cli.sessions:sessions", "Who is connected, who blocks whom; explain, cancel, terminate."),
 }
 #: By name, for they know this module.
+_CONCLUSION = "dbtui.cli.conclusion"
 _GROUP, _UI = "dbtui.cli.group", "dbtui.cli.ui"
+#: What was typed, for `dbtui.cli.conclusion`, which finds the runs of a schedule by it.
+TYPED: list[str] = []
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -49,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")
     if os.environ.get("_DBTUI_COMPLETE"):
         sys.exit(import_module(_GROUP).complete())
-    sys.exit(_flushed(_run(arguments)))
+    TYPED[:] = arguments
+    sys.exit(_concluded(_flushed(_run(arguments))))
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
@@ -89,8 +93,23 @@ def _report(arguments: list[str], sentence: str, code: int, error: BaseException
     from dbtui.cli.failures import report_failure
 
     outcome = "cancelled" if isinstance(error, Cancelled) or code == exit_codes.INTERRUPTED else "failed"
-    report_failure(sentence, error, outcome=outcome, code=code, as_json="--json" in arguments)
+    told = report_failure(sentence, error, outcome=outcome, code=code, as_json="--json" in arguments)
+    conclusion = sys.modules.get(_CONCLUSION)
+    if conclusion is not None:
+        conclusion.CURRENT.note_failure(told, error)
     return code
+
+
+def _concluded(code: int) -> int:
+    """Write down how it ended and tell the hooks, if it was a command that may have some; its code stays what it is."""
+    conclusion = sys.modules.get(_CONCLUSION)
+    if conclusion is None:
+        return code
+    try:
+        conclusion.conclude(code)
+    except (DbtuiError, KeyboardInterrupt):  # a signal, when nothing is left to be undone
+        return code
+    return _flushed(code)
 
 
 def _flushed(code: int) -> int:

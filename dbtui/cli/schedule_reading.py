@@ -1,7 +1,6 @@
 """What `dbtui schedule list` does: read, and print a table or one JSON document."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -88,7 +87,25 @@ def _show_last(run: CommandRun | None, now: datetime) -> str:
 
 
 def _fields(state: ScheduleState) -> dict[str, Any]:
-    found = {field.name: getattr(state, field.name) for field in fields(state)}
-    last = state.last_run
-    return {**found, "name": state.schedule.name, "command": state.schedule.command, "is_overdue": state.is_overdue,
-            "last_seconds": last.seconds if last else None}  # fmt: skip
+    schedule, last = state.schedule, state.last_run
+    return {
+        "name": schedule.name,
+        "by": schedule.scheduler,
+        "place": schedule.place,
+        "text": schedule.text,
+        "command": schedule.command,
+        "words": schedule.words,
+        "directory": schedule.directory,
+        "is_enabled": schedule.is_enabled,
+        "installed_at": schedule.installed_at,
+        "profile": state.profile,
+        "database": state.database,
+        "period_seconds": state.period_seconds,
+        "next_run_at": state.next_run_at,
+        "last_run": last,
+        "last_seconds": last.seconds if last else None,
+        "last_success_at": state.last_success_at,
+        "standing": state.standing,
+        "is_overdue": state.is_overdue,
+        "reason": state.reason,
+    }

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from dbtui.analysis.schedules import parse_at, write_texts
+from dbtui.analysis.schedules import name_schedule, parse_at, write_texts
 from dbtui.cli import exit_codes
 from dbtui.cli.endings import finish
 from dbtui.cli.group import cli
 from dbtui.cli.invocation import Invocation
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
-from dbtui.model.schedules import Every, Schedule, Scheduler, ScheduleResult, ScheduleTexts
+from dbtui.model.schedules import SCHEDULE_VARIABLE, Every, Schedule, Scheduler, ScheduleResult, ScheduleTexts
 from dbtui.model.urls import parse_database_url
 from dbtui.routines.schedules import apply_schedule
 
@@ -67,7 +67,8 @@ def _make_schedule(words: tuple[str, ...], every: Every, at: str) -> Schedule:
         hour, minute = parse_at(at)
     except UsageError as error:
         raise UsageError(f"--at: {error.message}", error.hint) from None
-    environ = tuple((name, os.environ[name]) for name in _VARIABLES if os.environ.get(name))
+    inherited = ((name, os.environ[name]) for name in _VARIABLES if os.environ.get(name))
+    environ = ((SCHEDULE_VARIABLE, name_schedule(words)), *inherited)
     return Schedule(argv=(*_program(), *words), directory=str(Path.cwd()), every=every, hour=hour, minute=minute,
                     environ=environ)  # fmt: skip
 

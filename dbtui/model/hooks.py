@@ -18,7 +18,7 @@ COMMANDS = (
     "backup push", "backup pull", "partitions apply", "replicas add", "replicas promote", "replicas pause",
     "replicas resume", "replicas drop-slot", "pools pause", "pools resume", "pools reload", "pools reconnect",
     "pools kill", "queries capture", "queries repair", "sessions cancel", "sessions terminate", "bench http",
-    "bench sql", "schedule", "schedule remove",
+    "bench sql",
 )  # fmt: skip
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: Set, to its name, for what a schedule runs: then runs of reading commands are written down as well.
+SCHEDULE_VARIABLE = "DBTUI_SCHEDULE"
+
 
 class Every(StrEnum):
     """How often."""
