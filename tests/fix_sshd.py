@@ -1,4 +1,4 @@
-"""Private sshds on the loopback address: a login with a shell, one that may do nothing but SFTP, one on a small disk."""
+"""Private sshds on the loopback address: logins with a shell, such that may do nothing but SFTP, a small disk."""
 
 import getpass
 import os

@@ -12,18 +12,17 @@ nothing but SFTP (`ForceCommand internal-sftp`) has what it holds read back inst
 """
 
 import contextlib
-import hashlib
-import os
 import posixpath
+import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.remotes import sftp_wire as wire
+from dbtui.adapters.remotes.receiving import check_received, receiving
 from dbtui.adapters.remotes.sftp_link import SshLink
 from dbtui.adapters.remotes.sftp_session import RefusedRequestError, SftpSession, join
 from dbtui.adapters.remotes.sftp_shell import RemoteShell
@@ -35,13 +34,14 @@ from dbtui.adapters.remotes.sftp_upload import (
     partial_path,
     remove_abandoned,
 )
-from dbtui.adapters.streams import TICK_SECONDS, create_file, storage_errors
+from dbtui.adapters.streams import TICK_SECONDS
 from dbtui.errors import RemoteError, RemoteExistsError, StorageError, UsageError
 from dbtui.model.backups import BackupFile
-from dbtui.model.events import Event, Progressed, Routine
+from dbtui.model.events import Progressed, Routine
 from dbtui.model.remotes import Confirmation, RemoteAddress, RemoteObject, RemoteSettings
 
 _DEPTH = 16
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class SftpRemote:
@@ -132,15 +132,17 @@ class SftpRemote:
             found = session.find(path)
             if found is None:
                 raise RemoteError(f"{self.address} holds no {name}", "list it to see what is there")
-            if found.size_bytes is not None and found.size_bytes != file.size_bytes:
-                raise self._damaged(name, f"{found.size_bytes} bytes long, not {file.size_bytes}")
-            with storage_errors(destination), create_file(destination) as local:
-                try:
-                    yield from self._fetch(session, path, local, file)
-                    os.fsync(local.fileno())
-                except BaseException:
-                    destination.unlink(missing_ok=True)
-                    raise
+            if found.size_bytes is not None and found.size_bytes != file.size_bytes:  # known before all of it has come
+                check_received(self.address, name, file, found.size_bytes, "")
+            with receiving(destination) as local, session.opened(path, wire.READ_ONLY) as handle:
+                tick = time.monotonic() + TICK_SECONDS
+                for data in session.read_from(handle, path, 0, file.size_bytes + 1):
+                    local.write(data)
+                    if time.monotonic() >= tick:
+                        tick = time.monotonic() + TICK_SECONDS
+                        yield Progressed(local.received_bytes, file.size_bytes, "bytes")
+                local.finish(self.address, name, file)
+                yield Progressed(local.received_bytes, file.size_bytes, "bytes")
 
     def remove(self, name: str) -> None:
         """Remove one object, and the directories that it leaves empty; no error when it is gone already."""
@@ -161,10 +163,10 @@ class SftpRemote:
 
     @property
     def _base(self) -> bytes:
-        return os.fsencode(self.address.path)
+        return self.address.path.encode()
 
     def _path(self, name: str) -> bytes:
-        if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        if "\0" in name or _SURROGATE.search(name) or any(part in ("", ".", "..") for part in name.split("/")):
             raise UsageError(f"{name!r} is no name for something in {self.address}", "it has to lie below its path")
         return join(self._base, name.encode())
 
@@ -174,7 +176,7 @@ class SftpRemote:
 
         After a refusal it goes on; whatever else ends the block, a wish to stop included, ends the session.
         """
-        if self._session is not None and self._session.is_lost:
+        if self._session is not None and self._session.is_lost():
             self._drop()
         if self._session is None:
             self._session = SftpSession(self._link, self._cancellation)
@@ -194,30 +196,6 @@ class SftpRemote:
     def _refuse_taken(self, session: SftpSession, path: bytes, name: str) -> None:
         if session.find(path) is not None:
             raise RemoteExistsError(f"{self.address} holds a {name} already", "nothing was written over")
-
-    def _fetch(
-        self, session: SftpSession, path: bytes, local: BinaryIO, file: BackupFile
-    ) -> Generator[Event, None, None]:
-        """Write an object into an open file, hashing it. Raises RemoteError when it is not what the manifest says."""
-        digest, done, tick = hashlib.sha256(), 0, time.monotonic() + TICK_SECONDS
-        with session.opened(path, wire.READ_ONLY) as handle:
-            for data in session.read_from(handle, path, 0, file.size_bytes + 1):
-                digest.update(data)
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[local.write(rest) :]
-                done += len(data)
-                if time.monotonic() >= tick:
-                    tick = time.monotonic() + TICK_SECONDS
-                    yield Progressed(done, file.size_bytes, "bytes")
-        if done != file.size_bytes or digest.hexdigest() != file.sha256:
-            raise self._damaged(file.path, "not what its manifest says")
-        yield Progressed(done, file.size_bytes, "bytes")
-
-    def _damaged(self, name: str, how: str) -> RemoteError:
-        return RemoteError(
-            f"{name} at {self.address} is {how}", "it was altered or cut short there; nothing of it was kept"
-        )
 
 
 def _slices(data: bytes) -> Callable[[int, int], bytes]:

@@ -103,10 +103,10 @@ class SshChannel:
                 break
             sent -= len(first)
 
-    def failure(self) -> DbtuiError:
+    def failure(self, *, was_connected: bool = True) -> DbtuiError:
         """Return why the ssh ended."""
         self._tool.wait_for(_LAST_WORDS_SECONDS)
-        return self.link.failure(self._tool.messages)
+        return self.link.failure(self._tool.messages, was_connected=was_connected)
 
     def close(self) -> None:
         """End the ssh, and what it started."""

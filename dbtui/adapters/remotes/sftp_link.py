@@ -15,7 +15,8 @@ from dbtui.model.remotes import RemoteAddress, RemoteSettings
 
 _DESTINATION = re.compile(r"(?:(?!-)[^\s\x00-\x1f'\"`;&<>|(){}]+@)?(?!-)[A-Za-z0-9._:%-]+")
 _FOR_SSH = ("SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
-_KEY_NAME = re.compile(r"[Hh]ost key (?:is known )?for (\S+) (?:and|has) ")
+_NO_KEY = re.compile(r"No \S+ host key is known for (\S+) and you have requested strict checking")
+_OTHER_KEY = re.compile(r"Host key for (\S+) has changed and you have requested strict checking")
 _UNREACHED = re.compile(
     r"Could not resolve hostname[^\n]*|(?:Connection refused|Connection timed out|No route to host"
     r"|Network is unreachable|Operation timed out)",
@@ -89,10 +90,10 @@ class SshLink:
         config = f"-F {self.settings.ssh_config_file} " if self.settings.ssh_config_file else ""
         return f"ssh {config}{port}{self.destination}"
 
-    def failure(self, messages: Sequence[str]) -> ConnectError | RemoteError:
+    def failure(self, messages: Sequence[str], *, was_connected: bool) -> ConnectError | RemoteError:
         """Return the error that an ssh which ended by itself means, from what it wrote to stderr."""
         text = "\n".join(messages)
-        if "host key" in text.lower() or "HOST IDENTIFICATION" in text:
+        if "Host key verification failed" in text:
             return self._key_failure(text)
         if _LOGIN_REFUSED.search(text):
             return self._login_failure(messages)
@@ -104,10 +105,11 @@ class SshLink:
             )
         if "Timeout, server" in text:
             return self.silent()
-        last = messages[-1] if messages else "the SSH connection ended without a word"
-        return ConnectError(
-            f"{self.address}: the connection was lost: {last}", "run the same again; it goes on from there"
-        )
+        last = messages[-1] if messages else "ssh ended without a word"
+        if was_connected:
+            hint = "run the same again; it goes on from there"
+            return ConnectError(f"{self.address}: the connection was lost: {last}", hint)
+        return ConnectError(f"{self.address} cannot be reached: {last}", f"try `{self.by_hand()}`")
 
     def silent(self) -> ConnectError:
         """Return the error for a link that carries nothing any more."""
@@ -128,16 +130,17 @@ class SshLink:
         )
 
     def _key_failure(self, text: str) -> ConnectError:
-        name = found[1] if (found := _KEY_NAME.search(text)) else self.destination
-        if "HAS CHANGED" in text or "has changed" in text:
+        if other := _OTHER_KEY.search(text):
             return ConnectError(
-                f"{self.address}: the host key of {name} is not the one that is known",
-                f"ask who runs that host why; if it is right, run `ssh-keygen -R '{name}'` and `{self.by_hand()}`",
+                f"{self.address}: the host key of {other[1]} is not the one that is known",
+                f"ask who runs that host why; if it is right, run `ssh-keygen -R '{other[1]}'` and `{self.by_hand()}`",
             )
-        return ConnectError(
-            f"{self.address}: no host key of {name} is known",
-            f"run `{self.by_hand()}` once and compare the fingerprint that it shows with that host's",
-        )
+        if unknown := _NO_KEY.search(text):
+            return ConnectError(
+                f"{self.address}: no host key of {unknown[1]} is known",
+                f"run `{self.by_hand()}` once and compare the fingerprint that it shows with that host's",
+            )
+        return ConnectError(f"{self.address}: its host key was refused", f"`{self.by_hand()}` says why")
 
     def _login_failure(self, messages: Sequence[str]) -> AuthenticationError:
         keys = [each for each in messages if _OF_KEYS.search(each)]

@@ -68,15 +68,10 @@ class SftpSession:
             self._channel.close()
             raise
 
-    @property
     def is_lost(self) -> bool:
-        """Whether the connection has ended."""
+        """Look whether the connection has ended. Raises Cancelled."""
+        self._channel.turn(0)
         return self._channel.has_ended
-
-    @property
-    def pid(self) -> int:
-        """The id of the ssh."""
-        return self._channel.pid
 
     def close(self) -> None:
         """End the connection."""
@@ -89,7 +84,7 @@ class SftpSession:
         deadline = time.monotonic() + self._link.settings.timeout_seconds
         while (packet := self._take_packet()) is None:
             if self._channel.has_ended:
-                raise self._channel.failure()
+                raise self._channel.failure(was_connected=False)
             if time.monotonic() >= deadline:
                 raise self._link.slow_login()
             self._channel.turn()
@@ -300,9 +295,10 @@ class SftpSession:
         """Yield the bytes of a file from `start` to `end`, in order, and fewer when it is shorter."""
         window: deque[tuple[int, int, int]] = deque()  # request, offset, count
         asked, quoted = start, wire.string(handle)
+        pieces = 2  # at a time; more with each answer, for a small file needs no more
         try:
             while asked < end or window:
-                while asked < end and len(window) * self._read_bytes < _WINDOW_BYTES:
+                while asked < end and len(window) < pieces:
                     count = min(self._read_bytes, end - asked)
                     window.append((self._ask_for(quoted, asked, count), asked, count))
                     asked += count
@@ -315,6 +311,7 @@ class SftpSession:
                     if len(data) < count:  # a short answer is no end
                         rest = (offset + len(data), count - len(data))
                         window.appendleft((self._ask_for(quoted, *rest), *rest))
+                    pieces = min(pieces + 1, _WINDOW_BYTES // self._read_bytes)
                     yield data
         finally:
             self._forget([number for number, *_ in window])

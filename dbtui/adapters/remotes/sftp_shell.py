@@ -29,8 +29,12 @@ elif command -v shasum >/dev/null 2>&1; then digest() { shasum -a 256; }
 elif command -v sha256 >/dev/null 2>&1; then digest() { sha256 -q; }
 else exit 3; fi
 """
-#: Reads as many blocks of descriptor 3 as each line of stdin says, until one says 0.
-_FOLLOW = f'while read blocks && [ "$blocks" -gt 0 ]; do dd bs={_BLOCK_BYTES} count="$blocks" <&3 2>/dev/null; done'
+#: Reads as many blocks of a file as each line of stdin says, until one says 0; such lines are no commands, whether
+#: the shell may read the file or not.
+_FOLLOW = """\
+if test -r {path}; then {{ while read blocks && test "$blocks" -gt 0; do \
+dd bs={block} count="$blocks" <&3 2>/dev/null; done; }} 3< {path}; \
+else while read blocks && test "$blocks" -gt 0; do :; done; fi | digest"""
 
 
 class RemoteShell:
@@ -56,7 +60,7 @@ class RemoteShell:
 
     def follow(self, path: bytes) -> "Following | None":
         """Begin to compute the checksum of a file that grows; None where that cannot be done."""
-        question = self.ask(f"{{ {_FOLLOW}; }} 3< {_quote(path)} | digest")
+        question = self.ask(_FOLLOW.format(path=_quote(path), block=_BLOCK_BYTES))
         return Following(question) if question else None
 
     def ask(self, command: str) -> "Question | None":
@@ -80,16 +84,20 @@ class RemoteShell:
         self._is_proven = True
 
     def give_up(self) -> None:
-        """End the shell. One that never answered is no shell; another is begun again when it is asked."""
+        """End a shell that does not answer. One that never did is none; another is begun again when it is asked."""
         self._is_absent = not self._is_proven
+        self.end()
+
+    def end(self) -> None:
+        """End the shell; another is begun when it is asked."""
         if self.channel is not None:
             self.channel.close()
             self.channel = None
 
     def close(self) -> None:
         """End the shell; it is not begun again."""
-        self._is_proven = False
-        self.give_up()
+        self._is_absent = True
+        self.end()
 
 
 class Question:
@@ -151,9 +159,9 @@ class Question:
             yield
         return None
 
-    def abandon(self) -> None:
+    def end(self) -> None:
         """End the command, and the shell with it."""
-        self._shell.give_up()
+        self._shell.end()
 
 
 class Following:
@@ -182,7 +190,7 @@ class Following:
 
     def abandon(self) -> None:
         """Compute no more."""
-        self._question.abandon()
+        self._question.end()
 
 
 def _quote(path: bytes) -> str:

@@ -246,6 +246,7 @@ class Upload:
                 if following:
                     following.advance(done)
                 yield self._progress(done)
+        yield self._progress(self.file.size_bytes, "having it written to the disk there")
         self.session.fsync(handle, self._partial)
 
     def _check_space(self, start: int) -> None:
