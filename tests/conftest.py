@@ -15,12 +15,17 @@ pytest_plugins = [
     "tests.fix_postgresql",
     "tests.fix_mysql",
     "tests.fix_pgbouncer",
+    "tests.fix_remotes",
+    "tests.fix_repositories",
     "tests.fix_sshd",
     "tests.fix_tls",
     "tests.fix_web",
 ]
 
-STRANGERS = ("PG", "MYSQL", "MARIADB", "TEXTUAL", "XDG_", "DBTUI", "DB_", "AWS_", "SSL_CERT", "COLUMNS", "LINES")
+STRANGERS = (
+    "PG", "MYSQL", "MARIADB", "TEXTUAL", "XDG_", "DBTUI", "DB_", "AWS_", "AZURE_", "GOOGLE_", "SSL_CERT", "COLUMNS",
+    "LINES",
+)  # fmt: skip
 HOME_FOLDERS = {
     "XDG_CONFIG_HOME": ".config",
     "XDG_STATE_HOME": ".local/state",

@@ -47,7 +47,7 @@ class RemoteAddress:
 class RemoteSettings:
     """What the configuration says about a remote, beside its address. What is empty the environment may say."""
 
-    timeout_seconds: float = 60.0  # how long a remote may be silent before a try ends; tries go on ten times as long
+    timeout_seconds: float = 60.0  # how long nothing may come forward, tries included, before it is given up
     # object stores
     endpoint: str = ""  # https://minio.example.org:9000; empty: the provider's own
     region: str = ""
