@@ -17,6 +17,9 @@ from dbtui.demo.servers import MariaDB, PostgreSQL, ServerDirectory
 from tests.faults.matrix.ledgers import ACCOUNTS, AUDIT, EACH, transfer
 
 DATABASE = "bank"
+#: The same with hardly any bulk, for trials that are many and short.
+PURSE = "purse"
+_PURSE_ROWS = 200
 _LOST_SECONDS = 10.0
 
 
@@ -74,9 +77,8 @@ class Bank(abc.ABC):
         return
 
 
-def fill_statements(megabytes: int, text: str, numbers: Callable[[int], str]) -> list[str]:
-    """The statements that make the ledger and about so much bulk, in three tables. `text` makes 64 bytes of `i`."""
-    rows = megabytes * 10_000 // 3
+def fill_statements(rows: int, text: str, numbers: Callable[[int], str]) -> list[str]:
+    """The statements that fill the ledger and add three tables of so many rows. `text` makes 64 bytes of `i`."""
     statements = [
         f"INSERT INTO accounts (id, balance) SELECT i, {EACH} FROM {numbers(ACCOUNTS)}",
     ]
@@ -84,6 +86,11 @@ def fill_statements(megabytes: int, text: str, numbers: Callable[[int], str]) ->
         statements.append(f"CREATE TABLE bulk_{name} (i integer PRIMARY KEY, t text)")
         statements.append(f"INSERT INTO bulk_{name} SELECT i, {text} FROM {numbers(rows)}")
     return statements
+
+
+def rows_for(megabytes: int) -> int:
+    """How many rows each of the three tables needs for about so much."""
+    return megabytes * 10_000 // 3
 
 
 class PostgresqlBank(Bank):
@@ -104,17 +111,18 @@ class PostgresqlBank(Bank):
 
     def __init__(self, directory: ServerDirectory, megabytes: int) -> None:
         self.server = PostgreSQL(directory, name="bank-pg").start()
-        self.server.execute(f"CREATE DATABASE {DATABASE}")
-        key = "integer PRIMARY KEY, balance bigint NOT NULL"
+        self._make(DATABASE, rows_for(megabytes))
+        self._make(PURSE, _PURSE_ROWS)
+
+    def _make(self, database: str, rows: int) -> None:
+        self.server.execute(f"CREATE DATABASE {database}")
         make = [
-            f"CREATE TABLE accounts (id {key})",
+            "CREATE TABLE accounts (id integer PRIMARY KEY, balance bigint NOT NULL)",
             "CREATE TABLE transfers (id bigserial PRIMARY KEY, payer integer NOT NULL REFERENCES accounts, "
             "recipient integer NOT NULL REFERENCES accounts, amount bigint NOT NULL)",
-            *fill_statements(
-                megabytes, "md5(i::text) || md5((i * 7)::text) || i", lambda n: f"generate_series(1, {n}) i"
-            ),
+            *fill_statements(rows, "md5(i::text) || md5((i * 7)::text) || i", lambda n: f"generate_series(1, {n}) i"),
         ]
-        self._ask(DATABASE, lambda cursor: [cursor.execute(sql) for sql in make])
+        self._ask(database, lambda cursor: [cursor.execute(sql) for sql in make])
 
     def url(self, database: str = DATABASE, *, port: int = 0) -> str:
         return self.server.url(database).replace(f":{self.server.port}/", f":{port or self.server.port}/")
@@ -178,22 +186,26 @@ class MariadbBank(Bank):
 
     def __init__(self, directory: ServerDirectory, megabytes: int) -> None:
         self.server = MariaDB(directory, name="bank-maria").start()
-        self.server.execute(f"CREATE DATABASE {DATABASE}")
+        self._make(DATABASE, rows_for(megabytes))
+        self._make(PURSE, _PURSE_ROWS)
+        # A login of its own, so that its sessions are not taken for those of dbtui; over TCP, for PyMySQL forgets to
+        # close a unix socket that nobody listens at.
+        self.server.execute(f"CREATE USER 'mover'@'{self.server.host}' IDENTIFIED BY '{self.server.password}'")
+        self.server.execute(f"GRANT ALL ON {DATABASE}.* TO 'mover'@'{self.server.host}'")
+
+    def _make(self, database: str, rows: int) -> None:
+        self.server.execute(f"CREATE DATABASE {database}")
         make = [
             "CREATE TABLE accounts (id integer PRIMARY KEY, balance bigint NOT NULL)",
             "CREATE TABLE transfers (id bigint AUTO_INCREMENT PRIMARY KEY, payer integer NOT NULL, "
             "recipient integer NOT NULL, amount bigint NOT NULL, "
             "FOREIGN KEY (payer) REFERENCES accounts (id), FOREIGN KEY (recipient) REFERENCES accounts (id))",
             *fill_statements(
-                megabytes, "concat(md5(i), md5(i * 7), i)", lambda n: f"(SELECT seq AS i FROM seq_1_to_{n}) AS numbers"
+                rows, "concat(md5(i), md5(i * 7), i)", lambda n: f"(SELECT seq AS i FROM seq_1_to_{n}) AS numbers"
             ),
         ]
         for sql in make:
-            self.server.execute(sql, database=DATABASE)
-        # A login of its own, so that its sessions are not taken for those of dbtui; over TCP, for PyMySQL forgets to
-        # close a unix socket that nobody listens at.
-        self.server.execute(f"CREATE USER 'mover'@'{self.server.host}' IDENTIFIED BY '{self.server.password}'")
-        self.server.execute(f"GRANT ALL ON {DATABASE}.* TO 'mover'@'{self.server.host}'")
+            self.server.execute(sql, database=database)
 
     def url(self, database: str = DATABASE, *, port: int = 0) -> str:
         return self.server.url(database).replace(f":{self.server.port}/", f":{port or self.server.port}/")
@@ -250,16 +262,20 @@ class SqliteBank(Bank):
     def __init__(self, folder: Path, journal: str, megabytes: int) -> None:
         self.folder = folder / f"sqlite-{journal}"
         self.folder.mkdir(mode=0o700)
-        self.path = self.folder / f"{DATABASE}.db"
+        self.path = self._path(DATABASE)
+        self._make(DATABASE, journal, rows_for(megabytes))
+        self._make(PURSE, journal, _PURSE_ROWS)
+
+    def _make(self, database: str, journal: str, rows: int) -> None:
         numbers = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT i FROM n)"
         make = [
             f"PRAGMA journal_mode = {journal}",
             "CREATE TABLE accounts (id integer PRIMARY KEY, balance integer NOT NULL)",
             "CREATE TABLE transfers (id integer PRIMARY KEY, payer integer NOT NULL REFERENCES accounts, "
             "recipient integer NOT NULL REFERENCES accounts, amount integer NOT NULL)",
-            *fill_statements(megabytes, "hex(randomblob(32)) || i", numbers.format),
+            *fill_statements(rows, "hex(randomblob(32)) || i", numbers.format),
         ]
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(self._path(database), isolation_level=None)) as connection:
             for sql in make:
                 connection.execute(sql)
 
@@ -270,7 +286,7 @@ class SqliteBank(Bank):
         return str(self.folder / f"{name}.db")
 
     def _path(self, database: str) -> Path:
-        return self.path if database == DATABASE else Path(database)
+        return self.folder / f"{database}.db" if database in (DATABASE, PURSE) else Path(database)
 
     def move(self, chance: random.Random, goes_on: Callable[[], bool]) -> None:
         with closing(sqlite3.connect(self.path, isolation_level=None, timeout=0.5)) as connection:

@@ -12,7 +12,7 @@ from tests.faults.matrix.worlds import World
 
 CANNOT_CONNECT = 4
 #: With connect_timeout=1 in the URL: some seconds of silence, and some in which the server is asked whether it lives.
-_BLACK_HOLE_SECONDS = 40.0
+_BLACK_HOLE_SECONDS = 70.0
 
 
 def _fail(

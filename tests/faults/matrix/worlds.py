@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbtui.demo.servers import ServerDirectory
-from tests.faults.matrix.banks import Bank, MariadbBank, PostgresqlBank, SqliteJournalBank, SqliteWalBank
+from tests.faults.matrix.banks import DATABASE, Bank, MariadbBank, PostgresqlBank, SqliteJournalBank, SqliteWalBank
 from tests.faults.matrix.trials import Lost
 
 
@@ -30,7 +30,7 @@ class World:
         folder.mkdir(mode=0o700)
         self.folder = folder
         self.scenes = 0
-        self._is_short = is_short
+        self.is_short = is_short
         makers: dict[str, Callable[[], Bank]] = {
             "postgresql": lambda: PostgresqlBank(directory, megabytes),
             "mariadb": lambda: MariadbBank(directory, max(1, megabytes // 2)),
@@ -39,7 +39,7 @@ class World:
         }
         self._makers = makers
         self._banks: dict[str, Bank] = {}
-        self._references: dict[tuple[str, tuple[str, ...]], Reference] = {}
+        self._references: dict[tuple[str, tuple[str, ...], str], Reference] = {}
 
     def bank(self, engine: str) -> Bank:
         """The engine's database."""
@@ -50,15 +50,16 @@ class World:
     def forms(self, engine: str) -> tuple[tuple[str, ...], ...]:
         """The ways to write a backup that are tried."""
         bank = self.bank(engine)
-        return bank.short_forms if self._is_short else bank.forms
+        return bank.short_forms if self.is_short else bank.forms
 
-    def reference(self, engine: str, form: tuple[str, ...]) -> Reference:
+    def reference(self, engine: str, form: tuple[str, ...], database: str = DATABASE) -> Reference:
         """A good backup in a form, made without any fault the first time it is asked for."""
         from tests.faults.matrix.scenes import Scene
 
-        key = engine, form
+        key = engine, form, database
         if key not in self._references:
             scene = Scene(self, self.bank(engine), form)
+            scene.url = scene.bank.url(database)
             with scene.money():
                 began = time.monotonic()
                 ran = scene.create()
