@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 import zstandard
 
@@ -18,7 +18,7 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import exhaust
 from dbtui.adapters.streams import CHUNK_BYTES, WRITEBACK_BYTES, create_file, hash_file, start_writeback, storage_errors
 from dbtui.errors import Cancelled, DbtuiError
-from dbtui.model.backups import BackupFile
+from dbtui.model.backups import BackupFile, Compression, CompressionKind
 
 PACKED_SUFFIX = ".zst"
 _DEFAULT_LEVEL = 1
@@ -26,17 +26,49 @@ _SCAN_SECONDS = 0.1
 _SCAN_SECONDS_PER_FILE = 50e-6
 
 
+class Tap(Protocol):
+    """Sees the bytes of one file before they are packed."""
+
+    def tap(self, chunk: memoryview) -> None:
+        """Take the next bytes."""
+        ...
+
+    def finish(self) -> None:
+        """Take note that these were all."""
+        ...
+
+
+class _NoTap:
+    def tap(self, chunk: memoryview) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
 class DirectoryPacker:
     """Packs the files of a directory that `is_packed` names, and hashes them all. Leaving the block ends its threads.
 
-    `writer` is the process, and with it its children, that writes them; `jobs` files are packed at once.
+    `writer` is the process, and with it its children, that writes them; `jobs` files are packed at once. Without
+    compression they are left as they are. `tap` makes what sees the bytes of one file.
     """
 
-    def __init__(self, path: Path, level: int | None, jobs: int, writer: int, is_packed: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        compression: Compression,
+        jobs: int,
+        writer: int,
+        is_packed: Callable[[str], bool],
+        tap: Callable[[], Tap] = _NoTap,
+    ) -> None:
         self._path = path
-        self._level = _DEFAULT_LEVEL if level is None else level
+        self._packs = compression.kind is CompressionKind.ZSTD
+        self._level = _DEFAULT_LEVEL if compression.level is None else compression.level
+        self._make_tap = tap
         self._writer = writer
         self._is_packed = is_packed
+        self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._files: list[BackupFile] = []
         self._raw_bytes = 0
@@ -61,7 +93,7 @@ class DirectoryPacker:
 
     @property
     def raw_bytes(self) -> int:
-        """How many bytes the packed files had before."""
+        """How many bytes of files that it was to pack it has read so far."""
         return self._raw_bytes
 
     def check(self) -> None:
@@ -137,25 +169,47 @@ class DirectoryPacker:
         while (name := self._closed.get()) is not None:
             self._stopping.check()
             source = self._path / name
-            with source.open("rb", buffering=0) as raw, create_file(self._path / (name + PACKED_SUFFIX)) as packed:
-                file, raw_bytes = self._pack(raw, packed, name + PACKED_SUFFIX)
-            source.unlink()
+            with source.open("rb", buffering=0) as raw:
+                if self._packs:
+                    with create_file(self._path / (name + PACKED_SUFFIX)) as packed:
+                        file = self._pack(raw, packed, name + PACKED_SUFFIX)
+                    source.unlink()
+                else:
+                    file = self._hash(raw, name)
             self._files.append(file)
-            self._raw_bytes += raw_bytes
 
-    def _pack(self, raw: BinaryIO, packed: BinaryIO, name: str) -> tuple[BackupFile, int]:
+    def _pack(self, raw: BinaryIO, packed: BinaryIO, name: str) -> BackupFile:
         size = os.fstat(raw.fileno()).st_size
         packer = zstandard.ZstdCompressor(level=self._level, write_checksum=True).compressobj(size=size)
-        digest, written, pushed, buffer = hashlib.sha256(), 0, 0, bytearray(CHUNK_BYTES)
-        while count := os.readv(raw.fileno(), [buffer]):
-            self._stopping.check()
-            written += _write(packed, digest, packer.compress(memoryview(buffer)[:count]))
+        digest, written, pushed = hashlib.sha256(), 0, 0
+        for chunk in self._read(raw):
+            written += _write(packed, digest, packer.compress(chunk))
             if written - pushed >= WRITEBACK_BYTES:
                 start_writeback(packed.fileno(), pushed, written - pushed)
                 pushed = written
         written += _write(packed, digest, packer.flush())
         os.fsync(packed.fileno())
-        return BackupFile(name, written, digest.hexdigest()), size
+        return BackupFile(name, written, digest.hexdigest())
+
+    def _hash(self, raw: BinaryIO, name: str) -> BackupFile:
+        digest, size = hashlib.sha256(), 0
+        for chunk in self._read(raw):
+            digest.update(chunk)
+            size += len(chunk)
+        os.fsync(raw.fileno())
+        return BackupFile(name, size, digest.hexdigest())
+
+    def _read(self, raw: BinaryIO) -> Iterator[memoryview]:
+        """Yield the chunks of a file, each of which its tap has seen."""
+        tap, buffer = self._make_tap(), bytearray(CHUNK_BYTES)
+        while count := os.readv(raw.fileno(), [buffer]):
+            self._stopping.check()
+            chunk = memoryview(buffer)[:count]
+            tap.tap(chunk)
+            yield chunk
+            with self._lock:
+                self._raw_bytes += count
+        tap.finish()
 
 
 def _ignore(_done: int) -> None:

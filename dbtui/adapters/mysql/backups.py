@@ -4,11 +4,24 @@ from collections.abc import Sequence
 
 from dbtui.adapters.adapter import Target, narrow
 from dbtui.adapters.cancellation import Cancellation
-from dbtui.adapters.mysql import check, contents, counts, databases, dump, facts, load, shapes, swap
+from dbtui.adapters.mysql import (
+    check,
+    contents,
+    counts,
+    databases,
+    dump,
+    dump_directory,
+    facts,
+    load,
+    load_directory,
+    shapes,
+    swap,
+)
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.model.backup_differences import LiveContents
 from dbtui.model.backups import (
     BackupContents,
+    BackupFormat,
     BackupTable,
     DestinationFacts,
     DumpFacts,
@@ -36,7 +49,8 @@ class MysqlBackups:
 
     def dump(self, target: Target, request: DumpRequest) -> Routine[DumpResult]:
         """Write the dump."""
-        return dump.dump(narrow(target, MysqlTarget), request)
+        by = dump_directory.dump_directory if request.options.format is BackupFormat.DIRECTORY else dump.dump
+        return by(narrow(target, MysqlTarget), request)
 
     def collect_contents(self, backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
         """Read what a backup holds."""
@@ -84,7 +98,8 @@ class MysqlBackups:
 
     def load(self, target: Target, request: LoadRequest) -> Routine[None]:
         """Load a backup into an empty database."""
-        return load.load(narrow(target, MysqlTarget), request)
+        by = load_directory.load_directory if request.backup.format is BackupFormat.DIRECTORY else load.load
+        return by(narrow(target, MysqlTarget), request)
 
     def count_rows(
         self, target: Target, database: str, tables: Sequence[TableName]

@@ -4,7 +4,8 @@ import time
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.cursor import Refusal
-from dbtui.adapters.mysql.plain import UNKNOWN_END, DumpFile
+from dbtui.adapters.mysql.directory import open_dump
+from dbtui.adapters.mysql.plain import UNKNOWN_END
 from dbtui.adapters.mysql.statements import Judge
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import StoredBackup
@@ -19,11 +20,11 @@ def check_archive(backup: StoredBackup, cancellation: Cancellation) -> Routine[t
     problems: list[str] = []
     next_tick = time.monotonic() + _TICK_SECONDS
     try:
-        with DumpFile(backup, cancellation) as dump:
+        with open_dump(backup, cancellation) as dump:
             judge = Judge(source=dump.source)
             for statement in dump.statements():
                 try:
-                    judge.judge(statement)
+                    dump.check(judge.judge(statement))
                 except Refusal as refusal:
                     problems.append(f"{dump.name}, line {statement.line}: {refusal.message}")
                 if len(problems) >= _SHOWN:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.mysql.cursor import Refusal
-from dbtui.adapters.mysql.plain import UNKNOWN_END, DumpFile
+from dbtui.adapters.mysql.directory import open_dump
+from dbtui.adapters.mysql.plain import UNKNOWN_END
 from dbtui.adapters.mysql.rows import count_tuples, iterate_tuples, parse_columns, parse_tuple
 from dbtui.adapters.mysql.sql_lexer import Statement
 from dbtui.adapters.mysql.statements import Judge, Verdict, created_table, homeless_rows
@@ -58,7 +59,7 @@ def _is_trusted(backup: StoredBackup) -> bool:
 def collect_contents(backup: StoredBackup, cancellation: Cancellation) -> BackupContents:
     """Read what a backup holds: every table with its rows counted, every other object, the accounts it names."""
     index, is_trusted = _Index(), _is_trusted(backup)
-    with DumpFile(backup, cancellation, is_trusted=is_trusted) as dump:
+    with open_dump(backup, cancellation, is_trusted=is_trusted) as dump:
         judge = Judge(source=dump.source)
         for statement in dump.statements():
             head = statement.insert
@@ -97,9 +98,9 @@ def collect_contents(backup: StoredBackup, cancellation: Cancellation) -> Backup
 def show_definition(backup: StoredBackup, table: TableName, cancellation: Cancellation) -> str:
     """Return the statements that make a table: CREATE TABLE, later changes of it, its triggers. Raises UsageError."""
     found: list[str] = []
-    with DumpFile(backup, cancellation, is_trusted=_is_trusted(backup)) as dump:
+    with open_dump(backup, cancellation, is_trusted=_is_trusted(backup)) as dump:
         judge = Judge(source=dump.source)
-        for statement in dump.statements():
+        for statement in dump.statements(rows_of=""):
             if statement.insert is not None:
                 continue
             try:
@@ -117,8 +118,8 @@ def collect_sample(backup: StoredBackup, table: TableName, limit: int, cancellat
     """Return a table's first rows as text; binary stays hexadecimal. Raises UsageError when it is not there."""
     columns: tuple[str, ...] | None = None
     rows: list[tuple[str | None, ...]] = []
-    with DumpFile(backup, cancellation, is_trusted=_is_trusted(backup)) as dump:
-        for statement in dump.statements():
+    with open_dump(backup, cancellation, is_trusted=_is_trusted(backup)) as dump:
+        for statement in dump.statements(rows_of=table.name):
             head = statement.insert
             if head is None:
                 if created_table(statement.text) == table.name:

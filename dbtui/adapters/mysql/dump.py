@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from dbtui.adapters.driving import forward
@@ -28,7 +28,7 @@ from dbtui.model.text import format_bytes
 
 TRAILER = b"-- Dump completed"
 #: Errors of a dump that met a change of structure: 1412 "table definition has changed", 1146 and 1051 "no such table".
-_CHANGED = ("(1412)", "(1146)", "(1051)", "doesn't exist", "Table definition has changed", "Couldn't find table")
+CHANGED_SIGNS = ("(1412)", "(1146)", "(1051)", "doesn't exist", "Table definition has changed", "Couldn't find table")
 _FLAGS = (
     "--single-transaction",
     "--quick",
@@ -51,19 +51,25 @@ def dump(target: MysqlTarget, request: DumpRequest) -> Routine[DumpResult]:
     A change of structure meanwhile ends the tool; then everything is dumped once more. Raises ToolError, StorageError,
     Cancelled.
     """
+    path = Path(request.partial_path)
+    return (yield from dump_again(lambda: _dump_once(target, request), lambda: path.unlink(missing_ok=True)))
+
+
+class StructureChanged(ToolError):
+    """The tool met a table that had changed since its transaction began."""
+
+
+def dump_again(dump_once: Callable[[], Routine[DumpResult]], clear: Callable[[], None]) -> Routine[DumpResult]:
+    """Dump; when the structure changed meanwhile, `clear` what was written and dump once more. Raises ToolError."""
     try:
-        return (yield from _dump_once(target, request))
-    except _StructureChanged as error:
-        Path(request.partial_path).unlink(missing_ok=True)
+        return (yield from dump_once())
+    except StructureChanged as error:
+        clear()
         yield Warned(f"{error.message}; the dump begins again")
     try:
-        return (yield from _dump_once(target, request))
-    except _StructureChanged as error:
+        return (yield from dump_once())
+    except StructureChanged as error:
         raise ToolError(error.message, "make the backup when nobody changes tables") from error
-
-
-class _StructureChanged(ToolError):
-    """The tool met a table that had changed since its transaction began."""
 
 
 def _dump_once(target: MysqlTarget, request: DumpRequest) -> Routine[DumpResult]:
@@ -73,9 +79,9 @@ def _dump_once(target: MysqlTarget, request: DumpRequest) -> Routine[DumpResult]
     began = time.monotonic()
     yield StepStarted("dump", show_name(database))
     with target.tool_arguments(tool.version_number if tool.is_mariadb else None) as login:
-        argv = _command(target, request, tool, login, database)
+        argv = tool_command(target, request, tool, login, database)
         yield CommandRan(shlex.join([argv[0], "--defaults-file=…", *argv[2:]]))
-        written = yield from _run(target, request, argv, counter)
+        written = yield from run_tool(target, request, argv, counter)
     seconds = time.monotonic() - began
     yield StepFinished("dump", seconds, f"{format_bytes(written.raw_bytes)}, {counter.rows} rows")
     tables = tuple(_table_of(table.table_name, table.bytes, request, counter) for table in request.facts.tables)
@@ -100,7 +106,8 @@ def _tool_of(target: MysqlTarget, request: DumpRequest) -> Tool:
     raise ToolError(f"{request.facts.tool_path} has gone since this was planned", "plan the backup again")
 
 
-def _command(target: MysqlTarget, request: DumpRequest, tool: Tool, login: str, database: str) -> list[str]:
+def tool_command(target: MysqlTarget, request: DumpRequest, tool: Tool, login: str, database: str) -> list[str]:
+    """Return the words that have the chosen tables of a database dumped, with routines and events if all are."""
     options = request.options
     argv = [tool.path, login, *_FLAGS, *(() if tool.is_mariadb else _MYSQL_FLAGS)]
     if options.schema_only:
@@ -123,9 +130,13 @@ def _ignored(target: MysqlTarget, request: DumpRequest, database: str) -> list[s
     return [f"--ignore-table={database}.{table.name}" for table in sorted(set(names) - kept)]
 
 
-def _run(
+def run_tool(
     target: MysqlTarget, request: DumpRequest, argv: Sequence[str], counter: RowCounter
 ) -> Generator[Progressed, None, WrittenFile]:
+    """Have a dump tool write the file `request.partial_path`, whose rows are counted while they pass.
+
+    Raises StructureChanged, ToolError, StorageError, Cancelled.
+    """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     with contextlib.suppress(OSError):  # a user may have used up what pipes may take
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -174,8 +185,8 @@ def _judge(tool: ChildTool, code: int, written: WrittenFile, database: str) -> N
     what = f"the dump of {database} failed"
     if code != 0:
         said = " ".join(tool.messages)
-        if any(sign in said for sign in _CHANGED):
-            raise _StructureChanged(tool.failure(f"the structure of {database} changed during the dump", code).message)
+        if any(sign in said for sign in CHANGED_SIGNS):
+            raise StructureChanged(tool.failure(f"the structure of {database} changed during the dump", code).message)
         if os.strerror(errno.ENOSPC) in said:
             raise StorageError(str(storage_error("the tool's files", OSError(errno.ENOSPC, ""))))
         raise tool.failure(what, code)

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dbtui.adapters.mysql.connect import MysqlTarget, Row, statement
-from dbtui.adapters.mysql.history import plan_history
+from dbtui.adapters.mysql.history import has_history, plan_history
+from dbtui.adapters.mysql.mydumper import MYDUMPER_LOCKS, find_missing_privileges, find_mydumper, find_obstacles
 from dbtui.adapters.mysql.names import quote_name, quote_table, show_name
 from dbtui.adapters.mysql.patterns import choose_tables
 from dbtui.adapters.mysql.privileges import format_account, format_grant, has_roles, lacks, privileges_on
 from dbtui.adapters.mysql.tools import find_tool, remark_on
 from dbtui.errors import ConnectError, ServerError
-from dbtui.model.backups import DumpFacts, DumpOptions, TableFacts, TableName
+from dbtui.model.backups import BackupFormat, DumpFacts, DumpOptions, TableFacts, TableName
 from dbtui.model.text import format_duration, format_untrusted
 
 _LONG_SECONDS = 60
@@ -35,28 +36,44 @@ def collect_dump_facts(target: MysqlTarget, options: DumpOptions) -> DumpFacts:
     Raises ToolError when no fitting tool is installed, ConnectError when the database does not exist.
     """
     database = require_database(target)
-    tool = find_tool(target.info, target.environ)
+    tool = writer = find_tool(target.info, target.environ)
+    in_parallel = options.format is BackupFormat.DIRECTORY
+    if in_parallel:
+        tool = find_mydumper(target.environ)
     grants = _Grants(target, database)
     objects = _collect_objects(target, database, grants)
     named = {*(table.table_name for table in objects.tables), *objects.views, *objects.sequences}
     chosen, unmatched = choose_tables(named, options.tables, options.exclude_tables)
     views = [view for view in objects.views if view in chosen]
-    _, history = plan_history(target, tool, {table.name for table in chosen})
+    tables = tuple(table for table in objects.tables if table.table_name in chosen)
+    _, history = plan_history(target, writer, {table.name for table in chosen})
+    if in_parallel and has_history(target, chosen):
+        history = "the history of system-versioned tables is left out: mydumper reads the present rows alone"
     return DumpFacts(
         info=target.info,
         tool=tool.name,
         tool_path=tool.path,
         tool_version=tool.version,
         tool_major=tool.version_number // 10000,
-        tables=tuple(table for table in objects.tables if table.table_name in chosen),
+        tables=tables,
         unmatched=unmatched,
         database_bytes=sum(table.bytes or 0 for table in objects.tables),
         lock_holders=tuple(_collect_lock_holders(target, database)),
         long_transactions=tuple(_collect_long_transactions(target)),
-        broken_objects=tuple(_collect_broken(target, views, objects.tables)),
-        missing_privileges=tuple(grants.missing(objects, is_partial=bool(options.tables))),
+        broken_objects=(
+            *_collect_broken(target, views, objects.tables),
+            *(find_obstacles(target, tables) if in_parallel else ()),
+        ),
+        missing_privileges=(
+            *grants.missing(objects, is_partial=bool(options.tables)),
+            *(find_missing_privileges(target) if in_parallel and not options.schema_only else ()),
+        ),
         roles=tuple(sorted(str(row["definer"]) for row in target.collect("definers", schema=database))),
-        remarks=(*remark_on(tool, target.info), *([history] if history else [])),
+        remarks=(
+            *remark_on(writer, target.info),
+            *([history] if history else []),
+            *([MYDUMPER_LOCKS] if in_parallel and not options.schema_only else []),
+        ),
         left_out=history,
     )
 

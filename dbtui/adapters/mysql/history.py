@@ -5,9 +5,18 @@ from collections.abc import Set
 from dbtui.adapters.mysql.connect import MysqlTarget
 from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.tools import Tool
+from dbtui.model.tables import TableName
 
 #: Tool and server can bring history from here on (manual, "mariadb-dump", --dump-history).
 _SINCE = 101100
+
+
+def has_history(target: MysqlTarget, tables: Set[TableName]) -> bool:
+    """Whether any of these tables keeps its old rows."""
+    if not target.is_mariadb:
+        return False
+    versioned = target.collect("versioned_tables", schema=target.database)
+    return any(TableName(target.database, str(row["name"])) in tables for row in versioned)
 
 
 def plan_history(target: MysqlTarget, tool: Tool, tables: Set[str]) -> tuple[bool, str]:

@@ -49,7 +49,7 @@ _WITH_TABLE = ("rows", "table", "keys", "alter", "index", "drop")
 
 
 @dataclass(slots=True)
-class _Loading:
+class Loading:
     """One load: where it goes, what was seen."""
 
     target: MysqlTarget
@@ -79,24 +79,25 @@ def load(target: MysqlTarget, request: LoadRequest) -> Routine[None]:
     connection = target.connect(request.database)
     try:
         with DumpFile(request.backup, target.cancellation) as dump:
-            loading = _begin(target, request, connection, dump.source)
+            loading = begin(target, request, connection, dump.source)
             yield CommandRan(f"USE {quote_name(request.database)}; statements of {dump.name} one by one")
-            yield from _run_all(loading, dump)
-        yield from _finish(loading)
+            yield from run_all(loading, dump, Judge(source=dump.source))
+        yield from finish(loading)
     finally:
         close_quietly(connection)
 
 
-def _begin(target: MysqlTarget, request: LoadRequest, connection: MysqlConnection, source: str) -> _Loading:
+def begin(target: MysqlTarget, request: LoadRequest, connection: MysqlConnection, source: str) -> Loading:
+    """Return a load on a connection to an empty database."""
     for statement in _SESSION:
         target.rows(statement, on=connection)
     packet = int(target.collect_one("packet_limit", on=connection)["bytes"])
     chosen = frozenset(table.name for table in request.tables)
-    return _Loading(target, request, connection, packet, source, chosen)
+    return Loading(target, request, connection, packet, source, chosen)
 
 
-def _run_all(loading: _Loading, dump: DumpFile) -> Routine[None]:
-    judge = Judge(source=dump.source)
+def run_all(loading: Loading, dump: DumpFile, judge: Judge) -> Routine[None]:
+    """Run the wanted statements of one file. Raises DamagedBackupError, ServerError, RefusedError, Cancelled."""
     total, next_tick, table = dump.expected_bytes, time.monotonic() + _TICK_SECONDS, ""
     for statement in dump.statements():
         try:
@@ -105,8 +106,8 @@ def _run_all(loading: _Loading, dump: DumpFile) -> Routine[None]:
             raise DamagedBackupError(
                 f"{dump.name}, line {statement.line}: {refusal.message}; it was not run", "use another backup"
             ) from refusal
-        if verdict.action is Action.RUN and _is_wanted(loading, verdict):
-            _run(loading, dump, statement, verdict)
+        if verdict.action is Action.RUN and is_wanted(loading, verdict):
+            run_one(loading, dump, statement, verdict)
             table = verdict.name or table
         if time.monotonic() >= next_tick:
             yield Progressed(statement.raw_end, total, "bytes", show_name(table))
@@ -115,14 +116,15 @@ def _run_all(loading: _Loading, dump: DumpFile) -> Routine[None]:
         raise DamagedBackupError(f"{dump.name} {missing}", "use another backup")
 
 
-def _is_wanted(loading: _Loading, verdict: Verdict) -> bool:
+def is_wanted(loading: Loading, verdict: Verdict) -> bool:
     """Whether a statement belongs to the tables that were chosen; sequences do, for defaults count with them."""
     if not loading.chosen or verdict.kind in ("setting", "database", "sequence", "sequence value"):
         return True
     return (verdict.table or verdict.name) in loading.chosen and verdict.kind in (*_WITH_TABLE, "trigger")
 
 
-def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdict) -> None:
+def run_one(loading: Loading, dump: DumpFile, statement: Statement, verdict: Verdict) -> None:
+    """Run one judged statement, as it has to be in the new database. Raises ServerError, RefusedError."""
     cuts = {"qualifier": b"", "database": quote_name(loading.request.database).encode()}
     if verdict.kind == "event" and not loading.keeps_events_on:
         cuts["enable"] = b"DISABLE"
@@ -149,7 +151,7 @@ def _run(loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdi
         _watch_values(loading, dump, statement, verdict.name)
 
 
-def _watch_values(loading: _Loading, dump: DumpFile, statement: Statement, table: str) -> None:
+def _watch_values(loading: Loading, dump: DumpFile, statement: Statement, table: str) -> None:
     """Raise ServerError when the server has lost a value of these rows; note what it may have changed."""
     for is_lost, said in find_losses(loading.connection):
         if is_lost:
@@ -173,7 +175,7 @@ def _second_text(statement: Statement, verdict: Verdict, cuts: dict[str, bytes],
     return None
 
 
-def _send(loading: _Loading, text: bytes) -> None:
+def _send(loading: Loading, text: bytes) -> None:
     if len(text) + 1 >= loading.packet_bytes:
         raise RefusedError(
             f"a statement of {format_bytes(len(text))} is longer than the server's max_allowed_packet",
@@ -183,7 +185,7 @@ def _send(loading: _Loading, text: bytes) -> None:
 
 
 def _explain(
-    loading: _Loading, dump: DumpFile, statement: Statement, verdict: Verdict, error: pymysql.Error
+    loading: Loading, dump: DumpFile, statement: Statement, verdict: Verdict, error: pymysql.Error
 ) -> DbtuiError:
     """Say where it went wrong and on what, without the data that the server repeats."""
     number, said = split_error(error)
@@ -193,7 +195,8 @@ def _explain(
     return loading.target.explain(type(error)(number, said) if number else error, what)
 
 
-def _finish(loading: _Loading) -> Routine[None]:
+def finish(loading: Loading) -> Routine[None]:
+    """Check what was loaded, and say what differs from the backup. Raises ServerError."""
     target, connection = loading.target, loading.connection
     target.rows("SET SESSION foreign_key_checks = 1", on=connection)
     target.rows("SET SESSION unique_checks = 1", on=connection)
@@ -207,7 +210,7 @@ def _finish(loading: _Loading) -> Routine[None]:
     yield from _warn(loading)
 
 
-def _warn(loading: _Loading) -> Iterator[Warned]:
+def _warn(loading: Loading) -> Iterator[Warned]:
     database = loading.request.database
     loading.target.switched_off_events[database] = tuple(loading.events)
     if loading.events:

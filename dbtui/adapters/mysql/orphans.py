@@ -17,6 +17,25 @@ from dbtui.errors import ConnectError, ServerError
 _GONE = 1094
 
 
+def newest_session(target: MysqlTarget) -> int:
+    """Return the number of the newest session there is."""
+    return int(target.collect_one("newest_session")["id"])
+
+
+def terminate_flushing(target: MysqlTarget, newest_before: int) -> None:
+    """End the sessions of this login, younger than a session, that wait for the lock on all tables.
+
+    A tool that was stopped while it waited for that lock would leave everybody who writes waiting behind it.
+    """
+    with contextlib.suppress(ConnectError, ServerError, pymysql.Error):  # the first error counts
+        second = target.connect("", shielded=True)
+        try:
+            for row in target.collect("flushing_sessions", on=second, newest=newest_before):
+                target.rows(f"KILL {int(row['id'])}", on=second)
+        finally:
+            close_quietly(second)
+
+
 class DumpSession:
     """Around the tool's run. If the block ends while `is_running`, the session it left on the server is ended."""
 
@@ -27,7 +46,7 @@ class DumpSession:
         self._number: int | None = None
 
     def __enter__(self) -> Self:
-        self._newest_before = int(self._target.collect_one("newest_session")["id"])
+        self._newest_before = newest_session(self._target)
         return self
 
     def recognise(self) -> None:

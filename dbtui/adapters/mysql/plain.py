@@ -9,7 +9,7 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.encryption import open_data
 from dbtui.adapters.mysql.names import show_name
 from dbtui.adapters.mysql.sql_lexer import Splitter, Statement
-from dbtui.adapters.mysql.statements import Judge
+from dbtui.adapters.mysql.statements import Judge, Verdict
 from dbtui.adapters.mysql.tokens import UnreadableError
 from dbtui.adapters.streams import CHUNK_BYTES, storage_errors
 from dbtui.errors import DamagedBackupError
@@ -109,8 +109,11 @@ class DumpFile:
             return self.backup.manifest.uncompressed_bytes
         return None if self.backup.is_packed else self.path.stat().st_size
 
-    def statements(self) -> Iterator[Statement]:
-        """Yield every statement, the file's end checked. Raises DamagedBackupError, StorageError, Cancelled."""
+    def statements(self, rows_of: str | None = None) -> Iterator[Statement]:  # noqa: ARG002 - they are all in one file
+        """Yield every statement, the file's end checked. Raises DamagedBackupError, StorageError, Cancelled.
+
+        `rows_of` is what a directory of files need not be read beyond: of this file, everything comes.
+        """
         chunk = self._first
         self._first = b""
         try:
@@ -126,6 +129,9 @@ class DumpFile:
             yield from self.splitter.finish()
         except UnreadableError as error:
             raise DamagedBackupError(f"{self.name}: {error.message}", "use another backup") from error
+
+    def check(self, _verdict: Verdict) -> None:
+        """Raise Refusal for a statement that does not belong where it stands: in one file everything may."""
 
     @property
     def is_complete(self) -> bool:

@@ -29,6 +29,23 @@ SELECT table_name AS name, table_type AS type, engine AS engine,
        data_length + index_length AS bytes, table_rows AS estimate
 FROM information_schema.tables WHERE table_schema = :schema ORDER BY table_name;
 
+-- name: columns_for_no_mydumper
+-- SELECT * leaves out invisible ones, and mydumper with it; texts without a character set are no values of these types.
+SELECT table_name AS name, column_name AS column_name, data_type AS type, extra LIKE '%INVISIBLE%' AS is_invisible
+FROM information_schema.columns
+WHERE table_schema = :schema AND (extra LIKE '%INVISIBLE%' OR data_type IN ('uuid', 'inet4', 'inet6'))
+ORDER BY table_name, ordinal_position;
+
+-- name: global_sql_mode
+-- What sessions of tools begin with.
+SELECT @@GLOBAL.sql_mode AS mode;
+
+-- name: flushing_sessions
+-- Sessions of this login that began after a certain one and wait for every table, or have them all.
+SELECT id AS id FROM information_schema.processlist
+WHERE id > :newest AND id <> connection_id() AND user = SUBSTRING_INDEX(USER(), '@', 1)
+  AND info LIKE 'FLUSH TABLES WITH READ LOCK%';
+
 -- name: versioned_tables
 -- Tables that keep their old rows; by transaction numbers, where the hidden column is a number instead of a time.
 SELECT t.table_name AS name,

@@ -13,7 +13,7 @@ from dbtui.model.connections import ServerInfo
 
 BINARIES_VARIABLE = "DBTUI_MYSQL_BIN"
 _NAMES = ("mariadb-dump", "mysqldump")
-_INSTALLED = (
+INSTALLED = (
     "usr/bin",
     "usr/local/bin",
     "usr/local/mysql/bin",
@@ -44,7 +44,7 @@ class Tool:
 def find_tools(environ: Mapping[str, str]) -> tuple[Tool, ...]:
     """Return every installed dump tool once; $DBTUI_MYSQL_BIN's first, then PATH's."""
     found: dict[str, Tool] = {}
-    for directory in tool_directories(environ, BINARIES_VARIABLE, _INSTALLED):
+    for directory in tool_directories(environ, BINARIES_VARIABLE, INSTALLED):
         for name in _NAMES:
             path = (directory / name).resolve()
             if str(path) in found or not path.is_file() or not os.access(path, os.X_OK):

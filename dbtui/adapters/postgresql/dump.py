@@ -234,7 +234,7 @@ def _write_packed_directory(run: _Run) -> _Writing:
     with (
         run.start() as tool,
         run.target.cancellation.interrupting(tool.stop),
-        DirectoryPacker(run.path, options.compression.level, options.jobs, tool.process.pid, _holds_rows) as packer,
+        DirectoryPacker(run.path, options.compression, options.jobs, tool.process.pid, _holds_rows) as packer,
         run.target.cancellation.interrupting(packer.stop),
     ):
         while not tool.wait_for(_TICK_SECONDS):
