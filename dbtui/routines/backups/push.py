@@ -251,9 +251,16 @@ def _send_all(
     yield StepStarted("push", f"{plan.backup_id} to {plan.address}, {format_bytes(plan.missing_bytes)}")
     confirmations: list[Confirmation] = []
     done = 0
-    for missing in plan.missing:
+    for number, missing in enumerate(plan.missing):
         c.cancellation.check()
-        confirmations.append((yield from _send(c, remote, local, files[missing.name], (done, plan.missing_bytes))))
+        try:
+            how = yield from _send(c, remote, local, files[missing.name], (done, plan.missing_bytes))
+        except DamagedBackupError:  # nobody can complete this one
+            for sent in plan.missing[: number + 1]:
+                remote.remove(sent.name)
+            _remove_mark(remote, local)
+            raise
+        confirmations.append(how)
         done += missing.size_bytes
         yield Progressed(done, plan.missing_bytes, "bytes", missing.name)
     yield StepFinished("push", time.monotonic() - began)
@@ -280,23 +287,20 @@ def _send(
     try:
         confirmation = yield from forward(remote.upload(path, file.path, file), of_all)
     except StorageError as error:
-        yield from _check_contents(c, remote, path, file, error)
+        yield from _check_contents(c, path, file, error)
         raise
     if confirmation is Confirmation.SIZE:  # that says nothing of the file here
-        yield from _check_contents(c, remote, path, file, None)
+        yield from _check_contents(c, path, file, None)
     return confirmation
 
 
-def _check_contents(
-    c: RoutineContext, remote: Remote, path: Path, file: BackupFile, error: StorageError | None
-) -> Routine[None]:
+def _check_contents(c: RoutineContext, path: Path, file: BackupFile, error: StorageError | None) -> Routine[None]:
     """Raise DamagedBackupError when what was sent is not what the manifest says because the file here is not."""
     found = yield from forward(
         hash_file(path, file.path, c.cancellation), lambda done: Progressed(done, file.size_bytes, "bytes", file.path)
     )
     if (found.size_bytes, found.sha256) == (file.size_bytes, file.sha256):
         return
-    remote.remove(file.path)
     raise DamagedBackupError(
         f"{path} was altered: its SHA-256 is not the manifest's, so it is not shipped", "use another backup"
     ) from error
