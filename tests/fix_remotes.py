@@ -13,9 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from dbtui.model.connections import Secret
 from dbtui.model.remotes import RemoteAddress, RemoteKind, RemoteSettings
@@ -45,6 +43,9 @@ class S3Server:
     """A server with one bucket per test that asks for one."""
 
     def __init__(self) -> None:
+        import boto3  # these two take long to be imported, and most tests need neither
+        from botocore.config import Config
+
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _PROGRAM],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from dbtui.adapters.cancellation import Cancellation
@@ -30,7 +31,12 @@ def open_object_store(
     """Open a bucket or container; nothing is sent to it yet. Raises ConfigError, ConnectError."""
     if address.kind is RemoteKind.S3:
         return _open_s3(address, settings, environ, cancellation)
-    store = _open_gcs(address, settings) if address.kind is RemoteKind.GCS else _open_azure(address, settings, environ)
+    is_google = address.kind is RemoteKind.GCS
+    try:
+        store = _open_gcs(address, settings) if is_google else _open_azure(address, settings, environ)
+    except (BaseError, ValueError):  # their texts may hold what was configured
+        names = "credentials_file, GOOGLE_APPLICATION_CREDENTIALS" if is_google else "account, its key, AZURE_STORAGE_*"
+        raise ConfigError(f"{address} cannot be used: its credentials are not understood", f"see {names}") from None
     return ObjectStoreRemote(address, store, settings.timeout_seconds, cancellation)
 
 
