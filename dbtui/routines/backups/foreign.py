@@ -27,6 +27,7 @@ _MYSQL_WORDS = (
     b"CREATE TABLE `",
     b"INSERT INTO `",
 )
+_MARIADB_PARTS = ("definitions", "triggers")
 _SQLITE_WORDS = (b"PRAGMA foreign_keys=OFF;",)
 _TAR = "a tar archive: unpack it first, or if pg_dump -Ft made it, make it plain: pg_restore -f dump.sql FILE"
 
@@ -80,12 +81,21 @@ def _read_head(path: Path) -> bytes | None:
 
 def _recognise_directory(path: Path) -> Recognised:
     toc = path / "toc.dat"
+    if not toc.is_file() and _is_of_mariadb(path):
+        return Recognised(EngineName.MYSQL, BackupFormat.DIRECTORY)
+    if not toc.is_file() and (path / "metadata").is_file():
+        return Recognised(problem="a directory of mydumper alone: myloader restores it")
     if not toc.is_file():
         return Recognised(problem="a directory without toc.dat, so not a dump of pg_dump")
     head = _read_head(toc)
     if head is None or not head.startswith(_ARCHIVE):
         return Recognised(problem="its toc.dat is not one of pg_dump")
     return Recognised(EngineName.POSTGRESQL, BackupFormat.DIRECTORY)
+
+
+def _is_of_mariadb(path: Path) -> bool:
+    """Whether a directory has the definitions and triggers that dbtui lays beside mydumper's rows."""
+    return all(any((path / f"{name}.sql{suffix}").is_file() for suffix in ("", ".zst")) for name in _MARIADB_PARTS)
 
 
 def _recognise_packed(head: bytes) -> Recognised:
