@@ -72,6 +72,9 @@ _PLAIN_TYPES = {
     "float | null": "a number",
     "bool | null": "true or false",
     "array": "a list",
+    "array | null": "a list",
+    "float | str | null": "a number or text in quotes",
+    "str | float | null": "a number or text in quotes",
     "object": "a table",
 }
 

@@ -133,7 +133,7 @@ def _read(descriptor: int, said: bytes) -> tuple[bytes, bool]:
         block = os.read(descriptor, _BLOCK)
     except BlockingIOError:
         return said, True
-    return (said + block)[:_MOST_BYTES], bool(block)
+    return said + block[: _MOST_BYTES - len(said)], bool(block)
 
 
 def describe_end(name: str, ended: Ended) -> str:

@@ -9,8 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from email.message import Message
-from typing import IO, Any
+from typing import Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from dbtui.adapters.cancellation import Cancellation
@@ -104,8 +103,8 @@ def _post_once(parts: SplitResult, body: bytes, ends: float) -> _Problem | None:
             if not target:
                 passing = error.code >= 500 or error.code == 429
                 return _Problem(f"the webhook answered with {error.code}", is_passing=passing)
-            there = urlsplit(urljoin(urlunsplit(here), target))
-            if not _is_same_server(here, there):
+            there = _same_server(here, target)
+            if there is None:
                 return _Problem("the webhook answered with a redirect to another server, which is not followed",
                                 is_passing=False)  # fmt: skip
             here = there
@@ -114,13 +113,17 @@ def _post_once(parts: SplitResult, body: bytes, ends: float) -> _Problem | None:
     return _Problem("the webhook answered with too many redirects", is_passing=False)
 
 
-def _is_same_server(here: SplitResult, there: SplitResult) -> bool:
+def _same_server(here: SplitResult, target: str) -> SplitResult | None:
+    """Where a redirect leads, if that is on the very same server."""
+
     def server(parts: SplitResult) -> tuple[str, str | None, int | None]:
         return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
     with contextlib.suppress(ValueError):
-        return server(here) == server(there)
-    return False
+        there = urlsplit(urljoin(urlunsplit(here), target))
+        if server(here) == server(there):
+            return there._replace(netloc=here.netloc)
+    return None
 
 
 def _request(parts: SplitResult, body: bytes) -> urllib.request.Request:
@@ -134,16 +137,8 @@ def _request(parts: SplitResult, body: bytes) -> urllib.request.Request:
     return request
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer: urllib would follow it anywhere, and without the report."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> None:
-        """Follow none."""
-
-
 def _opener() -> urllib.request.OpenerDirector:
+    """What opens an address without following redirects: urllib would follow them anywhere, without the report."""
     opener = urllib.request.OpenerDirector()
     secure: Callable[..., Any] = urllib.request.HTTPSHandler
     for handler in (
@@ -152,7 +147,6 @@ def _opener() -> urllib.request.OpenerDirector:
         secure(context=ssl.create_default_context()),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _NoRedirects(),
     ):
         opener.add_handler(handler)
     return opener
