@@ -116,7 +116,7 @@ def sshd(server_directory: ServerDirectory) -> Iterator[Sshd]:
 @pytest.fixture(scope="session")
 def sftp_only_sshd(server_directory: ServerDirectory) -> Iterator[Sshd]:
     """One whose logins have no shell."""
-    with Sshd(server_directory, "sshd-sftp-only", "ForceCommand internal-sftp\n") as server:
+    with Sshd(server_directory, "sshd-sftp-only", "ForceCommand internal-sftp -u 000\n") as server:
         yield server
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -277,3 +277,44 @@ def test_a_server_without_extensions_will_do(server_directory: ServerDirectory, 
             drive(remote.download("a", tmp_path / "back", file))
         assert (tmp_path / "back").read_bytes() == (tmp_path / "a").read_bytes()
         assert sorted(each.name for each in vault.path.iterdir()) == ["a", "b"]
+
+
+# --- the user's own ways there
+
+
+def test_a_way_through_another_host_and_nothing_of_it_stays(sshd: Sshd, plain_vault: Vault, tmp_path: Path) -> None:
+    between = sshd.write_client_config(tmp_path / "between")
+    file = make_file(tmp_path / "a", 1_000_000)
+    with plain_vault.open(ProxyCommand=f"ssh -F {between} -W %h:%p vault") as remote:
+        assert drive(remote.upload(tmp_path / "a", "a", file))[0] is Confirmation.READ_BACK
+        programs = ssh_processes()
+        assert len(programs) > 1
+    _gone, alive = psutil.wait_procs(programs, timeout=30)
+    assert not alive
+    assert (plain_vault.path / "a").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_a_connection_that_the_user_opened_is_used_and_left_open(
+    sshd: Sshd, tmp_path: Path, server_directory: ServerDirectory
+) -> None:
+    vault = Vault(sshd, tmp_path, tmp_path / "vault")
+    socket_path = server_directory.path / "control"
+    config = sshd.write_client_config(tmp_path / "own_config")
+    argv = ["ssh", "-F", str(config), "-M", "-S", str(socket_path), "-N", "vault"]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as master:
+        try:
+            wait_until(socket_path.exists)
+            # With this key alone the login would be refused.
+            with vault.open(ControlPath=str(socket_path), IdentityFile="/dev/null") as remote:
+                remote.create("a", b"x")
+                assert remote.read("a", 1) == b"x"
+            assert master.poll() is None
+        finally:
+            master.terminate()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
