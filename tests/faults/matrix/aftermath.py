@@ -10,6 +10,9 @@ from tests.faults.matrix.trials import Report
 
 SUCCEEDED = 0
 FAILED = 1
+CANNOT_CONNECT = 4
+LOCKED = 5
+REFUSED = 6
 INTERRUPTED = 130
 
 

@@ -59,6 +59,18 @@ class Bank(abc.ABC):
         """What `--into` is told for a new database of that name."""
         return name
 
+    def confirmed(self, name: str) -> str:
+        """What `--yes` is told for a database of that name."""
+        return name
+
+    @abc.abstractmethod
+    def copy_purse(self, name: str) -> str:
+        """Make a database like the small one; return what `url` and `audit` are told for it."""
+
+    @abc.abstractmethod
+    def count_bulk(self, database: str) -> tuple[int, ...]:
+        """The rows of the three tables of bulk."""
+
     def foreign_sessions(self) -> list[str]:
         """What sessions of dbtui and its tools do on the server now."""
         return []
@@ -86,6 +98,11 @@ def fill_statements(rows: int, text: str, numbers: Callable[[int], str]) -> list
         statements.append(f"CREATE TABLE bulk_{name} (i integer PRIMARY KEY, t text)")
         statements.append(f"INSERT INTO bulk_{name} SELECT i, {text} FROM {numbers(rows)}")
     return statements
+
+
+COUNT_BULK = (
+    "SELECT (SELECT count(*) FROM bulk_one), (SELECT count(*) FROM bulk_two), (SELECT count(*) FROM bulk_three)"
+)
 
 
 def rows_for(megabytes: int) -> int:
@@ -150,6 +167,14 @@ class PostgresqlBank(Bank):
 
     def audit(self, database: str) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._ask(database, lambda cursor: (cursor.execute(AUDIT), cursor.fetchone())[1])
+        return row
+
+    def copy_purse(self, name: str) -> str:
+        self.server.execute(f"CREATE DATABASE {name} TEMPLATE {PURSE}")
+        return name
+
+    def count_bulk(self, database: str) -> tuple[int, ...]:
+        row: tuple[int, ...] = self._ask(database, lambda cursor: (cursor.execute(COUNT_BULK), cursor.fetchone())[1])
         return row
 
     def drop(self, database: str) -> None:
@@ -228,6 +253,13 @@ class MariadbBank(Bank):
     def audit(self, database: str) -> tuple[Any, ...]:
         return self.server.execute(AUDIT, database=database)[0]
 
+    def copy_purse(self, name: str) -> str:
+        self._make(name, _PURSE_ROWS)
+        return name
+
+    def count_bulk(self, database: str) -> tuple[int, ...]:
+        return self.server.execute(COUNT_BULK, database=database)[0]
+
     def drop(self, database: str) -> None:
         self.server.execute(f"DROP DATABASE IF EXISTS `{database}`")
 
@@ -299,6 +331,19 @@ class SqliteBank(Bank):
     def audit(self, database: str) -> tuple[Any, ...]:
         with closing(sqlite3.connect(f"file:{self._path(database)}?mode=ro", uri=True, timeout=10)) as connection:
             row: tuple[Any, ...] = connection.execute(AUDIT).fetchone()
+            return row
+
+    def confirmed(self, name: str) -> str:
+        return f"{name}.db"
+
+    def copy_purse(self, name: str) -> str:
+        with closing(sqlite3.connect(self._path(PURSE))) as connection:
+            connection.execute("VACUUM INTO ?", (self.place(name),))
+        return self.place(name)
+
+    def count_bulk(self, database: str) -> tuple[int, ...]:
+        with closing(sqlite3.connect(f"file:{self._path(database)}?mode=ro", uri=True, timeout=10)) as connection:
+            row: tuple[int, ...] = connection.execute(COUNT_BULK).fetchone()
             return row
 
     def drop(self, database: str) -> None:

@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.disks import namespace
-from tests.faults.matrix.aftermath import FAILED, SUCCEEDED, Expected, check_aftermath
+from tests.faults.matrix.aftermath import FAILED, REFUSED, SUCCEEDED, Expected, check_aftermath
 from tests.faults.matrix.banks import ENGINES
 from tests.faults.matrix.scenes import Ran, Scene, fingerprints
 from tests.faults.matrix.trials import Kind, Lost, Report, Trial
 from tests.faults.matrix.worlds import World
 
-REFUSED = 6
 _PAGE = 4096
 #: Mounts the disk, says so, and keeps it until its stdin is closed.
 _HOLD = 'mount -t tmpfs -o "size=$1,mode=700" dbtui-test "$2" && echo mounted && exec cat >/dev/null'

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import psutil
 
-from tests.faults.matrix.aftermath import FAILED, INTERRUPTED, SUCCEEDED, Expected, check_aftermath
+from tests.faults.matrix.aftermath import CANNOT_CONNECT, FAILED, INTERRUPTED, SUCCEEDED, Expected, check_aftermath
 from tests.faults.matrix.banks import ENGINES, SERVERS
 from tests.faults.matrix.scenes import Scene, opened
 from tests.faults.matrix.trials import Kind, Report, Trial
@@ -118,7 +118,7 @@ def kill_server(world: World, trial: Trial, report: Report) -> None:
             bank.end(number)
             ran = scene.finish(process)
         report.fault = f"{' '.join(form) or 'plain'}: {number.name} to the server {moment}"
-        check_aftermath(scene, ran, Expected((SUCCEEDED, FAILED, 4)), report)
+        check_aftermath(scene, ran, Expected((SUCCEEDED, FAILED, CANNOT_CONNECT)), report)
 
 
 KINDS = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.faults.matrix.aftermath import FAILED, SUCCEEDED, Expected, check_aftermath
+from tests.faults.matrix.aftermath import CANNOT_CONNECT, FAILED, SUCCEEDED, Expected, check_aftermath
 from tests.faults.matrix.banks import SERVERS
 from tests.faults.matrix.kills import Moment
 from tests.faults.matrix.scenes import opened
@@ -10,7 +10,6 @@ from tests.faults.matrix.trials import Kind, Report, Trial
 from tests.faults.matrix.wires import Wire
 from tests.faults.matrix.worlds import World
 
-CANNOT_CONNECT = 4
 #: With connect_timeout=1 in the URL: some seconds of silence, and some in which the server is asked whether it lives.
 _BLACK_HOLE_SECONDS = 70.0
 

@@ -39,6 +39,7 @@ class World:
         }
         self._makers = makers
         self._banks: dict[str, Bank] = {}
+        self.restore_seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         self._references: dict[tuple[str, tuple[str, ...], str], Reference] = {}
 
     def bank(self, engine: str) -> Bank:
