@@ -12,7 +12,8 @@
     ├── MismatchError          what was restored is not what the backup should hold; it was dropped again
     ├── ServerError            the server refused a statement: carries its code (SQLSTATE or number)
     ├── RemoteError            a remote (bucket, SFTP server) said no, or does not hold what was sent
-    │   └── RemoteExistsError  the name is taken there
+    │   ├── RemoteExistsError  the name is taken there
+    │   └── RemoteDamageError  what it holds is not what was sent
     ├── StorageError           a file or directory here cannot be read or written, or the disk is full
     └── Cancelled              the operator, a signal or a deadline ended it
 
@@ -86,6 +87,10 @@ class RemoteError(DbtuiError):
 
 class RemoteExistsError(RemoteError):
     """The name is taken in the remote; nothing was written over."""
+
+
+class RemoteDamageError(RemoteError):
+    """What a remote holds has another size or checksum than what was sent."""
 
 
 class StorageError(DbtuiError):

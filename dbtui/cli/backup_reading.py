@@ -65,6 +65,7 @@ def list_backups(*, target: str | None, directory: str | None, local: bool, as_j
     entries = backup_places.merge(entries, histories)
     reports = collect_reports(invocation, profile, directory)
     code = exit_codes.PARTLY_DONE if any(report.problem for report in reports) else exit_codes.DONE
+    backup_places.tell(invocation, histories, remarks=False)
     if as_json:
         print_document(backups=entries, repositories=reports, remotes=backup_places.history_fields(histories))
         return code
@@ -76,7 +77,6 @@ def list_backups(*, target: str | None, directory: str | None, local: bool, as_j
         where = ", ".join(map(str, directories))
         invocation.printer.say(f"no backups in {where}; make one with dbtui backup create TARGET")
     warn_of(invocation, reports)
-    backup_places.tell(invocation, histories, remarks=False)
     return code
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dbtui.adapters.streams import create_file, fsync_path, start_writeback, storage_errors
-from dbtui.errors import RemoteError
+from dbtui.errors import RemoteDamageError
 from dbtui.model.backups import BackupFile
 from dbtui.model.remotes import RemoteAddress
 
@@ -58,11 +58,11 @@ def receiving(path: Path) -> Iterator[Receiving]:
 
 
 def check_received(address: RemoteAddress, name: str, file: BackupFile, size_bytes: int, sha256: str) -> None:
-    """Raise RemoteError when what a remote holds is not what it should be."""
+    """Raise RemoteDamageError when what a remote holds is not what it should be."""
     if size_bytes != file.size_bytes:
         wrong = f"{size_bytes} bytes instead of {file.size_bytes}"
     elif sha256 != file.sha256:
         wrong = "the right size and another SHA-256"
     else:
         return
-    raise RemoteError(f"{name} in {address} is not what its manifest says: it has {wrong}", "use another copy")
+    raise RemoteDamageError(f"{name} in {address} is not what its manifest says: it has {wrong}", "use another copy")

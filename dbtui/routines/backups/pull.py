@@ -12,7 +12,7 @@ from pathlib import Path
 from dbtui.adapters.driving import forward
 from dbtui.adapters.remotes.remote import Remote
 from dbtui.adapters.streams import fsync_path, storage_errors
-from dbtui.errors import DamagedBackupError, LockedError, UsageError
+from dbtui.errors import DamagedBackupError, LockedError, RemoteDamageError, UsageError
 from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, Manifest, PlanStep
 from dbtui.model.events import Event, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.remotes import RemoteAddress
@@ -122,8 +122,8 @@ def _refuse_incomplete(remote: Remote, found: RemoteManifest) -> Iterator[str]:
 
 
 def apply_pull(c: RoutineContext, plan: PullPlan) -> Routine[ShippingResult]:
-    """Fetch a backup. Raises RefusedError, RemoteError (what came is not what the manifest says), ConnectError,
-    StorageError, Cancelled; then nothing of it stays.
+    """Fetch a backup. Raises RefusedError, DamagedBackupError (what came is not what the manifest says), RemoteError,
+    ConnectError, StorageError, Cancelled, LockedError (it is being written here); then nothing of it stays.
     """
     check_refusals(plan.refusals)
     began = time.monotonic()
@@ -169,7 +169,10 @@ def _fetch(c: RoutineContext, remote: Remote, plan: PullPlan, pending: PendingBa
                 return Progressed(done + event.done, plan.size_bytes, "bytes", name)
             return event
 
-        yield from forward(remote.download(file.path, destination, file), of_all)
+        try:
+            yield from forward(remote.download(file.path, destination, file), of_all)
+        except RemoteDamageError as error:
+            raise DamagedBackupError(error.message, "use another copy") from error
         fsync_path(destination)
         done += file.size_bytes
         yield Progressed(done, plan.size_bytes, "bytes", file.path)
