@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,6 +10,9 @@ from dbtui.analysis.hooks import fits_command
 from dbtui.errors import ConfigError
 from dbtui.model.hooks import COMMANDS, HookSettings
 from dbtui.policy_settings import Source
+
+if TYPE_CHECKING:
+    from dbtui.config import Settings
 
 _NUMBER = re.compile(r"(\d{1,5}(?:\.\d{1,3})?) ?(ms|s|min)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, None: 1.0}
@@ -60,6 +63,14 @@ def parse_hooks(
             known = ", ".join(COMMANDS)
             raise source.error(where, "only", f"only: no command fits {pattern!r}", f"known are {known}")
     return replace(above or HookSettings(), **changes)
+
+
+def secret_variables(settings: "Settings") -> frozenset[str]:
+    """Return the names of the variables that the configuration says hold secrets."""
+    hooks = (settings.hooks, *(each.hooks for each in settings.profiles))
+    named = [*(each.password_env for each in settings.profiles), *(each.secret_env for each in settings.remotes),
+             *(each.webhook_env for each in hooks if each is not None)]  # fmt: skip
+    return frozenset(name for name in named if name)
 
 
 def _parse_timeout(source: Source, where: tuple[str, ...], value: str | float) -> float:

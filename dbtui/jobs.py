@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,6 +30,10 @@ ResultT = TypeVar("ResultT")
 WHOLE_UNIT = "steps"
 UNDOES = "What it has done so far is undone; nothing that existed is touched."
 _KEPT_EVENTS = 2000
+
+
+def _tell_nobody(_job: object, _outcome: object) -> tuple[str, ...]:
+    return ()
 
 
 def _always_succeeded(_result: object) -> JobState:
@@ -139,6 +143,8 @@ class JobRunner:
         self.context = context
         self.history = history
         self.jobs: list[Job[Any]] = []
+        #: Called on a job's thread when it has ended, before anybody hears of that: returns warnings, never raises.
+        self.tell_hooks: Callable[[Job[Any], JobOutcome[Any]], Sequence[str]] = _tell_nobody
         self._ids = itertools.count(1)
         self._queues: dict[str, queue.SimpleQueue[Job[Any]]] = {}
         self._lock = threading.Lock()
@@ -176,6 +182,8 @@ class JobRunner:
         job.outcome = replace(outcome, seconds=seconds, warnings=warnings)
         if job.request.changes:
             job.outcome = self._record(job, job.began_at, job.outcome)
+            complaints = self.tell_hooks(job, job.outcome)
+            job.outcome = replace(job.outcome, warnings=(*job.outcome.warnings, *complaints))
         job.state = outcome.state
         job.updates.put(job.outcome)
 

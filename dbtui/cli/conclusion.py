@@ -86,6 +86,7 @@ def _make_report(code: int) -> HookReport | None:
     there. Without a terminal nobody else would hear of it.
     """
     from dbtui.cli.invocation import can_prompt
+    from dbtui.job_hooks import find_backup_id
 
     request, invocation = CURRENT.request, CURRENT.invocation
     command = name_command(request.routine) if request is not None else find_command(TYPED)
@@ -104,14 +105,8 @@ def _make_report(code: int) -> HookReport | None:
         seconds=time.monotonic() - CURRENT.began,
         profile=(request.target if request is not None else "") or CURRENT.profile,
         subject=request.subject if request is not None else "",
-        backup_id=_find_backup_id(),
+        backup_id=find_backup_id(CURRENT.outcome),
     )
-
-
-def _find_backup_id() -> str:
-    result = CURRENT.outcome.result if CURRENT.outcome is not None else None
-    named = getattr(getattr(result, "manifest", result), "backup_id", "")
-    return named if isinstance(named, str) else ""
 
 
 def _tell(invocation: "Invocation", report: HookReport) -> None:
@@ -138,10 +133,11 @@ def _run_hooks(
     invocation: "Invocation", settings: HookSettings, report: HookReport
 ) -> JobOutcome[tuple[HookProblem, ...]]:
     from dbtui.cli.invocation import PASSWORDS, SIGNALS
+    from dbtui.hook_settings import secret_variables
     from dbtui.jobs import JobRequest
     from dbtui.routines.hooks import apply_hooks
 
-    hidden = [each.password_env for each in invocation.settings.profiles if each.password_env]
+    hidden = secret_variables(invocation.settings)
     request = JobRequest(
         routine="hooks",
         target=report.profile,

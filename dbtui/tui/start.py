@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) -> JobRunner:
     """Return a runner whose history and locks are in the state directory.
 
-    `settings` say how remotes are reached, and what opens encrypted backups.
+    `settings` say how remotes are reached, what opens encrypted backups, and who is told how jobs end.
     """
     passwords = Passwords(environ)
     found = TypedPasswords(passwords.find)
@@ -36,7 +36,12 @@ def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) 
         remote_settings=RemoteAccess(settings.remotes if settings else (), passwords).settings_of,
         identity_of=_identities(environ, passwords, settings).find,
     )
-    return JobRunner(context, History(state_dir(environ)))
+    runner = JobRunner(context, History(state_dir(environ)))
+    if settings is not None and (settings.hooks or any(profile.hooks for profile in settings.profiles)):
+        from dbtui.job_hooks import HookTeller  # most have none
+
+        runner.tell_hooks = HookTeller(settings, context, lambda: (*passwords.known, *found.known))
+    return runner
 
 
 def _identities(environ: Mapping[str, str], passwords: Passwords, settings: "Settings | None") -> Identities:

@@ -17,6 +17,11 @@ class TypedPasswords:
         """Return a profile's password."""
         return self._typed.get(profile.name) or self.otherwise(profile)
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every password that was typed."""
+        return tuple(secret.reveal() for secret in self._typed.values())
+
     def remember(self, profile: ConnectionProfile, password: str) -> None:
         """Use this password for a profile from now on; an empty one is forgotten."""
         if password:
