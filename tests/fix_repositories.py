@@ -174,6 +174,11 @@ def _write_on(world: RepositoryWorld) -> str:
     world.write_row(ROWS[1])
     world.moment = world.server.execute("SELECT clock_timestamp()")[0][0].isoformat()
     world.write_row(ROWS[2])
+    return _switch(world)
+
+
+def _switch(world: RepositoryWorld) -> str:
+    """Have the server finish its WAL segment, and return its name."""
     segment: str = world.server.execute("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0]
     world.server.execute("SELECT pg_switch_wal()")
     return segment
@@ -224,18 +229,26 @@ def barman_world(server_directory: ServerDirectory) -> Iterator[RepositoryWorld]
         receiver = server.spawn([str(shutil.which("barman")), "-c", str(world.config), "receive-wal", STANZA])
         try:
             _fill(world)
-            streamed = f"{world.repository}/{STANZA}/streaming"
-            wait_until(lambda: Path(streamed).is_dir() and any(Path(streamed).iterdir()))
+            receiving = "SELECT active FROM pg_replication_slots WHERE slot_name = 'barman'"
+            wait_until(lambda: server.execute(receiving) == [(True,)])
+            _archive(world, _switch(world))  # no backup is made before WAL has come
             world.tool("backup", "--wait", STANZA)
-            segment = _write_on(world)
-            wait_until(lambda: (Path(streamed) / segment).exists())
-            world.tool("archive-wal", STANZA)
+            _archive(world, _write_on(world))
             told = json.loads(world.tool("-f", "json", "list-backup", STANZA))
             world.labels = [each["backup_id"] for each in reversed(told[STANZA])]
             yield world
         finally:
             receiver.terminate()
             receiver.wait()
+
+
+def _archive(world: RepositoryWorld, segment: str) -> None:
+    """Have a finished segment archived. Barman leaves the last one where it is until another has been begun."""
+    world.server.execute("CHECKPOINT")
+    streamed = world.repository / STANZA / "streaming"
+    wait_until(lambda: any(path.name > segment for path in streamed.glob("0*")))
+    world.tool("archive-wal", STANZA)
+    assert list(world.repository.glob(f"{STANZA}/wals/*/{segment}"))
 
 
 def _user_of(world: RepositoryWorld) -> str:

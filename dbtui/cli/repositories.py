@@ -181,11 +181,12 @@ def verify(*, reference: str, restore: bool, throwaway: bool, dry_run: bool, as_
     finding: JobRequest[tuple[RepositoryReport, RepositoryDetail]] = JobRequest(
         routine="plan proof",
         target=str(repository),
-        start=lambda c: routines.collect_repository_backup(c, repository, label),
+        start=lambda c: routines.find_repository_backup(c, repository, label),
         changes=False,
     )
-    backup = invocation.result_of(finding)[1].backup
-    trial = _plan_trial(invocation, repository, backup.label) if restore or throwaway else None
+    detail = invocation.result_of(finding)[1]
+    backup = detail.backup
+    trial = _plan_trial(invocation, repository, backup) if restore or throwaway else None
     if dry_run:
         return show_plan(invocation, show_repository_verify_plan(backup, trial), (), backup_id=backup.reference)
     evidence, profile = evidence_directory(invocation), profile_of(invocation, repository)
@@ -193,7 +194,7 @@ def verify(*, reference: str, restore: bool, throwaway: bool, dry_run: bool, as_
         routine="backup verify",
         target=profile.name if profile else str(repository),
         subject=backup.reference,
-        start=lambda c: verifying.verify_repository_backup(c, repository, backup.label, trial, evidence),
+        start=lambda c: verifying.verify_repository_backup(c, repository, detail, trial, evidence),
         locks=(verifying.verify_lock(repository, backup.label),),
         summary=describe_verification,
         judge=lambda found: JobState.FAILED if found.problems else JobState.SUCCEEDED,
@@ -206,11 +207,11 @@ def verify(*, reference: str, restore: bool, throwaway: bool, dry_run: bool, as_
                   failed=exit_codes.FOUND_SOMETHING)  # fmt: skip
 
 
-def _plan_trial(invocation: Invocation, repository: Repository, label: str) -> RepositoryTrialPlan:
+def _plan_trial(invocation: Invocation, repository: Repository, backup: RepositoryBackup) -> RepositoryTrialPlan:
     request: JobRequest[RepositoryTrialPlan] = JobRequest(
         routine="plan proof",
         target=str(repository),
-        start=lambda c: verifying.plan_repository_trial(c, repository, label),
+        start=lambda c: verifying.plan_repository_trial(c, repository, backup),
         changes=False,
     )
     return invocation.result_of(request)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from dbtui.adapters.repositories.registry import open_repository
@@ -52,10 +53,25 @@ def collect_repository(
         report = open_adapter(c, repository).collect_report(now)
     except ToolError as error:
         return with_findings(RepositoryReport(repository=repository, taken_at=now, problem=str(error)), now)
-    if evidence is not None:
-        proofs = read_last_proofs(evidence, repository)
-        report = replace(report, backups=tuple(replace(each, proof=proofs.get(each.label)) for each in report.backups))
-    return with_findings(report, now)
+    return with_findings(_with_proofs(report, evidence), now)
+
+
+def find_repository_backup(
+    c: RoutineContext,
+    repository: Repository,
+    label: str,
+    evidence: Path | None = None,
+    target_time: datetime | None = None,
+) -> Routine[tuple[RepositoryReport, RepositoryDetail]]:
+    """Return one backup, with what the tool says of it, and its siblings; nothing is asked about health.
+
+    `latest` is the newest that can be restored, before `target_time` where given. Raises ToolError, UsageError,
+    Cancelled.
+    """
+    yield from ()
+    adapter = open_adapter(c, repository)
+    report = _with_proofs(adapter.collect_backups(c.now()), evidence)
+    return report, _detail(adapter, choose_backup(report, label, target_time))
 
 
 def collect_repository_backup(
@@ -65,9 +81,19 @@ def collect_repository_backup(
     report = yield from collect_repository(c, repository, evidence)
     if report.problem:
         raise ToolError(report.problem)
-    backup = choose_backup(report, label)
-    detail = open_adapter(c, repository).collect_detail(backup) if backup.is_usable else RepositoryDetail(backup=backup)
-    return report, replace(detail, backup=replace(detail.backup, proof=backup.proof))
+    return report, _detail(open_adapter(c, repository), choose_backup(report, label))
+
+
+def _detail(adapter: RepositoryAdapter, backup: RepositoryBackup) -> RepositoryDetail:
+    """What cannot be restored is not asked about: the tool may not know it."""
+    return adapter.collect_detail(backup) if backup.is_usable else RepositoryDetail(backup=backup)
+
+
+def _with_proofs(report: RepositoryReport, evidence: Path | None) -> RepositoryReport:
+    if evidence is None:
+        return report
+    proofs = read_last_proofs(evidence, report.repository)
+    return replace(report, backups=tuple(replace(each, proof=proofs.get(each.label)) for each in report.backups))
 
 
 def distinct_repositories(profiles: Iterable[ConnectionProfile]) -> tuple[Repository, ...]:

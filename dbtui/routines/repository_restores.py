@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.repositories.places import Place, format_command
 from dbtui.adapters.repositories.repository import RepositoryAdapter
-from dbtui.analysis.repositories import assess_segments, choose_backup
+from dbtui.analysis.repositories import assess_segments
 from dbtui.analysis.repository_restores import finish_plan, kept_name, place_tablespaces
 from dbtui.errors import DbtuiError, RefusedError, ToolError
 from dbtui.model.events import CommandRan, Routine, StepFinished, StepStarted
@@ -24,7 +23,7 @@ from dbtui.model.repositories import (
 )
 from dbtui.model.text import format_untrusted
 from dbtui.routines.context import RoutineContext
-from dbtui.routines.repositories import collect_repository, open_adapter
+from dbtui.routines.repositories import find_repository_backup, open_adapter
 
 
 def restore_directory_lock(directory: str) -> str:
@@ -43,13 +42,8 @@ def plan_repository_restore(
 
     Raises ToolError, UsageError (no such backup), Cancelled.
     """
-    report = yield from collect_repository(c, repository, evidence)
-    if report.problem:
-        raise ToolError(report.problem)
-    adapter = open_adapter(c, repository)
-    backup = choose_backup(report, label, options.target_time)
-    detail = adapter.collect_detail(backup) if backup.is_usable else RepositoryDetail(backup=backup)
-    return _plan(c, adapter, report, replace(detail, backup=replace(detail.backup, proof=backup.proof)), options)
+    report, detail = yield from find_repository_backup(c, repository, label, evidence, options.target_time)
+    return _plan(c, open_adapter(c, repository), report, detail, options)
 
 
 def _plan(

@@ -147,7 +147,7 @@ def _restore(
         found.problems.append(f"it cannot be restored: {error.message}")
         return False
     yield StepFinished("restore", time.monotonic() - began)
-    found.checked.append("a whole restore by the tool itself, which compares checksums where it has them")
+    found.checked.append(f"a whole restore by {adapter.repository.kind.product}")
     return True
 
 
@@ -207,7 +207,8 @@ def _read(c: RoutineContext, trial: TrialServer, found: Findings) -> Routine[Non
             found.problems += counted[2]
     found.databases, found.tables, found.rows = len(databases), tables, rows
     found.checked.append(
-        f"every row of {format_count(tables)} tables in {len(databases)} databases, and their catalogues, read by it"
+        f"every row of {format_count(tables)} {'table' if tables == 1 else 'tables'} in {len(databases)} databases, "
+        "and their catalogues"
     )
     yield StepFinished("read", time.monotonic() - began)
 

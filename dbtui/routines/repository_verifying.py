@@ -22,7 +22,7 @@ from dbtui.model.repositories import (
 from dbtui.routines.backups.create import format_time
 from dbtui.routines.backups.proof import sweep_throwaways
 from dbtui.routines.context import RoutineContext
-from dbtui.routines.repositories import collect_repository_backup, open_adapter
+from dbtui.routines.repositories import open_adapter
 from dbtui.routines.repository_evidence import keep_proof
 from dbtui.routines.repository_trials import Findings, restore_on_trial
 
@@ -35,13 +35,15 @@ def verify_lock(repository: Repository, label: str) -> str:
     return f"verify {repository}/{label}"
 
 
-def plan_repository_trial(c: RoutineContext, repository: Repository, label: str) -> Routine[RepositoryTrialPlan]:
+def plan_repository_trial(
+    c: RoutineContext, repository: Repository, backup: RepositoryBackup
+) -> Routine[RepositoryTrialPlan]:
     """Find out on which throwaway server a backup can be restored here. Makes nothing.
 
-    Raises ToolError (what to install, and what can be done instead), RefusedError (no room), UsageError.
+    `backup` is one that `find_repository_backup` returned. Raises ToolError (what to install, and what can be done
+    instead), RefusedError (no room).
     """
-    _report, detail = yield from collect_repository_backup(c, repository, label)
-    backup = detail.backup
+    yield from ()
     account = Place(repository.run_as, c.environ, c.cancellation).account()
     return plan_trial(backup.server_version, backup.database_bytes, account, c.environ)
 
@@ -49,17 +51,16 @@ def plan_repository_trial(c: RoutineContext, repository: Repository, label: str)
 def verify_repository_backup(
     c: RoutineContext,
     repository: Repository,
-    label: str,
+    detail: RepositoryDetail,
     trial: RepositoryTrialPlan | None = None,
     evidence: Path | None = None,
 ) -> Routine[RepositoryVerification]:
-    """Have the tool verify a backup, and look for gaps in its WAL; with a trial, also restore it and read it.
+    """Have the tool verify a backup that was found, and look for gaps in its WAL; with a trial, also restore and read it.
 
     What was found is in the result, and kept in the directory `evidence`. Raises ToolError when it could not be tried,
-    which changes nothing that was proven before; UsageError, StorageError, Cancelled.
+    which changes nothing that was proven before; StorageError, Cancelled.
     """
     began = time.monotonic()
-    _report, detail = yield from collect_repository_backup(c, repository, label)
     adapter, found = open_adapter(c, repository), Findings()
     yield from forward(_look(c, adapter, detail, trial, found), found.note)
     result = _result(c, detail.backup, found, trial, began)

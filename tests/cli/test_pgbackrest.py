@@ -2,16 +2,8 @@
 
 from pathlib import Path
 
-from tests.cli.program import Ran, run
+from tests.cli.repository_runs import dbtui, flip_byte
 from tests.fix_repositories import ROWS, ROWS_THEN, RepositoryWorld
-
-
-def dbtui(world: RepositoryWorld, directory: Path, *words: object, **options: str) -> Ran:
-    """Run a command with a profile `erp` that names the repository."""
-    config = directory / "config.toml"
-    if not config.exists():
-        world.write_settings(directory)
-    return run(*words, cwd=directory, DBTUI_CONFIG=str(config), COLUMNS="200", **options)
 
 
 def test_its_backups_are_in_the_history(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
@@ -71,3 +63,71 @@ def test_as_of_a_time_between_two_rows(pgbackrest_world: RepositoryWorld, tmp_pa
     assert any(event["event"] == "progress" and event["done"] > 0 for event in ran.events)
     with world.started(place) as server:
         assert server.rows() == ROWS_THEN
+
+
+def test_what_is_damaged_is_found(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
+    world = pgbackrest_world.copy()
+    world.write_settings(tmp_path)
+    full, reference = world.labels[0], world.reference()
+    flip_byte(next((world.repository / "backup/main" / full / "pg_data").glob("base/*/1255.gz")))
+    ran = dbtui(world, tmp_path, "backup", "verify", reference)
+    assert ran.code == 7, ran.stderr
+    assert "DAMAGED" in ran.stdout
+    assert "checksum invalid: " in ran.stdout
+    assert "✖ failed its verification" in dbtui(world, tmp_path, "backup", "list").stdout
+    place = world.place()
+    tried = dbtui(world, tmp_path, "backup", "restore", reference, "--into", place, "--yes", place.name)
+    assert tried.code == 1
+    assert "restore into" in tried.sentence
+    assert not place.exists()
+
+
+def test_a_gap_in_its_wal_is_found(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
+    world = pgbackrest_world.copy()
+    world.write_settings(tmp_path)
+    segments = sorted(world.repository.glob("archive/main/15-1/*/*-*.gz"))
+    segments[-2].unlink()
+    ran = dbtui(world, tmp_path, "backup", "verify", world.reference(0))
+    assert ran.code == 7, ran.stdout
+    assert f"WAL is missing between {segments[-3].name[:24]} and {segments[-1].name[:24]}" in ran.stdout
+    place = world.place()
+    plan = dbtui(world, tmp_path, "backup", "restore", world.reference(0), "--into", place, "--dry-run")
+    assert "warning     WAL is missing between" in plan.stdout
+
+
+def test_what_is_there_is_never_written_over(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
+    world, place = pgbackrest_world, pgbackrest_world.place()
+    words = ("backup", "restore", world.reference(0), "--into", place, "--yes", str(place))
+    place.mkdir()
+    (place / "letter").write_text("mine")
+    ran = dbtui(world, tmp_path, *words)
+    assert (ran.code, "is not empty (1 entries)" in ran.sentence) == (6, True)
+    ran = dbtui(world, tmp_path, *words, "--replace")
+    assert (ran.code, "no database cluster" in ran.sentence) == (6, True)
+    ran = dbtui(world, tmp_path, *words, "--delta")
+    assert (ran.code, "no database cluster" in ran.sentence) == (6, True)
+    assert (place / "letter").read_text() == "mine"
+    live = ("backup", "restore", world.name, "--into", world.server.data, "--yes", "data")
+    for way in ((), ("--replace",), ("--delta",)):
+        ran = dbtui(world, tmp_path, *live, *way)
+        assert (ran.code, "a server runs in" in ran.sentence) == (6, True)
+    assert world.server.execute("SELECT count(*) FROM notes") == [(len(ROWS),)]
+
+
+def test_the_old_directory_is_kept_or_mended(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
+    world, place = pgbackrest_world, pgbackrest_world.place()
+    words = ("backup", "restore", world.reference(0), "--into", place, "--yes", str(place))
+    assert dbtui(world, tmp_path, *words).code == 0
+    (place / "base" / "letter").write_text("old")
+    ran = dbtui(world, tmp_path, *words, "--replace", "--json")
+    assert ran.code == 0, ran.stdout
+    kept = Path(ran.result["restore"]["kept_as"])
+    assert kept.name.startswith(f"{place.name}.before-")
+    assert (kept / "base" / "letter").read_text() == "old"
+    assert not (place / "base" / "letter").exists()
+    table = next(place.glob("base/*/1255"))
+    good = table.read_bytes()
+    flip_byte(table)
+    ran = dbtui(world, tmp_path, *words, "--delta")
+    assert ran.code == 0, ran.stderr
+    assert table.read_bytes() == good

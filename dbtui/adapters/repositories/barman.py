@@ -11,6 +11,7 @@ import msgspec
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.repositories.calling import Answer, ask, follow, parse_answer, refusal, told_errors
 from dbtui.adapters.repositories.growing import GrowingDirectory
+from dbtui.adapters.repositories.places import Place
 from dbtui.errors import ToolError
 from dbtui.model.events import Routine
 from dbtui.model.repositories import (
@@ -107,21 +108,26 @@ class Barman:
         config = ("-c", self.repository.config) if self.repository.config else ()
         return (*self.repository.run_as, "barman", *config, "-f", "json")
 
-    def collect_report(self, now: datetime) -> RepositoryReport:
-        """Ask for backups, WAL and health. Backups are listed also while the server is gone."""
+    def collect_backups(self, now: datetime) -> RepositoryReport:
+        """Ask for backups alone."""
         name = self.repository.name
         answer = self._ask("its backups cannot be listed", "list-backup", name)
         listed = parse_answer(self.repository, answer.output, dict[str, list[_Listed]], "its backups")
         backups = sorted(map(self._listed, listed.get(name, [])), key=lambda each: (each.at, each.label), reverse=True)
+        return RepositoryReport(repository=self.repository, taken_at=now, backups=tuple(backups))
+
+    def collect_report(self, now: datetime) -> RepositoryReport:
+        """Ask for backups, WAL and health. Backups are listed also while the server is gone."""
+        report = self.collect_backups(now)
+        backups = list(report.backups)
         archives: tuple[WalArchive, ...] = ()
         newest = next((number for number, each in enumerate(backups) if each.is_usable), None)
         if newest is not None:
             backups[newest], shown = self._show(backups[newest])
             archives = (self._archive(shown),)
         checks = self._collect_checks()
-        return RepositoryReport(
-            repository=self.repository,
-            taken_at=now,
+        return replace(
+            report,
             backups=tuple(backups),
             archives=archives,
             status_code=0 if all(each.is_passed for each in checks) else 1,
@@ -135,12 +141,20 @@ class Barman:
         return RepositoryDetail(backup=found, tablespaces=spaces)
 
     def collect_segments(self, backup: RepositoryBackup) -> tuple[str, ...]:
-        """Return the names of the WAL segments from the backup's first one on: up to the next backup's."""
+        """Return the names of the WAL segments from the backup's first one on: up to the next backup's.
+
+        Barman says which its catalogue has; those whose file is gone are left out.
+        """
         what = "its WAL cannot be listed"
         answer = self._ask(what, "list-files", "--target", "wal", self.repository.name, backup.label)
         told = parse_answer(self.repository, answer.output, _Told, "its WAL")
-        names = {line.rpartition("/")[2] for line in told.info}
-        return tuple(sorted(name for name in names if _SEGMENT.fullmatch(name) and name >= backup.wal_start))
+        places = [line.rpartition("/")[::2] for line in told.info]
+        wanted = [(where, name) for where, name in places if _SEGMENT.fullmatch(name) and name >= backup.wal_start]
+        place = Place(self.repository.run_as, self._environ, self._cancellation)
+        there = {where: place.names(where) for where in {where for where, _name in wanted}}
+        if any(names is None for names in there.values()):
+            raise ToolError(f"{self.repository}: the directory of its WAL cannot be looked into")
+        return tuple(sorted({name for where, name in wanted if name in (there[where] or ())}))
 
     def verify(self, backup: RepositoryBackup) -> Routine[RepositoryCheckup]:
         """Have pg_verifybackup read every file again and compare its checksum with the backup's manifest."""

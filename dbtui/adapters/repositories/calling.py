@@ -154,7 +154,8 @@ def _tell(
 
 
 def _failure(what: str, name: str, code: int, said: Sequence[str]) -> ToolError:
-    words = next((line for line in said if "ERROR" in line.upper()), said[-1] if said else "it gave no reason")
+    told = told_errors("".join(said).encode())
+    words = next((line for line in (*told, *said) if "ERROR" in line.upper()), [*told, *said, "it gave no reason"][0])
     return ToolError(f"{what}: {name} exited with {code}: {format_untrusted(words, _KEPT_CHARACTERS)}")
 
 
@@ -175,7 +176,7 @@ def told_errors(output: bytes) -> list[str]:
     except ValueError:
         return []
     found = told.get("_ERROR") if isinstance(told, dict) else None
-    return [str(each) for each in found] if isinstance(found, list) else []
+    return [" / ".join(str(each).split("\n")) for each in found] if isinstance(found, list) else []
 
 
 def parse_answer(repository: Repository, output: bytes, kind: type[StructT], what: str) -> StructT:

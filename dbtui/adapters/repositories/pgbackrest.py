@@ -157,6 +157,10 @@ class PgBackRest:
             cipher="" if stanza.cipher in (None, "none") else format_untrusted(stanza.cipher or "", 40),
         )
 
+    def collect_backups(self, now: datetime) -> RepositoryReport:
+        """Ask for backups; the same question answers everything."""
+        return self.collect_report(now)
+
     def collect_detail(self, backup: RepositoryBackup) -> RepositoryDetail:
         """Ask about one backup alone."""
         stanza = self._collect_stanza((f"--set={backup.label}", *self._chosen(backup)))

@@ -48,7 +48,7 @@ class Place:
             return DirectoryFacts(
                 path=directory, free_bytes=free, parent_exists=self._exists(str(path.parent)), taken=taken
             )
-        names = self._names(directory)
+        names = self.names(directory)
         words = (self._read(f"{directory}/postmaster.pid") if "postmaster.pid" in (names or ()) else "").split()
         pid = words[0].lstrip("-") if words else ""
         return DirectoryFacts(
@@ -86,7 +86,19 @@ class Place:
         if not is_kept:
             self._ask("rmdir", "--", directory)
             return not self._exists(directory)
-        return self._names(directory) == ()
+        return self.names(directory) == ()
+
+    def names(self, directory: str) -> tuple[str, ...] | None:
+        """Return what lies in a directory; None: nobody here may look."""
+        with contextlib.suppress(OSError):
+            return tuple(entry.name for entry in Path(directory).iterdir())
+        if not self._run_as:
+            return None
+        try:
+            answer = self._ask("ls", "-A1", "--", directory)
+        except ToolError:
+            return None
+        return tuple(answer.output.decode("utf-8", "replace").splitlines()) if answer.code == 0 else None
 
     # ------------------------------------------------------------ asking
 
@@ -111,18 +123,6 @@ class Place:
             os.lstat(path)
             return True
         return bool(self._run_as) and (self._is("-e", path) or self._is("-L", path))
-
-    def _names(self, directory: str) -> tuple[str, ...] | None:
-        """What lies in it; None: nobody here may look."""
-        with contextlib.suppress(OSError):
-            return tuple(entry.name for entry in Path(directory).iterdir())
-        if not self._run_as:
-            return None
-        try:
-            answer = self._ask("ls", "-A1", "--", directory)
-        except ToolError:
-            return None
-        return tuple(answer.output.decode("utf-8", "replace").splitlines()) if answer.code == 0 else None
 
     def _read(self, path: str) -> str:
         with contextlib.suppress(OSError):

@@ -25,6 +25,10 @@ class RepositoryAdapter(Protocol):
         """Ask for backups, WAL and health. Raises ToolError (missing, failed, not understood), Cancelled."""
         ...
 
+    def collect_backups(self, now: datetime) -> RepositoryReport:
+        """Ask for backups alone, with as few questions as that takes. Raises as `collect_report` does."""
+        ...
+
     def collect_detail(self, backup: RepositoryBackup) -> RepositoryDetail:
         """Ask about one backup alone. Raises ToolError, Cancelled."""
         ...
@@ -50,8 +54,4 @@ class RepositoryAdapter(Protocol):
 
     def restore(self, backup: RepositoryBackup, directory: str, command: Sequence[str]) -> Routine[tuple[str, ...]]:
         """Run a restore's command; return what the tool warned of. Raises ToolError with its words, Cancelled."""
-        ...
-
-    def leading_words(self) -> tuple[str, ...]:
-        """The words before every command."""
         ...
