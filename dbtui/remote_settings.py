@@ -56,7 +56,7 @@ def parse_remote_table(source: Source, text: str, typed: RemoteTable) -> RemoteP
     """Return what [remotes."s3://…"] says. Raises ConfigError."""
     where = ("remotes", text)
     try:
-        address = parse_remote_address(text)
+        address = _parse_start(text)
     except UsageError as error:
         raise source.error(where, "", error.message, error.hint) from None
     if typed.secret_env and typed.secret_command:
@@ -82,6 +82,14 @@ def parse_remote_table(source: Source, text: str, typed: RemoteTable) -> RemoteP
     return RemoteProfile(
         address=address, settings=settings, secret_env=typed.secret_env, secret_command=tuple(typed.secret_command)
     )
+
+
+def _parse_start(text: str) -> RemoteAddress:
+    """What addresses begin with: of SFTP the machine is enough."""
+    machine = text.strip().rstrip("/")
+    if machine.startswith(f"{RemoteKind.SFTP.value}://") and machine.count("/") == 2:
+        return replace(parse_remote_address(f"{machine}/anywhere"), path="")
+    return parse_remote_address(text)
 
 
 _KEYS = {
