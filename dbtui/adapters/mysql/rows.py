@@ -21,7 +21,7 @@ _VALUES = _SPACE + _VALUE + _SPACE + rb"(?:," + _SPACE + _VALUE + _SPACE + rb"|(
 _TUPLE = rb"\((?:" + _VALUES + rb"|(?!))?+\)"
 #: The same as dump tools write it, twice as fast: no blanks, and numbers, NULL and 0x... by their letters alone. A bare
 #: word of these letters is followed by a comma or a bracket, so it can call nothing.
-_PLAIN_TUPLE = rb"\((?:(?:" + _STRING + rb"|[-0-9.A-FLNUex]++)[,)]|(?!))++(?<=\))"
+_PLAIN_TUPLE = rb"\((?:(?:" + _STRING + rb"|" + _DOUBLE + rb"|[-0-9.A-FLNUex]++)[,)]|(?!))++(?<=\))"
 _ANY_TUPLE = rb"(?:" + _PLAIN_TUPLE + rb"|" + _TUPLE + rb")"
 _NAME = rb"(?:`(?:[^`]++|``|(?!))*+`|[A-Za-z_][A-Za-z0-9_$]*+)"
 _HEAD = (
