@@ -31,7 +31,7 @@ def install(directory: Path, name: str, said: str) -> None:
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "_INSTALLED", ())
+    monkeypatch.setattr(tools, "INSTALLED", ())
 
 
 @pytest.mark.parametrize(("said", "expected"), SAID.items())
