@@ -76,4 +76,9 @@ def drive_to_progress(routine: Routine[ResultT]) -> Progressed:
 
 def ssh_processes() -> list[psutil.Process]:
     """The ssh programs that this process started and that still run."""
-    return [each for each in psutil.Process().children(recursive=True) if each.name() == "ssh"]
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # of an sshd, gone meanwhile
+            if each.name() == "ssh":
+                found.append(each)
+    return found

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.remotes.sftp_session import SftpSession
 from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, RemoteError
 from dbtui.model.events import Progressed
@@ -92,6 +93,31 @@ def end_ssh() -> None:
     for process in ssh_processes():
         process.kill()
         process.wait()
+
+
+def test_two_runs_that_send_the_same_file_are_both_right(vault: Vault, tmp_path: Path) -> None:
+    file = make_file(tmp_path / "a", SIZE_BYTES)
+    with vault.open() as one, vault.open() as other:
+        first = one.upload(tmp_path / "a", "a", file)
+        assert drive_to_progress(first).done < SIZE_BYTES
+        assert drive(other.upload(tmp_path / "a", "a", file))[0]
+        assert drive(first)[0]
+        assert (vault.path / "a").read_bytes() == (tmp_path / "a").read_bytes()
+        assert [each.name for each in vault.path.iterdir()] == ["a"]
+
+
+def test_a_run_that_begins_at_the_same_moment_takes_nothing_away(
+    plain_vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = make_file(tmp_path / "a", 1000)
+    with plain_vault.open() as one:
+        first = one.upload(tmp_path / "a", "a", file)
+        next(first)
+        # The other one looked before anything was there.
+        monkeypatch.setattr(SftpSession, "find_both", lambda self, a, b: (None, None))
+        with plain_vault.open() as other, pytest.raises(RemoteError, match=r"another run has just begun to send .*a"):
+            drive(other.upload(tmp_path / "a", "a", file))
+        assert drive(first)[0] is Confirmation.READ_BACK
 
 
 def test_an_ssh_that_is_killed_in_the_middle_is_started_again(plain_vault: Vault, tmp_path: Path) -> None:

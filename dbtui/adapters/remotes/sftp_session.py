@@ -186,7 +186,18 @@ class SftpSession:
 
     def find(self, path: bytes, *, follow: bool = False) -> Attributes | None:
         """Return what lies at a path, None when nothing does. `follow`: through a link."""
-        kind, reader = self._wait(self._send(Kind.STAT if follow else Kind.LSTAT, wire.string(path)))
+        return self._found(self._send(Kind.STAT if follow else Kind.LSTAT, wire.string(path)), path)
+
+    def find_both(self, one: bytes, other: bytes) -> tuple[Attributes | None, Attributes | None]:
+        """Return what lies at two paths, waiting for both answers at once."""
+        numbers = [self._send(Kind.LSTAT, wire.string(path)) for path in (one, other)]
+        try:
+            return self._found(numbers[0], one), self._found(numbers[1], other)
+        finally:
+            self._forget(numbers)
+
+    def _found(self, number: int, path: bytes) -> Attributes | None:
+        kind, reader = self._wait(number)
         if kind == Kind.STATUS:
             status = reader.u32()
             if status == Status.NO_SUCH_FILE:

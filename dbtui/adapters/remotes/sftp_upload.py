@@ -10,7 +10,8 @@ import os
 import posixpath
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.remotes import sftp_wire as wire
 from dbtui.adapters.remotes.sftp_session import RefusedRequestError, SftpSession, join, show
 from dbtui.adapters.remotes.sftp_shell import Answer, Following, RemoteShell
+from dbtui.adapters.remotes.sftp_wire import Attributes
 from dbtui.adapters.streams import CHUNK_BYTES, TICK_SECONDS, storage_errors
 from dbtui.errors import RemoteError, StorageError
 from dbtui.model.backups import BackupFile
@@ -114,21 +116,29 @@ class Upload:
         with storage_errors(self.source), self.source.open("rb", buffering=0) as opened:
             if os.fstat(opened.fileno()).st_size != self.file.size_bytes:
                 raise self._wrong_source()
-            if (known := (yield from self._find_whole())) is not None:
+            whole, partial = self.session.find_both(self.path, self._partial)
+            if (known := (yield from self._confirm_whole(whole))) is not None:
                 return known
-            start, read_back = yield from self._find_beginning(opened.fileno())
+            start, read_back = yield from self._find_beginning(opened.fileno(), partial)
             theirs = yield from self._send(opened.fileno(), start)
             confirmation = yield from self._confirm(self._partial, read_back, theirs)
             if confirmation is None:
-                self.session.remove(self._partial)
-                yield from self._check_source(opened.fileno())
-                raise RemoteError(
-                    f"{self._where}: what arrived of {show(self.path)} is not what was sent; it was removed",
-                    "push again; if that happens twice, have the disk and memory of that host tested",
-                )
+                return (yield from self._settle(opened.fileno()))
             self.session.replace(self._partial, self.path)
             yield self._progress(self.file.size_bytes)
             return confirmation
+
+    def _settle(self, descriptor: int) -> Routine[Confirmation]:
+        """Find out why what was sent is not there. Raises RemoteError, StorageError unless another run sent it, too."""
+        if (known := (yield from self._confirm_whole(self.session.find(self.path)))) is not None:
+            return known
+        self.session.remove(self._partial)
+        if (yield from self._hash_source(descriptor, self.file.size_bytes)) != self.file.sha256:
+            raise self._wrong_source()
+        raise RemoteError(
+            f"{self._where}: what arrived of {show(self.path)} is not what was sent; it was removed",
+            "push again; if that happens twice, have the disk and memory of that host tested",
+        )
 
     @property
     def _partial(self) -> bytes:
@@ -143,20 +153,18 @@ class Upload:
 
     # --- what is there
 
-    def _find_whole(self) -> Generator[Event, None, Confirmation | None]:
-        """Return how it is known that the whole file is there already, None when it is not."""
-        found = self.session.find(self.path)
+    def _confirm_whole(self, found: Attributes | None) -> Generator[Event, None, Confirmation | None]:
+        """Return how it is known that what was found under the name is the whole file, None when it is not."""
         if found is None or not found.is_file or found.size_bytes != self.file.size_bytes:
             return None
         theirs = yield from self._await(self.shell.digest(self._absolute(self.path)), self.file.size_bytes)
         return (yield from self._confirm(self.path, _Digest(), theirs))
 
-    def _find_beginning(self, descriptor: int) -> Generator[Event, None, tuple[int, _Digest]]:
+    def _find_beginning(self, descriptor: int, found: Attributes | None) -> Generator[Event, None, tuple[int, _Digest]]:
         """Return how much of an earlier try is there and right, and what of it was read back.
 
         What is not the beginning of this very file is removed.
         """
-        found = self.session.find(self._partial)
         if found is None:
             return 0, _Digest()
         there, read_back = found.size_bytes or 0, _Digest()
@@ -200,7 +208,9 @@ class Upload:
         """Return how it is known that a file there is ours, None when it is another. `theirs`: what a shell says."""
         size = self.file.size_bytes
         found = self.session.find(path)
-        if theirs == self.file.sha256 and found is not None and found.size_bytes == size:
+        if found is None:
+            return None
+        if theirs == self.file.sha256 and found.size_bytes == size:
             return Confirmation.CHECKSUM
         # No shell, or one that sees other directories than SFTP does: what SFTP gives back decides.
         yield from self._read_back(path, read_back, size + 1)
@@ -211,10 +221,11 @@ class Upload:
 
     def _send(self, descriptor: int, start: int) -> Generator[Event, None, str | None]:
         """Send what is missing; return the checksum that a shell over there computed of the whole, if there is one."""
-        if not start:
-            make_directories(self.session, posixpath.dirname(self.path))
+        flags = wire.WRITE_ONLY | (0 if start else wire.CREATE_NEW)
+        is_ours = False
         try:
-            with self.session.opened(self._partial, wire.WRITE_ONLY | (0 if start else wire.CREATE_NEW)) as handle:
+            with self._opened(flags) as handle:
+                is_ours = True
                 self._check_space(start)
                 following = self.shell.follow(self._absolute(self._partial))
                 try:
@@ -224,14 +235,27 @@ class Upload:
                         following.abandon()
                     raise
         except RefusedRequestError as error:
+            if not is_ours and self.session.find(self._partial) is not None:
+                raise RemoteError(f"{self._where}: another run has just begun to send {show(self.path)}") from error
             reason = explain_refusal(self.session, error, self._partial)
             self._withdraw()
             raise reason from error
-        return (
-            (yield from self._await(following.finish(self.file.size_bytes), self.file.size_bytes))
-            if following
-            else None
-        )
+        if following is None:
+            return None
+        return (yield from self._await(following.finish(self.file.size_bytes), self.file.size_bytes))
+
+    @contextmanager
+    def _opened(self, flags: int) -> Iterator[bytes]:
+        """Open what is on its way; the directories are made when that fails for want of them."""
+        with ExitStack() as stack:
+            try:
+                handle = stack.enter_context(self.session.opened(self._partial, flags))
+            except RefusedRequestError as error:
+                if error.status != wire.Status.NO_SUCH_FILE:
+                    raise
+                make_directories(self.session, posixpath.dirname(self.path))
+                handle = stack.enter_context(self.session.opened(self._partial, flags))
+            yield handle
 
     def _write(
         self, descriptor: int, handle: bytes, start: int, following: Following | None
@@ -251,6 +275,8 @@ class Upload:
 
     def _check_space(self, start: int) -> None:
         needed = self.file.size_bytes - start
+        if needed < _FULL_BELOW_BYTES:  # not worth the question
+            return
         space = self.session.find_space(posixpath.dirname(self._partial) or b".")
         if space is not None and space.free_bytes < needed:
             if not start:
@@ -280,10 +306,6 @@ class Upload:
                 self.cancellation.check()
                 yield self._progress(0, "comparing what is there")
         return digest.hexadecimal()
-
-    def _check_source(self, descriptor: int) -> Generator[Event, None, None]:
-        if (yield from self._hash_source(descriptor, self.file.size_bytes)) != self.file.sha256:
-            raise self._wrong_source()
 
     def _wrong_source(self) -> StorageError:
         return StorageError(
