@@ -17,6 +17,19 @@ _LEAST_PART_BYTES = 8 << 20
 _MOST_PARTS = 9_000  # S3 takes 10,000
 _CHUNK_BYTES = 1 << 20
 _MEBIBYTE = 1 << 20
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """Which checksums of each part are computed, and so how the server's are compared.
+
+    `sha256` is needed where requests are not encrypted, for their signature, and where the server itself computes it
+    and says so (Amazon); `md5` where it does not: there it is the part's ETag.
+    """
+
+    sha256: bool
+    md5: bool
 
 
 def plan_part_bytes(size_bytes: int) -> int:
@@ -58,13 +71,16 @@ class Part(Body):
             yield chunk
             self.sent_bytes += len(chunk)
 
-    def hash(self) -> None:
+    def hash(self, checksums: Checksums) -> None:
         """Read it and fill in its checksums."""
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         for chunk in read_stretch(self.descriptor, self.path, self.offset, self.size_bytes):
-            sha256.update(chunk)
-            md5.update(chunk)
-        self.sha256, self.md5 = sha256.hexdigest(), md5.hexdigest()
+            if checksums.sha256:
+                sha256.update(chunk)
+            if checksums.md5:
+                md5.update(chunk)
+        self.sha256 = sha256.hexdigest() if checksums.sha256 else _UNSIGNED
+        self.md5 = md5.hexdigest() if checksums.md5 else ""
 
     @property
     def sha256_base64(self) -> str:
@@ -87,8 +103,9 @@ def read_stretch(descriptor: int, path: Path, offset: int, size_bytes: int) -> I
 class Parts:
     """Hands out a file's parts in order to whichever thread asks, and hashes the whole file on the way."""
 
-    def __init__(self, descriptor: int, path: Path, file: BackupFile) -> None:
+    def __init__(self, descriptor: int, path: Path, file: BackupFile, checksums: Checksums) -> None:
         self._descriptor, self._path, self._file = descriptor, path, file
+        self._checksums = checksums
         self._part_bytes = plan_part_bytes(file.size_bytes)
         self._lock = threading.Lock()
         self._hash = hashlib.sha256()
@@ -110,7 +127,7 @@ class Parts:
             if self._offset >= self._file.size_bytes:
                 check_hash(self._path, self._hash.hexdigest(), self._file)
         part = Part(self._descriptor, self._path, offset // self._part_bytes + 1, offset, size)
-        part.hash()
+        part.hash(self._checksums)
         return part
 
 

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from dbtui.adapters.remotes.refusals import UploadGoneError, join_key
 from dbtui.adapters.remotes.s3_link import S3Door, S3Link, S3Reply, S3Request
 from dbtui.adapters.remotes.s3_listing import PartThere, list_parts, list_uploads, parse_answer
-from dbtui.adapters.remotes.s3_parts import Bytes, Part, Parts, check_hash, check_size, plan_part_bytes
+from dbtui.adapters.remotes.s3_parts import Bytes, Checksums, Part, Parts, check_hash, check_size, plan_part_bytes
 from dbtui.adapters.streams import storage_errors
 from dbtui.errors import Cancelled, ConnectError, DbtuiError, RemoteError
 from dbtui.model.backups import BackupFile
@@ -47,6 +47,9 @@ class S3Upload:
         self.resumed_bytes = 0
         self._class = {"x-amz-storage-class": storage_class} if storage_class else {}
         self._with_checksums = door.place.is_amazon
+        self._checksums = Checksums(
+            sha256=self._with_checksums or not door.place.is_encrypted, md5=not self._with_checksums
+        )
         self._is_small = file.size_bytes <= plan_part_bytes(0)
         self._lock = threading.Lock()
         self._stopped = False
@@ -107,7 +110,7 @@ class S3Upload:
         if reply.status == _ABSENT or not there.endswith(f"-{count}"):
             return False
         whole = hashlib.md5(usedforsecurity=False)
-        parts = Parts(descriptor, self.source, self.file)
+        parts = Parts(descriptor, self.source, self.file, Checksums(sha256=False, md5=True))
         while (part := parts.take()) is not None:
             whole.update(bytes.fromhex(part.md5))
             if self._stopped:
@@ -127,7 +130,7 @@ class S3Upload:
 
     def _send_whole(self, descriptor: int) -> bool:
         part = Part(descriptor, self.source, 1, 0, self.file.size_bytes)
-        part.hash()
+        part.hash(Checksums(sha256=True, md5=True))
         check_hash(self.source, part.sha256, self.file)
         with self._lock:
             self._under_way[1] = part
@@ -138,7 +141,7 @@ class S3Upload:
     def _send_parts(self, descriptor: int) -> bool:
         try:
             there = self._begin()
-            parts = Parts(descriptor, self.source, self.file)
+            parts = Parts(descriptor, self.source, self.file, self._checksums)
             with ThreadPoolExecutor(len(self._links), "upload") as pool:
                 jobs = [pool.submit(self._send_each, link, parts, there) for link in self._links]
                 wait(jobs)
@@ -182,7 +185,7 @@ class S3Upload:
             raise
 
     def _send_part(self, link: S3Link, part: Part, there: PartThere | None) -> None:
-        if there is not None and there.size_bytes == part.size_bytes and there.etag == part.md5:
+        if there is not None and there.size_bytes == part.size_bytes and self._is_ours(part, there.etag, there.sha256):
             self._note(part, there.etag, there.sha256, confirmed=True)
             with self._lock:
                 self.resumed_bytes += part.size_bytes
@@ -200,11 +203,15 @@ class S3Upload:
             reply = link.send(S3Request("PUT", self.key, f"write {self.name}", query, headers, part))
             etag = reply.headers.get("etag", "").strip('"')
             checksum = reply.headers.get("x-amz-checksum-sha256", "") if self._with_checksums else ""
-            confirmed = part.md5 == etag or checksum == part.sha256_base64
+            confirmed = self._is_ours(part, etag, checksum)
             if confirmed:
                 break
         self._note(part, etag, part.sha256_base64 if self._with_checksums else "", confirmed=confirmed)
         return confirmed
+
+    def _is_ours(self, part: Part, etag: str, checksum: str) -> bool:
+        """Return whether what the server computed of a part is what was computed here."""
+        return (self._with_checksums and checksum == part.sha256_base64) or (part.md5 != "" and etag == part.md5)
 
     def _note(self, part: Part, etag: str, checksum: str, *, confirmed: bool) -> None:
         with self._lock:
