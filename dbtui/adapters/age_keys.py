@@ -1,4 +1,4 @@
-"""The keys of age as people write them: recipients one by one or in files, identities in files; nothing is encrypted."""
+"""The keys of age as people write them: recipients one by one or in files, identities in files. Encrypts nothing."""
 
 import io
 import os
@@ -65,16 +65,16 @@ def _lines_of(text: str, place: str, problems: list[str]) -> Iterator[tuple[str,
     try:
         content = _read_small(path).decode("utf-8")
     except OSError as error:
-        problems.append(f"{place}: the file of recipients {_shown(name)} cannot be read: {error.strerror or error}")
+        problems.append(f"{place}: the file of recipients {_path(name)} cannot be read: {error.strerror or error}")
         return
     except UnicodeDecodeError:
-        problems.append(f"{place}: {_shown(name)} is no file of recipients: it is not text")
+        problems.append(f"{place}: {_path(name)} is no file of recipients: it is not text")
         return
     lines = [(number, line.strip()) for number, line in enumerate(content.splitlines(), 1)]
     kept = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not kept:
-        problems.append(f"{place}: the file of recipients {_shown(name)} names nobody")
-    yield from ((f"{_shown(name)}, line {number}", line) for number, line in kept)
+        problems.append(f"{place}: the file of recipients {_path(name)} names nobody")
+    yield from ((f"{_path(name)}, line {number}", line) for number, line in kept)
 
 
 def _is_key(text: str) -> bool:
@@ -91,6 +91,10 @@ def _read_small(path: Path) -> bytes:
 
 def _shown(text: str) -> str:
     return format_untrusted(text, _SHOWN_CHARACTERS)
+
+
+def _path(name: str) -> str:
+    return format_untrusted(name, 300)
 
 
 def _assess_recipient(line: str) -> str:

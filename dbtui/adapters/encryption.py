@@ -24,6 +24,7 @@ from dbtui.adapters.unpacking import PackedReader
 from dbtui.errors import DamagedBackupError, RefusedError
 from dbtui.model.backups import CompressionKind, StoredBackup
 from dbtui.model.connections import Secret
+from dbtui.model.recipients import shorten_recipient
 from dbtui.model.text import format_untrusted
 
 AGE = "age"
@@ -201,14 +202,6 @@ def require_identity(backup: StoredBackup) -> Secret:
         "was given",
         "name the file with the secret key: --identity FILE, DBTUI_AGE_IDENTITY, or identity in the configuration",
     )
-
-
-def shorten_recipient(recipient: str) -> str:
-    """Return a recipient as it is shown: an SSH key by its kind and comment, or the end of the key."""
-    words = recipient.split()
-    if len(words) < 2:
-        return recipient
-    return f"{words[0]} {words[2]}" if len(words) > 2 else f"{words[0]} …{words[1][-12:]}"
 
 
 def open_data(backup: StoredBackup) -> BinaryIO:

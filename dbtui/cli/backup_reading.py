@@ -19,6 +19,7 @@ from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
 from dbtui.model.events import Routine
 from dbtui.model.proofs import Proof
+from dbtui.model.recipients import shorten_recipient
 from dbtui.model.repositories import RepositoryBackup
 from dbtui.model.shipping import RemoteHistory
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
@@ -269,7 +270,7 @@ def show_contents(
         ("others", _count_kinds(contents)),
     ]
     if manifest is not None and manifest.recipients:
-        about.insert(7, ("opened by", ", ".join(manifest.recipients)))
+        about.insert(7, ("opened by", ", ".join(map(shorten_recipient, manifest.recipients))))
     if manifest is not None:
         about.insert(4, ("tool", f"{manifest.tool} {manifest.tool_version}".strip()))
     lines = [f"{label:<11} {format_untrusted(text)}" for label, text in about if text]

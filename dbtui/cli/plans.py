@@ -8,6 +8,7 @@ from dbtui.analysis.repository_words import describe_checks, describe_end
 from dbtui.model.backups import BackupEntry, CreatePlan, PlanStep, RestorePlan
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.proofs import ThrowawayPlan
+from dbtui.model.recipients import shorten_recipient
 from dbtui.model.repositories import RepositoryBackup, RepositoryTrialPlan, RestoreFromRepositoryPlan
 from dbtui.model.shipping import PullPlan, PushPlan
 from dbtui.model.text import format_bytes, format_untrusted
@@ -27,6 +28,7 @@ def show_create_plan(plan: CreatePlan, target: str) -> list[str]:
         ("", what),
         ("file", f"{plan.directory.rstrip('/')}/{plan.data_name}"),
         ("format", f"{plan.options.format.value}, compression {plan.options.compression}"),
+        *_listed("encrypted", (f"to {shorten_recipient(each)}" for each in plan.options.encrypt_to or ())),
         ("tables", str(len(plan.facts.tables))),
         ("size", f"about {size}{free}"),
         ("tool", f"{plan.facts.tool} {plan.facts.tool_version}"),

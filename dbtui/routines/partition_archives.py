@@ -12,7 +12,7 @@ from dbtui.routines.backups.create import apply_create, plan_create
 from dbtui.routines.backups.find import find_backup
 from dbtui.routines.backups.manifest import parse_compression
 from dbtui.routines.backups.stored import database_of, read_manifest
-from dbtui.routines.backups.verify import verify_backup
+from dbtui.routines.backups.verify import SEALED, verify_backup
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.partition_journal import ArchiveProof
 
@@ -97,6 +97,11 @@ def _check(c: RoutineContext, profile: ConnectionProfile, table: TableName, entr
         return str(error)
     if found.problems:
         return "; ".join(found.problems)
+    if SEALED in found.remarks:
+        return (
+            f"{entry.backup_id} is encrypted and no identity opens it here, so nobody has looked whether the rows are "
+            "in it: set identity in the configuration, or encrypt_to = [] for this profile"
+        )
     if rows is None:
         return f"{entry.backup_id} does not say how many rows of {table} it holds"
     return (yield from compare_rows(c, profile, table, ArchiveProof(entry.backup_id, entry.directory, rows)))

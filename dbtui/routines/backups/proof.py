@@ -88,8 +88,8 @@ def plan_proof(c: RoutineContext, entry: BackupEntry, far: StoredBackup | None =
     """
     yield from ()
     backup = far or open_stored(entry, c.identity_of)
-    if backup.encryption and not far:
-        require_identity(backup)
+    if backup.encryption:
+        require_identity(backup if backup.identity else replace(backup, identity=c.identity_of(entry.profile)))
     return c.proofs(backup.engine).plan_throwaway(backup, _known_contents(c, backup), c.environ)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -60,8 +61,8 @@ def plan_restore(
     yield StepStarted("plan", "read the backup and ask the server")
     began = time.monotonic()
     backup = far or open_stored(entry, c.identity_of)
-    if backup.encryption and not far:
-        require_identity(backup)
+    if backup.encryption:
+        require_identity(backup if backup.identity else replace(backup, identity=c.identity_of(entry.profile)))
     if backup.engine is not profile.engine:
         reason = (
             f"{backup.backup_id} is a backup of {backup.engine.value} and {profile.name} is {profile.engine.value}: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dbtui.model.recipients import shorten_recipient
 from dbtui.model.text import format_bytes, format_count
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, line, strong
 
@@ -64,6 +65,7 @@ def show_create_plan(plan: CreatePlan) -> list[Line]:
         fact("database", database, dim(f"  {facts.info.flavour} {facts.info.version}")),
         fact("tables", f"{len(facts.tables)}", dim(_rows(table.rows_estimate for table in facts.tables))),
         _space(plan.expected_bytes, plan.free_bytes),
+        *_listed("encrypted", [f"to {shorten_recipient(each)}" for each in plan.options.encrypt_to or ()]),
     ]
     if facts.tool:
         lines.append(fact("tool", f"{facts.tool} {facts.tool_version}", dim(f"  {facts.tool_path}")))
