@@ -9,6 +9,7 @@ from dbtui.analysis.backups.places import describe_places
 from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.cli import backup_places, exit_codes
 from dbtui.cli.backup_finding import choose_directories, find_entry, list_request
+from dbtui.cli.backup_freshness import code_of, collect_all_freshness, tell_overdue
 from dbtui.cli.backup_remotes import find_anywhere, is_remote
 from dbtui.cli.invocation import Invocation
 from dbtui.cli.printers import print_document, write_data
@@ -18,6 +19,7 @@ from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupContents, BackupEntry, EntryKind, Manifest, TableName, TableSample
 from dbtui.model.events import Routine
+from dbtui.model.freshness import BackupFreshness
 from dbtui.model.proofs import Proof
 from dbtui.model.recipients import shorten_recipient
 from dbtui.model.repositories import RepositoryBackup
@@ -52,13 +54,17 @@ _ENGINES = {"PostgreSQL": "PG", "MariaDB": "MDB", "MySQL": "MY", "SQLite": "SQLi
 # ---------------------------------------------------------------- list
 
 
-def list_backups(*, target: str | None, directory: str | None, local: bool, as_json: bool) -> int:
+def list_backups(
+    *, target: str | None, directory: str | None, local: bool, as_json: bool, fail_on: str | None = None
+) -> int:
     """Print the backups of a directory or a remote, or of all that are configured, newest first."""
     invocation = Invocation.begin(as_json=as_json)
     profile = invocation.target(target) if target is not None else None
     database = database_of(profile) if profile is not None else ""
     if directory is not None and is_remote(directory):
-        return _list_remote(invocation, backup_places.collect_remote(invocation, directory, database), as_json)
+        history = backup_places.collect_remote(invocation, directory, database)
+        fresh = collect_all_freshness(invocation, profile, history.entries)
+        return code_of(fresh, fail_on, _list_remote(invocation, history, as_json, fresh))
     directories = choose_directories(invocation, profile, directory)
     entries = collect_all(invocation, directories, database)
     is_here_alone = local or directory is not None
@@ -67,8 +73,11 @@ def list_backups(*, target: str | None, directory: str | None, local: bool, as_j
     reports = collect_reports(invocation, profile, directory)
     code = exit_codes.PARTLY_DONE if any(report.problem for report in reports) else exit_codes.DONE
     backup_places.tell(invocation, histories, remarks=False)
+    fresh = collect_all_freshness(invocation, profile, entries, reports)
+    code = code_of(fresh, fail_on, code)
     if as_json:
-        print_document(backups=entries, repositories=reports, remotes=backup_places.history_fields(histories))
+        print_document(backups=entries, repositories=reports, remotes=backup_places.history_fields(histories),
+                       freshness=fresh)  # fmt: skip
         return code
     physical = [backup for report in reports for backup in report.backups]
     if entries or physical:
@@ -78,18 +87,22 @@ def list_backups(*, target: str | None, directory: str | None, local: bool, as_j
         where = ", ".join(map(str, directories))
         invocation.printer.say(f"no backups in {where}; make one with dbtui backup create TARGET")
     warn_of(invocation, reports)
+    tell_overdue(invocation, fresh)
     return code
 
 
-def _list_remote(invocation: Invocation, history: RemoteHistory, as_json: bool) -> int:
+def _list_remote(
+    invocation: Invocation, history: RemoteHistory, as_json: bool, fresh: Sequence[BackupFreshness]
+) -> int:
     if as_json:
-        print_document(backups=history.entries, remotes=backup_places.history_fields((history,)))
+        print_document(backups=history.entries, remotes=backup_places.history_fields((history,)), freshness=fresh)
         return exit_codes.DONE
     if history.entries:
         write_data("\n".join(show_entries(history.entries, datetime.now(UTC), terminal_width())))
     else:
         invocation.printer.say(f"no backups in {history.address}; dbtui backup push BACKUP {history.address} makes one")
     backup_places.tell(invocation, (history,), remarks=True)
+    tell_overdue(invocation, fresh)
     return exit_codes.DONE
 
 

@@ -60,10 +60,15 @@ def create(**typed: Any) -> int:
     return backup_acting.create(**typed)
 
 
-@backup.command("list", epilog="Example: dbtui backup list erp --json")
+@backup.command("list", epilog="Example: dbtui backup list erp --fail-on overdue --json")
 @target_argument
 @places_option
 @click.option("--local", is_flag=True, help="Only what lies here: ask no remote.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["overdue"]),
+    help="Exit with 7 when a profile's newest good backup is older than max_backup_age, or keep, allows.",
+)
 @json_option
 def list_(**typed: Any) -> int:
     """List backups, newest first, files without a manifest included; with TARGET only those of its database.

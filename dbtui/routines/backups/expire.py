@@ -62,7 +62,7 @@ def plan_expire(c: RoutineContext, request: ExpireRequest) -> Routine[RetentionP
         entries = yield from collect_entries(c, directory)
         for entry in entries:
             c.cancellation.check()
-            seen = _look_at(entry, request.profile)
+            seen = look_at(entry, request.profile)
             if isinstance(seen, LeftAlone):
                 left.append(seen)
             else:
@@ -78,7 +78,8 @@ def plan_expire(c: RoutineContext, request: ExpireRequest) -> Routine[RetentionP
     )
 
 
-def _look_at(entry: BackupEntry, profile: ConnectionProfile | None) -> RetentionBackup | LeftAlone:
+def look_at(entry: BackupEntry, profile: ConnectionProfile | None) -> RetentionBackup | LeftAlone:
+    """Return a backup as retention sees it, or why it is none of its business, as one of another target is."""
     if entry.kind is not EntryKind.COMPLETE or entry.engine is None:
         return LeftAlone(entry.backup_id, entry.kind, entry.problem or "it has no manifest")
     path = find_manifest_path(entry)
