@@ -54,6 +54,7 @@ class Scene:
         self.url = bank.url()
         self.earlier: dict[str, str] = {}
         self.before: tuple[str, ...] = ()
+        self.program: tuple[str, ...] = ("-m", "dbtui")
         self.databases = bank.databases()
 
     @classmethod
@@ -81,16 +82,19 @@ class Scene:
         return {**kept, **homes, "HOME": str(self.home), "TMPDIR": str(self.home), "PYTHONPATH": str(ROOT),
                 "DATABASE_URL": self.url}  # fmt: skip
 
-    def start(self, *words: object) -> "subprocess.Popen[str]":
-        """Start the program in a session of its own; its words go to files, so that nobody has to read them."""
-        argv = [*self.before, sys.executable, "-m", "dbtui", *map(str, words)]
-        with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
+    def start(self, *words: object, into: str = "") -> "subprocess.Popen[str]":
+        """Start the program in a session of its own; its words go to files, so that nobody has to read them.
+
+        `into` is put before the files' names, for a second program beside the first.
+        """
+        argv = [*self.before, sys.executable, *self.program, *map(str, words)]
+        with (self.folder / f"{into}out").open("w") as out, (self.folder / f"{into}err").open("w") as err:
             return subprocess.Popen(
                 argv, cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True,
                 start_new_session=True,
             )  # fmt: skip
 
-    def finish(self, process: "subprocess.Popen[str]", seconds: float = RUN_SECONDS) -> Ran:
+    def finish(self, process: "subprocess.Popen[str]", seconds: float = RUN_SECONDS, *, into: str = "") -> Ran:
         """Wait for the end of a started program. Raises Lost when it does not end."""
         began = time.monotonic()
         try:
@@ -99,7 +103,8 @@ class Scene:
             process.kill()
             process.wait()
             raise Lost(f"the program had not ended after {seconds:.0f} s") from None
-        ran = Ran(code, (self.folder / "out").read_text(), (self.folder / "err").read_text(), time.monotonic() - began)
+        out, err = ((self.folder / f"{into}{name}").read_text() for name in ("out", "err"))
+        ran = Ran(code, out, err, time.monotonic() - began)
         if "Traceback" in ran.stderr:
             raise Lost(f"a traceback was shown: {ran.stderr[-600:]}")
         return ran
