@@ -14,11 +14,12 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine
 from dbtui.model.remote_addresses import parse_remote_address
 from dbtui.model.remotes import RemoteAddress
+from dbtui.model.shipping import BackupOrigin
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import redact_url
 from dbtui.routines.backups.remote_find import RemoteBackup, find_remote_backup
 from dbtui.routines.backups.staging import with_fetched
-from dbtui.routines.backups.stored import database_of
+from dbtui.routines.backups.stored import database_of, public_url
 from dbtui.routines.context import RoutineContext
 
 ResultT = TypeVar("ResultT")
@@ -34,11 +35,11 @@ def is_remote(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RemoteReference:
-    """REMOTE/BACKUP taken apart. `database` limits `latest` to one."""
+    """REMOTE/BACKUP taken apart. `origin` limits `latest` to one database."""
 
     address: RemoteAddress
     reference: str
-    database: str = ""
+    origin: BackupOrigin | None = None
 
 
 def parse_reference(invocation: Invocation, text: str) -> RemoteReference:
@@ -50,7 +51,7 @@ def parse_reference(invocation: Invocation, text: str) -> RemoteReference:
     word, colon, profile_name = reference.partition(":")
     address = parse_remote_address(remote)
     if word == LATEST and colon:
-        return RemoteReference(address, LATEST, database_of(invocation.target(profile_name)))
+        return RemoteReference(address, LATEST, _origin_of(invocation.target(profile_name)))
     return RemoteReference(address, reference)
 
 
@@ -65,7 +66,7 @@ def find_in_remotes(invocation: Invocation, text: str) -> RemoteReference:
     word, colon, profile_name = text.partition(":")
     if word == LATEST and colon:
         profile = invocation.target(profile_name)
-        return RemoteReference(_address_of(profile), LATEST, database_of(profile))
+        return RemoteReference(_address_of(profile), LATEST, _origin_of(profile))
     addresses = configured_remotes(invocation, None)
     if not addresses:
         raise UsageError(f"no remote is configured to look for {format_untrusted(text)} in", "write REMOTE/BACKUP")
@@ -97,6 +98,10 @@ def choose_remote(invocation: Invocation, entry: BackupEntry, typed: str | None)
     if not invocation.settings.remote:
         raise UsageError(f"it is not said where {format_untrusted(entry.backup_id)} goes to", _SAY_WHERE)
     return parse_remote_address(invocation.settings.remote)
+
+
+def _origin_of(profile: ConnectionProfile) -> BackupOrigin:
+    return BackupOrigin(database_of(profile), profile.engine, public_url(profile), profile.name)
 
 
 def _address_of(profile: ConnectionProfile) -> RemoteAddress:
@@ -142,7 +147,7 @@ def find_far(invocation: Invocation, wanted: RemoteReference) -> RemoteBackup:
     request: JobRequest[RemoteBackup] = JobRequest(
         routine="find backup",
         target=str(wanted.address),
-        start=lambda c: find_remote_backup(c, wanted.address, wanted.reference, wanted.database),
+        start=lambda c: find_remote_backup(c, wanted.address, wanted.reference, wanted.origin),
         changes=False,
     )
     return invocation.result_of(request)

@@ -58,7 +58,7 @@ def pull(*, reference: str, directory: str | None, dry_run: bool, as_json: bool,
             wanted.address,
             wanted.reference,
             lambda manifest: fetch_directory(invocation, manifest.profile, directory),
-            wanted.database,
+            wanted.origin,
         ),
         changes=False,
     )

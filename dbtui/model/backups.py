@@ -139,6 +139,7 @@ class BackupEntry:
     remote: str = ""  # the address of the remote where it lies, if it does not lie here
     copies: tuple[str, ...] = ()  # the addresses of the other remotes that hold a whole copy of it
     fingerprint: str = ""  # of the names, sizes and SHA-256 of its files: that of a copy is the same
+    url: str = ""  # what it was made from, without a secret
     encryption: str = ""  # "age", or empty
 
 

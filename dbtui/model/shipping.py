@@ -3,11 +3,22 @@
 from dataclasses import dataclass, field
 
 from dbtui.model.backups import BackupEntry, Manifest, PlanStep
+from dbtui.model.connections import EngineName
 from dbtui.model.remotes import RemoteAddress
 
 #: Beside the data in a remote while it is sent: whose it is, before there is a manifest that says so.
 PUSHING_SUFFIX = ".pushing.json"
 PUSHING_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOrigin:
+    """What `latest` is to be the latest of. Databases of several servers may have one name, and share a remote."""
+
+    database: str
+    engine: EngineName
+    url: str  # without a secret, as manifests have it
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,12 @@ import pytest
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.errors import Cancelled, DamagedBackupError, DbtuiError, RefusedError, UsageError
 from dbtui.model.backups import EntryKind
+from dbtui.model.connections import EngineName
 from dbtui.model.events import Progressed
+from dbtui.model.shipping import BackupOrigin, PullPlan
 from dbtui.routines.backups import collect_entries, find_backup, pull
 from dbtui.routines.backups.pull import apply_pull, plan_pull
+from dbtui.routines.backups.stored import public_url
 from dbtui.routines.context import RoutineContext
 from tests.shipping_lab import Lab, drive, flip, names_in, rewrite
 
@@ -59,7 +62,21 @@ def test_a_backup_is_found_by_its_id_its_beginning_its_name_or_as_the_latest(lab
     with pytest.raises(UsageError, match="there is no backup"):
         lab.plan_pull("shop-2026")
     with pytest.raises(UsageError, match="no whole backup of shop"):
-        drive(plan_pull(lab.c, lab.address, "latest", lambda _manifest: lab.here, "shop"))
+        plan_latest(lab, BackupOrigin("shop", EngineName.SQLITE, ""))
+
+
+def test_the_latest_of_a_database_is_not_that_of_its_namesake_elsewhere(lab: Lab, pushed: str) -> None:
+    url = public_url(lab.profile)
+    for origin in (BackupOrigin("erp", EngineName.SQLITE, url), BackupOrigin("erp", EngineName.SQLITE, "", "erp")):
+        assert plan_latest(lab, origin).backup_id == pushed
+    with pytest.raises(UsageError, match=f"{pushed} is of {url}: if you mean it, name it"):
+        plan_latest(lab, BackupOrigin("erp", EngineName.SQLITE, "sqlite:////elsewhere/erp.db", "other"))
+    with pytest.raises(UsageError, match="no whole backup of erp"):
+        plan_latest(lab, BackupOrigin("erp", EngineName.POSTGRESQL, url))
+
+
+def plan_latest(lab: Lab, origin: BackupOrigin) -> PullPlan:
+    return drive(plan_pull(lab.c, lab.address, "latest", lambda _manifest: lab.here, origin))
 
 
 def test_a_second_pull_finds_it_here(lab: Lab, pushed: str) -> None:

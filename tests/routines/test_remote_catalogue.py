@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,32 +30,34 @@ def lab(tmp_path: Path) -> Lab:
     return Lab.make(tmp_path)
 
 
-class CountingRemote(DirectoryRemote):
-    """A directory that counts what is read of it; `refused` cannot be read."""
-
-    reads: list[str]
-    refused: str = ""
-
-    def read(self, name: str, limit_bytes: int) -> bytes:
-        self.reads.append(name)
-        if name == self.refused:
-            raise RemoteError(f"{self.address} did not let us read {name}", "see its permissions")
-        return super().read(name, limit_bytes)
-
-
+@dataclass(frozen=True)
 class CountingContext(RoutineContext):
-    """Opens such remotes. `reads` are the names, of all of them."""
+    """Opens directories that count what is read of them; `refused` cannot be read, and after `answers` none comes."""
 
-    def watch(self, reads: list[str], refused: str = "") -> "CountingContext":
-        object.__setattr__(self, "reads", reads)
-        object.__setattr__(self, "refused", refused)
-        return self
+    reads: list[str] = field(default_factory=list)
+    refused: str = ""
+    answers: int = 1000
 
     @contextmanager
     def open_remote(self, address: RemoteAddress) -> Iterator[Any]:
-        remote = CountingRemote(address, self.cancellation)
-        remote.reads, remote.refused = self.__dict__["reads"], self.__dict__["refused"]
-        yield remote
+        yield CountingRemote(self, address)
+
+
+class CountingRemote(DirectoryRemote):
+    """One of those."""
+
+    def __init__(self, c: CountingContext, address: RemoteAddress) -> None:
+        super().__init__(address, c.cancellation)
+        self._c = c
+
+    def read(self, name: str, limit_bytes: int) -> bytes:
+        if len(self._c.reads) >= self._c.answers:
+            self._c.cancellation.wait(60)
+            self._c.cancellation.check()
+        self._c.reads.append(name)
+        if name == self._c.refused:
+            raise RemoteError(f"{self.address} did not let us read {name}", "see its permissions")
+        return super().read(name, limit_bytes)
 
 
 def listed(lab: Lab, database: str = "") -> RemoteHistory:
@@ -134,7 +136,7 @@ def test_a_second_list_reads_only_what_is_new(lab: Lab) -> None:
     lab.push(first)
     date_back(lab.there, first.backup_id, [timedelta(hours=each) for each in range(1, 40)])
     reads: list[str] = []
-    c = CountingContext().watch(reads)
+    c = CountingContext(reads=reads)
     before = drive(collect_remote_entries(c, lab.address)).entries
     assert len(reads) == len(set(reads)) == len(before) == 40
     reads.clear()
@@ -149,7 +151,7 @@ def test_one_manifest_that_cannot_be_read_hides_no_other(lab: Lab) -> None:
     first = lab.back_up()
     lab.push(first)
     others = date_back(lab.there, first.backup_id, [timedelta(hours=each) for each in range(1, 9)])
-    c = CountingContext().watch([], refused=f"{others[3]}.sqlite.manifest.json")
+    c = CountingContext(refused=f"{others[3]}.sqlite.manifest.json")
     entries = drive(collect_remote_entries(c, lab.address)).entries
     assert {row.backup_id for row in entries if row.kind is EntryKind.COMPLETE} == {first.backup_id, *others} - {
         others[3]
@@ -184,6 +186,20 @@ def test_a_remote_that_does_not_answer_is_not_waited_for(lab: Lab) -> None:
 
     history = drive(collect_remote_history(Frozen(), lab.address, seconds=0.2))
     assert "no answer within 0.2 s" in history.problem
+
+
+def test_of_a_slow_remote_what_was_read_is_shown_and_the_next_list_goes_on(lab: Lab) -> None:
+    first = lab.back_up()
+    lab.push(first)
+    date_back(lab.there, first.backup_id, [timedelta(hours=each) for each in range(1, 20)])
+
+    history = drive(collect_remote_history(CountingContext(answers=6), lab.address, seconds=1))
+    assert 1 <= len(history.entries) < 20
+    assert f"only {len(history.entries)} of the 20 backups" in history.problem
+    again: list[str] = []
+    whole = drive(collect_remote_history(CountingContext(reads=again), lab.address))
+    assert (len(whole.entries), whole.problem) == (20, "")
+    assert len(again) == 20 - len(history.entries)
 
 
 def test_addresses_that_are_no_directories_are_told(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from dbtui.analysis.backups.compare import is_of_database
 from dbtui.model.backups import BackupEntry, EntryKind
+from dbtui.model.shipping import BackupOrigin
 
 HERE = "here"
 
@@ -43,6 +45,21 @@ def merge_places(here: Sequence[BackupEntry], remotes: Iterable[Sequence[BackupE
 def _is_copied(entry: BackupEntry) -> bool:
     """Whether a row can be a copy of another: a whole one, whose files are known."""
     return entry.kind is EntryKind.COMPLETE and bool(entry.fingerprint)
+
+
+def is_of_origin(entry: BackupEntry, origin: BackupOrigin) -> bool:
+    """Whether a backup was made from this database, and not from one that has its name elsewhere."""
+    if entry.engine is not origin.engine or not is_of_database(entry, origin.database):
+        return False
+    return entry.url == origin.url or (bool(origin.profile) and entry.profile == origin.profile)
+
+
+def are_mixed(entries: Iterable[BackupEntry]) -> bool:
+    """Whether databases of one name, but of several servers, are among the backups."""
+    origins: dict[str, str] = {}
+    return any(
+        entry.url and origins.setdefault(entry.database, entry.url) != entry.url for entry in entries
+    )  # fmt: skip
 
 
 def label_remotes(addresses: Iterable[str]) -> dict[str, str]:

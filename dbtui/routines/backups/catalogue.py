@@ -181,6 +181,7 @@ def entry_of_manifest(slim: SlimManifest, backup_id: str, directory: str, data_p
         proof=slim.proof,
         proof_seconds=slim.proof_seconds,
         failed_at=slim.failed_at,
+        url=slim.url,
         fingerprint=fingerprint_files((file.path, file.size_bytes, file.sha256) for file in slim.files),
         encryption=check_encryption(slim.encryption),
     )

@@ -17,7 +17,7 @@ import msgspec
 from dbtui.model.backups import BackupEntry
 
 #: Raised when what is kept, or how a manifest becomes an entry, changes.
-_VERSION = 5
+_VERSION = 6
 #: Histories shorter than this are read as fast without.
 _WORTHWHILE = 200
 

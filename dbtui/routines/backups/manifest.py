@@ -48,6 +48,7 @@ class SlimManifest(msgspec.Struct, gc=False):
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     files: list[SlimFile]
     tables: list[SlimTable]
+    url: str = ""
     encryption: str | None = None
     verified_at: str | None = None
     proof: str | None = None

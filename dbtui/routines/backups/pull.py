@@ -16,7 +16,7 @@ from dbtui.errors import DamagedBackupError, LockedError, RemoteDamageError, Usa
 from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, Manifest, PlanStep
 from dbtui.model.events import Event, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.remotes import RemoteAddress
-from dbtui.model.shipping import PullPlan, ShippedFile, ShippingResult
+from dbtui.model.shipping import BackupOrigin, PullPlan, ShippedFile, ShippingResult
 from dbtui.model.text import format_bytes
 from dbtui.routines.backups.catalogue import list_directory, stem_of
 from dbtui.routines.backups.create import check_refusals
@@ -36,18 +36,18 @@ def plan_pull(
     address: RemoteAddress,
     reference: str,
     directory_of: Callable[[Manifest], Path],
-    database: str = "",
+    origin: BackupOrigin | None = None,
 ) -> Routine[PullPlan]:
     """Look what a remote has of a backup and whether it fits here. Changes nothing.
 
-    `reference` is an id, the beginning of one, a name, or `latest`, which `database` limits to one; `directory_of` says
+    `reference` is an id, the beginning of one, a name, or `latest`, which `origin` limits; `directory_of` says
     where its copy goes. Raises UsageError, DamagedBackupError (its manifest cannot be believed), ConnectError,
     RemoteError, StorageError.
     """
     began = time.monotonic()
     yield StepStarted("plan", f"ask {address} what it has")
     with c.open_remote(address) as remote:
-        name = find_manifest_name(c, remote, reference, database)
+        name = find_manifest_name(c, remote, reference, origin)
         found = read_remote_manifest(remote, name)
         plan = _plan(remote, found, directory_of(found.manifest))
     yield StepFinished("plan", time.monotonic() - began)

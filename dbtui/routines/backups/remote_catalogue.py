@@ -7,7 +7,6 @@ push that is under way or was cut; it is counted, and no row.
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +17,7 @@ from dbtui.adapters.driving import report
 from dbtui.adapters.remotes.reading import read_objects
 from dbtui.adapters.remotes.remote import Remote
 from dbtui.analysis.backups import is_of_database, parse_backup_id
-from dbtui.errors import Cancelled, ConnectError, DamagedBackupError, DbtuiError, RemoteError, ToolError, UsageError
+from dbtui.errors import Cancelled, ConnectError, DamagedBackupError, DbtuiError
 from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind
 from dbtui.model.events import Routine, StepFinished, StepStarted
 from dbtui.model.proofs import PROOFS_SUFFIX
@@ -84,75 +83,106 @@ def collect_remote_entries(c: RoutineContext, address: RemoteAddress, database: 
 
     `database` limits them to one database. Raises ConnectError, RemoteError, ToolError.
     """
-    index = ManifestIndex(str(address), c.environ, worthwhile=1)
-    with c.open_remote(address) as remote:
-        listing = list_remote(c, remote)
-        known = {name: index.find(name, _version(found)) for name, found in listing.manifests.items()}
-        fresh = yield from _read_manifests(c, remote, [name for name, entry in known.items() if entry is None])
-    entries = []
-    for name, entry in known.items():
-        found = entry or fresh[name]
-        if entry is None and isinstance(found, BackupEntry):
-            index.keep(name, _version(listing.manifests[name]), found)
-        entries.append(_checked(listing, name, found))
-    index.save()
-    if database:
-        entries = [entry for entry in entries if is_of_database(entry, database)]
-    entries.sort(key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
-    return RemoteHistory(address=str(address), entries=tuple(entries), remarks=tuple(_remarks(listing)))
+    look = _Look(c, address)
+    yield from look.collect(c)
+    return look.history(database)
 
 
 def collect_remote_history(
     c: RoutineContext, address: RemoteAddress, database: str = "", seconds: float = PATIENCE_SECONDS
 ) -> Routine[RemoteHistory]:
-    """The same within `seconds`, for a list of several places: a remote that cannot be asked is a gap, no error."""
+    """The same within `seconds`, for a list of several places: a remote that cannot be asked is a gap, no error.
+
+    Of one that is slow the history holds what was read in that time.
+    """
     limit = Cancellation()
+    look = _Look(c, address)
     try:
         with (
             c.cancellation.interrupting(lambda: limit.request(c.cancellation.reason)),
             DEADLINES.limiting(seconds, limit),
         ):
-            return (yield from collect_remote_entries(replace(c, cancellation=limit), address, database))
+            yield from look.collect(replace(c, cancellation=limit))
+            return look.history(database)
     except Cancelled:
         c.cancellation.check()
         problem = f"no answer within {seconds:g} s"
-    except (ConnectError, RemoteError, ToolError, UsageError) as error:
+    except DbtuiError as error:
         c.cancellation.check()
         problem = str(error)
-    return RemoteHistory(address=str(address), problem=f"{address} is left out: {problem}")
+    if not look.rows:
+        return RemoteHistory(address=str(address), problem=f"{address} is left out: {problem}")
+    read = f"only {len(look.rows)} of the {len(look.listing.manifests)} backups in {address} are known"
+    return replace(look.history(database), problem=f"{read}: {problem}; another list goes on from there")
+
+
+class _Look:
+    """What is known of a remote so far; manifests that were read are kept, whatever ends the look."""
+
+    def __init__(self, c: RoutineContext, address: RemoteAddress) -> None:
+        self.listing = RemoteListing(address)
+        self.rows: dict[str, BackupEntry] = {}
+        self._index = ManifestIndex(str(address), c.environ, worthwhile=1)
+
+    def collect(self, c: RoutineContext) -> Routine[None]:
+        """List the remote and read what the index does not know."""
+        with c.open_remote(self.listing.address) as remote:
+            self.listing = list_remote(c, remote)
+            fresh = [name for name, found in self.listing.manifests.items() if not self._is_known(name, found)]
+            try:
+                yield from self._read(c, remote, fresh)
+            finally:
+                self._index.save()
+
+    def _is_known(self, name: str, found: RemoteObject) -> bool:
+        entry = self._index.find(name, _version(found))
+        if entry is not None:
+            self.rows[name] = _checked(self.listing, name, entry)
+        return entry is not None
+
+    def _read(self, c: RoutineContext, remote: Remote, names: list[str]) -> Routine[None]:
+        address = remote.address
+        if len(names) <= _FEW:
+            for name in names:
+                self._note(name, _read_one(remote, name))
+            return
+        began = time.monotonic()
+        yield StepStarted("manifests", f"read {len(names)} of {address}")
+        reading = read_objects(
+            partial(c.open_remote, address),
+            names,
+            LARGEST_BYTES,
+            self._understand,
+            threads=_READERS.get(address.kind, _MOST_READERS),
+            cancellation=c.cancellation,
+        )
+        found = yield from report(reading, len(names), "manifests")
+        for name, read in found.items():
+            self._note(name, read)
+        yield StepFinished("manifests", time.monotonic() - began)
+
+    def _understand(self, name: str, data: bytes) -> BackupEntry:
+        """Called by several threads."""
+        entry = _understand(self.listing.address, name, data)
+        self._note(name, entry)
+        return entry
+
+    def _note(self, name: str, found: BackupEntry | DbtuiError) -> None:
+        if isinstance(found, BackupEntry):
+            self._index.keep(name, _version(self.listing.manifests[name]), found)
+        self.rows[name] = _checked(self.listing, name, found)
+
+    def history(self, database: str) -> RemoteHistory:
+        """Return what is known."""
+        entries = [entry for entry in self.rows.values() if not database or is_of_database(entry, database)]
+        entries.sort(key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
+        address = self.listing.address
+        return RemoteHistory(address=str(address), entries=tuple(entries), remarks=tuple(_remarks(self.listing)))
 
 
 def _version(found: RemoteObject) -> _Version:
     seconds = found.modified_at.timestamp() if found.modified_at is not None else 0.0
     return _Version(round(seconds * 1_000_000) * 1000, found.size_bytes)
-
-
-def _read_manifests(
-    c: RoutineContext, remote: Remote, names: list[str]
-) -> Routine[dict[str, BackupEntry | DbtuiError]]:  # fmt: skip
-    if not names:
-        return {}
-    address = remote.address
-    understand = partial(_understand, address)
-    if len(names) <= _FEW:
-        return {name: _read_one(remote, name) for name in names}
-
-    def open_another() -> AbstractContextManager[Remote]:
-        return c.open_remote(address)
-
-    began = time.monotonic()
-    yield StepStarted("manifests", f"read {len(names)} of {address}")
-    reading = read_objects(
-        open_another,
-        names,
-        LARGEST_BYTES,
-        understand,
-        threads=_READERS.get(address.kind, _MOST_READERS),
-        cancellation=c.cancellation,
-    )
-    found = yield from report(reading, len(names), "manifests")
-    yield StepFinished("manifests", time.monotonic() - began)
-    return found
 
 
 def read_row(remote: Remote, listing: RemoteListing, name: str) -> BackupEntry:

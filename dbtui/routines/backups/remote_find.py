@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from dbtui.adapters.remotes.remote import Remote
 from dbtui.analysis.backups import is_of_database, parse_backup_id, parse_data_name
+from dbtui.analysis.backups.places import is_of_origin
 from dbtui.errors import UsageError
 from dbtui.model.backups import (
     MANIFEST_SUFFIX,
@@ -19,6 +20,7 @@ from dbtui.model.backups import (
 )
 from dbtui.model.events import Routine
 from dbtui.model.remotes import RemoteAddress
+from dbtui.model.shipping import BackupOrigin
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.catalogue import stem_of
 from dbtui.routines.backups.contents import known_contents
@@ -52,7 +54,7 @@ class RemoteBackup:
 
 
 def find_remote_backup(
-    c: RoutineContext, address: RemoteAddress, reference: str, database: str = ""
+    c: RoutineContext, address: RemoteAddress, reference: str, origin: BackupOrigin | None = None
 ) -> Routine[RemoteBackup]:
     """Return the backup in a remote that `reference` names; see `find_manifest_name`.
 
@@ -61,7 +63,7 @@ def find_remote_backup(
     yield from ()
     with c.open_remote(address) as remote:
         listing = list_remote(c, remote)
-        found = read_remote_manifest(remote, _choose(remote, listing, reference, database))
+        found = read_remote_manifest(remote, _choose(remote, listing, reference, origin))
     entry = row_of(listing, found.base + MANIFEST_SUFFIX, found.encoded)
     parsed = parse_data_name(found.base)
     is_packed = parsed is not None and found.manifest.format is not BackupFormat.DIRECTORY
@@ -81,19 +83,21 @@ def find_remote_backup(
     )
 
 
-def find_manifest_name(c: RoutineContext, remote: Remote, reference: str, database: str = "") -> str:
+def find_manifest_name(
+    c: RoutineContext, remote: Remote, reference: str, origin: BackupOrigin | None = None
+) -> str:  # fmt: skip
     """Return the name of the manifest that `reference` names: an id, the beginning of just one, a name, or `latest`.
 
-    `latest` is the newest whole backup there, of one database if that is given. Raises UsageError, RemoteError.
+    `latest` is the newest whole backup there, of one origin if that is given. Raises UsageError, RemoteError.
     """
     if reference.endswith(MANIFEST_SUFFIX) and remote.find_object(reference) is not None:
         return reference
-    return _choose(remote, list_remote(c, remote), reference, database)
+    return _choose(remote, list_remote(c, remote), reference, origin)
 
 
-def _choose(remote: Remote, listing: RemoteListing, reference: str, database: str) -> str:
+def _choose(remote: Remote, listing: RemoteListing, reference: str, origin: BackupOrigin | None) -> str:
     if reference == LATEST:
-        return _newest(remote, listing, database)
+        return _newest(remote, listing, origin)
     names = {name: stem_of(name) for name in listing.manifests}
     exact = [
         name
@@ -114,14 +118,22 @@ def _choose(remote: Remote, listing: RemoteListing, reference: str, database: st
     return starting[0]
 
 
-def _newest(remote: Remote, listing: RemoteListing, database: str) -> str:
+def _newest(remote: Remote, listing: RemoteListing, origin: BackupOrigin | None) -> str:
+    strangers: list[BackupEntry] = []
     for name in sorted(listing.manifests, key=_time_of, reverse=True):
         row = read_row(remote, listing, name)
-        if row.kind is EntryKind.COMPLETE and (not database or is_of_database(row, database)):
+        if row.kind is not EntryKind.COMPLETE:
+            continue
+        if origin is None or is_of_origin(row, origin):
             return name
-    whose = f" of {format_untrusted(database)}" if database else ""
-    raise UsageError(f"there is no whole backup{whose} in {remote.address}",
-                     f"see dbtui backup list --dir {remote.address}")  # fmt: skip
+        if row.engine is origin.engine and is_of_database(row, origin.database):
+            strangers.append(row)
+    whose = f" of {format_untrusted(origin.database)}" if origin else ""
+    made = f" made from {origin.url}" if origin and strangers else ""
+    hint = f"see dbtui backup list --dir {remote.address}"
+    if strangers:
+        hint = f"{strangers[0].backup_id} is of {format_untrusted(strangers[0].url, 120)}: if you mean it, name it"
+    raise UsageError(f"there is no whole backup{whose}{made} in {remote.address}", hint)
 
 
 def _time_of(name: str) -> tuple[datetime, str]:
