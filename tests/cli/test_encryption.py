@@ -239,3 +239,28 @@ def test_a_damaged_backup_is_found_without_an_identity(new_sample: NewSample, tm
     assert "was altered: its SHA-256 is not the manifest's" in ran.stdout
     backup.write_bytes(bytes(content)[:-1])
     assert "was truncated" in run("backup", "verify", backup, cwd=tmp_path).stdout
+
+
+# ---------------------------------------------------------------- elsewhere
+
+
+def test_a_copy_elsewhere_is_fetched_only_where_something_opens_it(
+    new_sample: NewSample, tmp_path: Path, key: Key
+) -> None:  # fmt: skip
+    sample, far = new_sample("sqlite"), f"file://{tmp_path}/far"
+    backup = create(sample, tmp_path, "--encrypt-to", key.recipient)
+    (tmp_path / "far").mkdir()
+    sent = run("backup", "push", backup, far, cwd=tmp_path)
+    assert sent.code == 0, sent.stderr
+    assert {each.name for each in (tmp_path / "far").iterdir()} == {backup.name, f"{backup.name}.manifest.json"}
+    for each in list(backup.parent.iterdir()):
+        each.unlink()
+    identifier, name = backup.name.partition(".")[0], unique_name("back")
+    words = ("backup", "restore", f"{far}/{identifier}", "--into", f"{name}.db")
+    refused = run(*words, cwd=tmp_path, DATABASE_URL=sample.url)
+    assert refused.code == 6
+    assert "no identity was given" in refused.sentence
+    assert not list(backup.parent.iterdir())
+    ran = run(*words, "--identity", key.file, cwd=tmp_path, DATABASE_URL=sample.url)
+    assert ran.code == 0, ran.stderr
+    assert restored_rows(sample, name) == sample.rows()
