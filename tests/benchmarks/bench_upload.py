@@ -149,13 +149,13 @@ def run_one(who: str, url: str, bucket: str, path: Path, file: BackupFile) -> No
 
     del boto3
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
+    began, busy_before = time.perf_counter(), time.process_time()
     if who == "bare":
         upload_bare(url, bucket, path)
     else:
         upload_ours(url, bucket, path, file)
     seconds = time.perf_counter() - began
-    busy = time.process_time() / (file.size_bytes / 1e9)
+    busy = (time.process_time() - busy_before) / (file.size_bytes / 1e9)
     print(json.dumps([seconds, busy, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]))
 
 
