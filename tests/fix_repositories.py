@@ -194,7 +194,7 @@ def pgbackrest_world(server_directory: ServerDirectory) -> Iterator[RepositoryWo
         world,
         world.config,
         f"[global]\nrepo1-path={world.repository}\nlock-path={area}/lock\nlog-path={area}/log\n"
-        f"spool-path={area}/spool\nlog-level-file=off\nstart-fast=y\ncompress-level=1\nrepo1-retention-full=9\n"
+        f"spool-path={area}/spool\nlog-level-file=off\njob-retry=0\nstart-fast=y\ncompress-level=1\nrepo1-retention-full=9\n"
         f"[{STANZA}]\npg1-path={server.data}\npg1-socket-path={server.socket_directory}\npg1-user=postgres\n",
     )
     with server:

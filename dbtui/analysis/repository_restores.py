@@ -169,7 +169,7 @@ def _warnings(
     options, backup = plan.options, plan.backup
     if backup.problem and backup.is_usable:
         yield f"{backup.label}: {backup.problem}"
-    if backup.proof is not None and backup.proof.problems:
+    if backup.proof is not None and backup.proof.problems and backup.proof.problems[0] not in wal_problems:
         yield f"its last verification found: {backup.proof.problems[0]}"
     yield from (each for each in wal_problems if "cannot be restored" not in each)
     last = report.archives[-1].last_at if report.archives else None

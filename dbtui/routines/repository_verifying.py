@@ -55,7 +55,7 @@ def verify_repository_backup(
     trial: RepositoryTrialPlan | None = None,
     evidence: Path | None = None,
 ) -> Routine[RepositoryVerification]:
-    """Have the tool verify a backup that was found, and look for gaps in its WAL; with a trial, also restore and read it.
+    """Have the tool verify a backup, and look for gaps in its WAL; with a trial, also restore and read it.
 
     What was found is in the result, and kept in the directory `evidence`. Raises ToolError when it could not be tried,
     which changes nothing that was proven before; StorageError, Cancelled.
