@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from dbtui.analysis.repositories import parse_reference
 from dbtui.cli.invocation import Invocation
 from dbtui.config import DATABASE_URL
 from dbtui.errors import StorageError, UsageError
@@ -29,6 +30,9 @@ def find_entry(invocation: Invocation, reference: str, directory: str | None) ->
         raise UsageError(f"{format_untrusted(reference)} lies in a remote, and this works on backups here",
                          "fetch it with dbtui backup pull first")  # fmt: skip
     word, _, target = reference.partition(":")
+    if (physical := parse_reference(reference)) is not None:
+        raise UsageError(f"{format_untrusted(reference)} is kept by {physical[0].product}, which alone may change it",
+                         "backup list, show, verify and restore know it")  # fmt: skip
     if word == LATEST and (target or reference == LATEST):
         return _find_latest(invocation, target, directory)
     directories = (Path(directory),) if directory is not None else invocation.backup_directories()
