@@ -104,7 +104,9 @@ class SftpSession:
     def _ask_limits(self) -> None:
         if not self.offers(LIMITS):
             return
-        reply = self._call(Kind.EXTENDED, wire.string(LIMITS.encode()), what="its limits are not told")
+        reply = self._call(
+            Kind.EXTENDED, wire.string(LIMITS.encode()), what="its limits are not told", expected=Kind.EXTENDED_REPLY
+        )
         reply.u64()
         read, write = reply.u64(), reply.u64()  # 0: it does not say
         self._read_bytes = min(read or _PIECE_BYTES, _LARGEST_PIECE_BYTES)
@@ -161,14 +163,21 @@ class SftpSession:
             self._awaited.discard(number)
             self._replies.pop(number, None)
 
-    def _call(self, kind: Kind, *parts: bytes, what: str) -> Reader:
+    def _call(self, kind: Kind, *parts: bytes, what: str, expected: Kind = Kind.STATUS) -> Reader:
         """Ask and wait; `what` says what did not happen if it is refused."""
-        return self._check(self._wait(self._send(kind, *parts)), what)
+        return self._check(self._wait(self._send(kind, *parts)), what, expected)
 
-    def _check(self, answer: tuple[int, Reader], what: str) -> Reader:
+    def _check(self, answer: tuple[int, Reader], what: str, expected: Kind = Kind.STATUS) -> Reader:
+        """Return an answer of the expected kind. Raises RefusedRequestError, ConnectError for one that is neither."""
         kind, reader = answer
-        if kind == Kind.STATUS and (status := reader.u32()) != Status.OK:
-            raise self._refusal(status, what)
+        if kind == Kind.STATUS:
+            status = reader.u32()
+            if status != Status.OK:
+                raise self._refusal(status, what)
+        if kind != expected:
+            raise ConnectError(
+                f"{self.where}: {what}: the server answers something else", "see whether `sftp` works with it"
+            )
         return reader
 
     def _refusal(self, status: int, what: str) -> RefusedRequestError:
@@ -177,7 +186,7 @@ class SftpSession:
         return RefusedRequestError(f"{self.where}: {what}: {words or 'the server refuses it'}", status)
 
     def _ask_name(self, kind: Kind, path: bytes) -> bytes:
-        reader = self._call(kind, wire.string(path), what=f"{show(path)} is not told")
+        reader = self._call(kind, wire.string(path), what=f"{show(path)} is not told", expected=Kind.NAME)
         if reader.u32() < 1:
             raise ConnectError(f"{self.where}: the server names no home", "see whether `sftp` works with it")
         return reader.string()
@@ -197,20 +206,19 @@ class SftpSession:
             self._forget(numbers)
 
     def _found(self, number: int, path: bytes) -> Attributes | None:
-        kind, reader = self._wait(number)
-        if kind == Kind.STATUS:
-            status = reader.u32()
-            if status == Status.NO_SUCH_FILE:
+        try:
+            return self._check(self._wait(number), f"{show(path)} cannot be looked at", Kind.ATTRS).attributes()
+        except RefusedRequestError as error:
+            if error.status == Status.NO_SUCH_FILE:
                 return None
-            raise self._refusal(status, f"{show(path)} cannot be looked at")
-        return reader.attributes()
+            raise
 
     @contextmanager
     def opened(self, path: bytes, flags: int) -> Iterator[bytes]:
         """Open a file and yield its handle; a new one is for this login alone (mode 0600)."""
         verb = "read" if flags == wire.READ_ONLY else "written"
         parts = (wire.string(path), wire.u32(flags), wire.mode_only(0o600))
-        handle = self._call(Kind.OPEN, *parts, what=f"{show(path)} cannot be {verb}").string()
+        handle = self._call(Kind.OPEN, *parts, what=f"{show(path)} cannot be {verb}", expected=Kind.HANDLE).string()
         try:
             yield handle
         except (RemoteError, StorageError):
@@ -331,13 +339,12 @@ class SftpSession:
         return self._send(Kind.READ, quoted, wire.u64(offset), wire.u32(count))
 
     def _read_answer(self, answer: tuple[int, Reader], path: bytes) -> bytes:
-        kind, reader = answer
-        if kind == Kind.STATUS:
-            status = reader.u32()
-            if status == Status.EOF:
+        try:
+            return self._check(answer, f"{show(path)} cannot be read", Kind.DATA).string()
+        except RefusedRequestError as error:
+            if error.status == Status.EOF:
                 return b""
-            raise self._refusal(status, f"{show(path)} cannot be read")
-        return reader.string()
+            raise
 
     # --- directories
 
@@ -380,19 +387,19 @@ class SftpSession:
 
     def _opened(self, number: int, path: bytes) -> bytes | None:
         try:
-            return self._check(self._wait(number), f"{show(path)} cannot be listed").string()
+            return self._check(self._wait(number), f"{show(path)} cannot be listed", Kind.HANDLE).string()
         except RefusedRequestError as error:
             if error.status == Status.NO_SUCH_FILE:  # it went meanwhile, or never was
                 return None
             raise
 
     def _read_page(self, answer: tuple[int, Reader], directory: bytes) -> list[tuple[bytes, Attributes]] | None:
-        kind, reader = answer
-        if kind == Kind.STATUS:
-            status = reader.u32()
-            if status == Status.EOF:
+        try:
+            reader = self._check(answer, f"{show(directory)} cannot be listed", Kind.NAME)
+        except RefusedRequestError as error:
+            if error.status == Status.EOF:
                 return None
-            raise self._refusal(status, f"{show(directory)} cannot be listed")
+            raise
         page = []
         for _ in range(reader.u32()):
             name = reader.string()

@@ -119,8 +119,8 @@ class Upload:
             whole, partial = self.session.find_both(self.path, self._partial)
             if (known := (yield from self._confirm_whole(whole))) is not None:
                 return known
-            start, read_back = yield from self._find_beginning(opened.fileno(), partial)
-            theirs = yield from self._send(opened.fileno(), start)
+            beginning, read_back = yield from self._find_beginning(opened.fileno(), partial)
+            theirs = yield from self._send(opened.fileno(), beginning)
             confirmation = yield from self._confirm(self._partial, read_back, theirs)
             if confirmation is None:
                 return (yield from self._settle(opened.fileno()))
@@ -160,15 +160,19 @@ class Upload:
         theirs = yield from self._await(self.shell.digest(self._absolute(self.path)), self.file.size_bytes)
         return (yield from self._confirm(self.path, _Digest(), theirs))
 
-    def _find_beginning(self, descriptor: int, found: Attributes | None) -> Generator[Event, None, tuple[int, _Digest]]:
-        """Return how much of an earlier try is there and right, and what of it was read back.
+    def _find_beginning(
+        self, descriptor: int, found: Attributes | None
+    ) -> Generator[Event, None, tuple[int | None, _Digest]]:
+        """Return how much of an earlier try is there and right, None for no file at all, and what of it was read back.
 
         What is not the beginning of this very file is removed.
         """
         if found is None:
-            return 0, _Digest()
+            return None, _Digest()
         there, read_back = found.size_bytes or 0, _Digest()
-        if found.is_file and 0 < there <= self.file.size_bytes:
+        if found.is_file and not there:  # another run may have made it just now
+            return 0, read_back
+        if found.is_file and there <= self.file.size_bytes:
             theirs = yield from self._await(self.shell.digest(self._absolute(self._partial), there), 0)
             if theirs is None:
                 yield from self._read_back(self._partial, read_back, there)
@@ -177,7 +181,7 @@ class Upload:
                 yield self._progress(there, f"goes on behind the {format_bytes(there)} that are there")
                 return there, read_back
         self.session.remove(self._partial)
-        return 0, _Digest()
+        return None, _Digest()
 
     def _absolute(self, path: bytes) -> bytes:
         return path if path.startswith(b"/") else join(self.session.home, path)
@@ -219,9 +223,10 @@ class Upload:
 
     # --- sending
 
-    def _send(self, descriptor: int, start: int) -> Generator[Event, None, str | None]:
+    def _send(self, descriptor: int, beginning: int | None) -> Generator[Event, None, str | None]:
         """Send what is missing; return the checksum that a shell over there computed of the whole, if there is one."""
-        flags = wire.WRITE_ONLY | (0 if start else wire.CREATE_NEW)
+        flags = wire.WRITE_ONLY | (wire.CREATE_NEW if beginning is None else 0)
+        start = beginning or 0
         is_ours = False
         try:
             with self._opened(flags) as handle:
