@@ -78,30 +78,82 @@ def needs_target(situation: Situation) -> str | None:
     return None if situation.opened else FIRST_OPEN
 
 
+def needs_row(situation: Situation) -> str | None:
+    """It is about the backup under the cursor, whoever keeps it."""
+    return None if situation.entry or situation.physical else "no backup under the cursor"
+
+
 def needs_entry(situation: Situation) -> str | None:
-    """It is about the backup under the cursor."""
+    """It is about the backup under the cursor, which must be one that dbtui can read."""
+    if situation.physical is not None:
+        return f"{situation.physical.reference} holds a whole cluster, and is kept by its own tool"
     return None if situation.entry else "no backup under the cursor"
+
+
+def needs_here(situation: Situation) -> str | None:
+    """It is about the backup under the cursor, which must lie on this machine."""
+    if situation.entry is not None and situation.entry.remote:
+        return Spoken("this backup lies only in a remote: {backups.pull} fetches it first")
+    return needs_entry(situation)
 
 
 def needs_readable(situation: Situation) -> str | None:
     """It reads the backup under the cursor."""
-    if situation.entry is None:
-        return "no backup under the cursor"
+    if (reason := needs_entry(situation)) is not None or situation.entry is None:
+        return reason
     if situation.entry.kind == "broken":
         return f"this backup is broken: {situation.entry.problem}"
     return "its engine is not known" if situation.entry.engine is None else None
 
 
+def needs_verifiable(situation: Situation) -> str | None:
+    """It checks the backup under the cursor, wherever it lies."""
+    return _needs_usable(situation) if situation.physical is not None else needs_readable(situation)
+
+
+def _needs_usable(situation: Situation) -> str | None:
+    backup = situation.physical
+    return None if backup is None or backup.is_usable else f"this backup is not whole: {backup.problem}"
+
+
+def needs_pushable(situation: Situation) -> str | None:
+    """It sends the backup under the cursor to a remote: a whole one that lies here."""
+    if (reason := needs_here(situation)) is not None or situation.entry is None:
+        return reason
+    return None if situation.entry.kind == "complete" else "only a backup with manifest and data can be pushed"
+
+
+def needs_far(situation: Situation) -> str | None:
+    """It fetches the backup under the cursor from its remote."""
+    if (reason := needs_entry(situation)) is not None or situation.entry is None:
+        return reason
+    if not situation.entry.remote:
+        return "this backup lies here already"
+    return f"this copy is not whole: {situation.entry.problem}" if situation.entry.kind == "broken" else None
+
+
+def is_far(situation: Situation) -> bool:
+    """The footer has a use for it on a backup that lies in a remote alone."""
+    return situation.entry is not None and bool(situation.entry.remote)
+
+
+def is_here(situation: Situation) -> bool:
+    """The footer has a use for it on a backup that lies here."""
+    return not is_far(situation) and situation.physical is None
+
+
 def needs_pinnable(situation: Situation) -> str | None:
     """It pins the backup under the cursor, which must be a whole one."""
-    if situation.entry is None:
-        return "no backup under the cursor"
+    if (reason := needs_here(situation)) is not None or situation.entry is None:
+        return reason
     return None if situation.entry.kind == "complete" else "only a backup with manifest and data can be pinned"
 
 
 def needs_same_engine(situation: Situation) -> str | None:
-    """It restores the backup under the cursor into a connection of its kind."""
+    """It restores the backup under the cursor into a connection of its kind; a whole cluster into a directory."""
     entry = situation.entry
+    if situation.physical is not None:
+        return _needs_usable(situation)
     if (reason := needs_readable(situation)) is not None or entry is None:
         return reason
     if not any(profile.engine is entry.engine for profile in situation.profiles):
@@ -222,13 +274,15 @@ def is_not_paused(situation: Situation) -> bool:
 
 
 def needs_leaf(situation: Situation) -> str | None:
-    """It opens what is under the cursor in the tree."""
+    """It opens what is under the cursor in the tree; a definition is read from the backup's data."""
+    if situation.table is not None and (reason := needs_here(situation)) is not None:
+        return reason
     return None if situation.table or situation.foldable else "this has no definition of its own"
 
 
 def needs_table(situation: Situation) -> str | None:
-    """It is about the table under the cursor."""
-    return None if situation.table else "no table under the cursor"
+    """It reads the table under the cursor from the backup's data."""
+    return needs_here(situation) if situation.table else "no table under the cursor"
 
 
 def needs_partitioned(situation: Situation) -> str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dbtui.model.backups import BackupEntry, BackupTable
     from dbtui.model.ladders import PoolReading
     from dbtui.model.pools import PoolerClient
+    from dbtui.model.repositories import RepositoryBackup
     from dbtui.model.sessions import Session
 
 _KEY_NAMES = {
@@ -67,6 +68,7 @@ class Situation:
     status: TargetStatus | None = None
     profile: ConnectionProfile | None = None
     entry: BackupEntry | None = None
+    physical: RepositoryBackup | None = None  # a backup that a repository keeps is under the cursor
     table: BackupTable | None = None
     session: Session | None = None
     no_sessions: str = ""  # why the open target has no sessions to look at

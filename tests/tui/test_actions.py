@@ -13,6 +13,7 @@ from dbtui.tui.dialogs.help import Help, show_help
 from dbtui.tui.dialogs.palette import Palette
 from dbtui.tui.dialogs.planned import PlannedDialog
 from dbtui.tui.panes.backup_diff import DiffView
+from dbtui.tui.panes.backup_inside import ContentsView
 from dbtui.tui.panes.backups import BackupsPane
 from dbtui.tui.panes.connections import ConnectionsPane
 from dbtui.tui.panes.jobs import JobsPane
@@ -72,7 +73,7 @@ OWNERS = {
     "replicas": ReplicasPane,
     "history": BackupsPane,
     "diff": DiffView,
-    "contents": BackupsPane,
+    "contents": ContentsView,
     "backups": BackupsPane,
     "jobs": JobsPane,
     "table": Table,

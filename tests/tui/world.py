@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,9 +44,12 @@ from dbtui.model.connections import ConnectionProfile, EngineName, Environment, 
 from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.pools import PoolsSnapshot
 from dbtui.model.proofs import Proof, ThrowawayPlan
+from dbtui.model.repositories import Repository, RepositoryReport
+from dbtui.model.schedules import ScheduleState
 from dbtui.model.sessions import Hit, Session, SessionHit, SessionsPlan, SessionsResult, SessionsSnapshot, SessionVerb
+from dbtui.model.shipping import RemoteHistory
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import ladder_feed, requests, session_requests, watching
+from dbtui.tui import ladder_feed, place_requests, requests, session_requests, watching
 from dbtui.tui.app import DbtuiApp
 from dbtui.tui.feel import Feel
 from dbtui.watches import Look
@@ -204,6 +207,11 @@ class World:
     refusals: tuple[str, ...] = ()
     throwaway: ThrowawayPlan | None = None
     proofs: tuple[Proof, ...] = ()
+    remotes: dict[str, RemoteHistory] = field(default_factory=dict)
+    reports: dict[Repository, RepositoryReport] = field(default_factory=dict)
+    schedules: tuple[ScheduleState, ...] = ()
+    asked: dict[str, int] = field(default_factory=dict)  # how often each remote was
+    place_gate: Callable[[], object] = lambda: None
     sessions: dict[str, SessionsSnapshot] = field(default_factory=dict)
     watches: dict[str, FakeWatch] = field(default_factory=dict)
     ladders: list[FakeLadder] = field(default_factory=list)
@@ -356,6 +364,28 @@ def _patch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(requests, name, fake)
+    _patch_places(world, monkeypatch)
+
+
+def _patch_places(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remotes, repositories and schedules are those of the world; how often each was asked is counted."""
+
+    def remote_history(address: str) -> JobRequest[RemoteHistory]:
+        def look() -> RemoteHistory:
+            world.asked[address] = world.asked.get(address, 0) + 1
+            world.place_gate()
+            return world.remotes[address]
+
+        return world.returns("list remote", address, look)
+
+    def repository(_history: History, asked: Repository) -> JobRequest[RepositoryReport]:
+        return world.returns("ask repository", str(asked), lambda: world.reports[asked])
+
+    def schedules(_history: History, _profiles: Sequence[ConnectionProfile]) -> JobRequest[tuple[ScheduleState, ...]]:
+        return world.returns("list schedules", "", lambda: world.schedules)
+
+    for name, fake in {"remote_history": remote_history, "repository": repository, "schedules": schedules}.items():
+        monkeypatch.setattr(place_requests, name, fake)
 
 
 def _patch_watches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

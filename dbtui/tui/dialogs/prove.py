@@ -12,7 +12,7 @@ from dbtui.jobs import JobRunner
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.model.proofs import ThrowawayPlan
-from dbtui.tui import requests
+from dbtui.tui import far_requests, requests
 from dbtui.tui.cells import Line, dim, line, strong
 from dbtui.tui.dialogs.dialog import Dialog, ask
 from dbtui.tui.dialogs.plan_lines import fact, refusal, warning
@@ -108,7 +108,8 @@ async def ask_where_to_prove(
     pane: Widget, runner: JobRunner, entry: BackupEntry, profiles: Sequence[ConnectionProfile]
 ) -> Place | None:
     """Find out what can be had here, then ask. `profiles`: where a scratch database could be made, the best first."""
-    outcome = await outcome_of(runner, requests.proof_plan(entry))
+    plan = far_requests.proof_plan(entry) if entry.remote else requests.proof_plan(entry)
+    outcome = await outcome_of(runner, plan)
     missing = ""
     if outcome.error is not None:
         missing = outcome.error.message if isinstance(outcome.error, DbtuiError) else str(outcome.error)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -9,7 +10,7 @@ from textual.containers import Horizontal
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.backups import BackupEntry, RestoreOptions, RestorePlan, TableName
 from dbtui.model.connections import ConnectionProfile, Environment
-from dbtui.tui import requests
+from dbtui.tui import far_requests, requests
 from dbtui.tui.cells import Line, dim, line
 from dbtui.tui.dialogs.confirmed import ConfirmedDialog
 from dbtui.tui.dialogs.plan_lines import show_restore_plan
@@ -29,7 +30,10 @@ class ChosenRestore:
 
 
 class RestoreDialog(ConfirmedDialog[ChosenRestore, RestorePlan]):
-    """Answers with the plan that is to be done, and where. The focus rests on Cancel."""
+    """Answers with the plan that is to be done, and where. The focus rests on Cancel.
+
+    `fetched_into` is where a backup that lies in a remote alone is put while it is restored.
+    """
 
     def __init__(
         self,
@@ -38,10 +42,11 @@ class RestoreDialog(ConfirmedDialog[ChosenRestore, RestorePlan]):
         profiles: Sequence[ConnectionProfile],
         opened: ConnectionProfile | None,
         ticked: Sequence[TableName] = (),
+        fetched_into: Path | None = None,
     ) -> None:
         what = f"{len(ticked)} table{'s' if len(ticked) > 1 else ''} of " if ticked else ""
         super().__init__(f"Restore {what}{entry.backup_id}", runner)
-        self.entry, self.ticked = entry, tuple(ticked)
+        self.entry, self.ticked, self._fetched_into = entry, tuple(ticked), fetched_into
         self.profiles = {profile.name: profile for profile in profiles if profile.engine is entry.engine}
         self._first = opened.name if opened is not None and opened.name in self.profiles else ""
 
@@ -76,6 +81,8 @@ class RestoreDialog(ConfirmedDialog[ChosenRestore, RestorePlan]):
             replace=self.query_one("#mode", Choice).value == _REPLACE,
             tables=tuple(str(name) for name in self.ticked),
         )
+        if self.entry.remote and self._fetched_into is not None:
+            return far_requests.restore_plan(self.entry, profile, options, self._fetched_into)
         return requests.restore_plan(self.entry, profile, options)
 
     def plan_lines(self, plan: RestorePlan) -> list[Line]:

@@ -6,6 +6,7 @@ from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.tui.messages import SituationChanged
 from dbtui.tui.panes.backup_diff import DiffView, choose_live
+from dbtui.tui.panes.backup_rows import HistoryRow, row_key
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.table import Table
 
@@ -20,9 +21,15 @@ class ComparingPane(Pane):
         self.marked: BackupEntry | None = None  # to be compared with another
 
     @property
-    def history(self) -> Table[BackupEntry]:
+    def history(self) -> Table[HistoryRow]:
         """The list of backups."""
         return self.query_one("#history", Table)
+
+    @property
+    def cursor_entry(self) -> BackupEntry | None:
+        """The backup under the cursor, if it is one that dbtui made."""
+        row = self.history.cursor_row
+        return row if isinstance(row, BackupEntry) else None
 
     @property
     def diff(self) -> DiffView:
@@ -38,8 +45,8 @@ class ComparingPane(Pane):
 
     def act_mark(self) -> None:
         """Mark the backup under the cursor, or take its mark away."""
-        entry = self.history.cursor_row
-        again = self.marked is not None and entry is not None and self.marked.backup_id == entry.backup_id
+        entry = self.cursor_entry
+        again = self.marked is not None and entry is not None and row_key(self.marked) == row_key(entry)
         self._mark(None if again else entry)
         self.post_message(SituationChanged())
 
@@ -51,28 +58,28 @@ class ComparingPane(Pane):
         """Forget the mark of a backup that is not there any more; what is known of it is as new as the list."""
         if self.marked is None:
             return
-        marked = self.marked.backup_id
-        self._mark(next((entry for entry in entries if entry.backup_id == marked), None))
+        marked = row_key(self.marked)
+        self._mark(next((entry for entry in entries if row_key(entry) == marked), None))
 
     def _mark(self, entry: BackupEntry | None) -> None:
         self.marked = entry
         self.history.tickable = entry is not None
-        self.history.show_marks([entry.backup_id] if entry else [])
+        self.history.show_marks([row_key(entry)] if entry else [])
         self.history.repaint_changed()
 
     def act_compare(self) -> None:
         """Compare the marked backup with the one under the cursor."""
-        entry = self.history.cursor_row
+        entry = self.cursor_entry
         if entry is None or self.marked is None:
             return
-        if entry.backup_id == self.marked.backup_id:
+        if row_key(entry) == row_key(self.marked):
             self.announce("this is the marked backup: put the cursor on the other one")
             return
         self._compare(self.marked, entry)
 
     def act_compare_live(self) -> None:
         """Compare the backup under the cursor with its live database."""
-        entry = self.history.cursor_row
+        entry = self.cursor_entry
         other = choose_live(entry, self.opened, self._profiles) if entry is not None else None
         if entry is not None and other is not None:
             self._compare(entry, other)

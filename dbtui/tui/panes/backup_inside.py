@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.backups import BackupContents, BackupEntry, TableName
 from dbtui.model.jobs import JobOutcome
-from dbtui.tui import requests
+from dbtui.tui import far_requests, requests
 from dbtui.tui.actions import Situation, bindings_of
 from dbtui.tui.cells import BLANK, Line, dim, line, strong
 from dbtui.tui.dialogs.planned import error_lines
@@ -22,6 +22,7 @@ from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import Announced, SituationChanged
 from dbtui.tui.panes import backup_contents as inside
 from dbtui.tui.panes import backup_list as listing
+from dbtui.tui.panes.backup_rows import row_key
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
@@ -94,8 +95,9 @@ class ContentsView(Horizontal):
         self.ticked = frozenset()
 
     async def _read(self, entry: BackupEntry) -> None:
-        outcome = await self._reading(requests.contents(entry), self._say_reading)
-        if self.entry is None or self.entry.backup_id != entry.backup_id:
+        contents = far_requests.contents(entry) if entry.remote else requests.contents(entry)
+        outcome = await self._reading(contents, self._say_reading)
+        if self.entry is None or row_key(self.entry) != row_key(entry):
             return
         if outcome.result is None:
             self.table.show_rows((), [(*line(" "), *each) for each in error_lines(outcome.error)])
@@ -129,6 +131,8 @@ class ContentsView(Horizontal):
         lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id))
         if self.contents is not None:
             lines += [line()] + [line(dim("▲ "), text) for text in self.contents.warnings]
+        if entry.remote:
+            lines += [line(), line(dim(speak_keys("Told by its manifest; {backups.pull} fetches it to be read.")))]
         self.query_one("#table-title", Lines).show_lines([line(dim("this backup"))])
         self.text.show_text(lines)
 

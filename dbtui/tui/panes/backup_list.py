@@ -1,7 +1,7 @@
 """The history of backups as a table, and all that is known of the one under the cursor."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.model.backups import BackupEntry, BackupTable, EntryKind
@@ -13,7 +13,6 @@ from dbtui.tui.ages import format_age, format_time, parse_time
 from dbtui.tui.cells import BLANK, Line, Span, Tone, dim, fit, line, size_bar, strong
 from dbtui.tui.dialogs.plan_lines import fact, warning
 from dbtui.tui.spoken_keys import speak_keys, spoken_key
-from dbtui.tui.widgets.rows import Column
 
 _BAR = 12
 _NUMBERS = 20
@@ -35,14 +34,10 @@ def engine_text(entry: BackupEntry) -> str:
 
 
 def format_text(entry: BackupEntry) -> str:
-    """Return `plain zstd`, `directory`."""
+    """Return `plain zstd`, `directory`; that it is encrypted is told by a word of its own."""
     packing = entry.compression.partition(":")[0]
     parts = [entry.format.value if entry.format else "–", packing if packing != "none" else ""]
     return " ".join(part for part in parts if part)
-
-
-def _count(value: int | None) -> Span:
-    return dim("–") if value is None else Span(format_count(value))
 
 
 def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
@@ -62,37 +57,6 @@ def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
     return line(dim("○ not proven"))
 
 
-def history_columns(now: Callable[[], datetime], shrunk: Callable[[str], float | None]) -> list[Column[BackupEntry]]:
-    """Return the columns; `shrunk` tells by backup id how much smaller than its forerunner a backup is."""
-    return [
-        Column("AGE", lambda entry: Span(format_age(entry.began_at, now())), 6,
-               order=lambda entry: entry.began_at, descending=True),
-        Column("DATABASE", _database, 9, grow=3, widest=40, order=lambda entry: entry.database.lower()),
-        Column("ENGINE", lambda entry: Span(engine_text(entry)), 7, order=engine_text),
-        Column("FORMAT", lambda entry: Span(format_text(entry)), 11, widest=16, grow=1, order=format_text),
-        Column("SIZE", lambda entry: Span(format_bytes(entry.size_bytes)), 6, right=True,
-               order=lambda entry: entry.size_bytes, descending=True),
-        Column("TABLES", lambda entry: _count(entry.tables), 6, right=True, spare=1,
-               order=lambda entry: entry.tables, descending=True),
-        Column("ROWS", lambda entry: _count(entry.rows), 7, right=True,
-               order=lambda entry: entry.rows, descending=True),
-        Column("PROOF", lambda entry: proof_line(entry, shrunk(entry.backup_id)), 12, grow=2, widest=24,
-               order=lambda entry: entry.proof or ""),
-    ]  # fmt: skip
-
-
-def _database(entry: BackupEntry) -> Line:
-    name = strong(entry.database) if entry.database else dim(entry.backup_id)
-    return line(name, dim(" "), Span("pinned", Tone.ACCENT)) if entry.is_pinned else line(name)
-
-
-def entry_search(entry: BackupEntry) -> str:
-    """Return what a filter looks into."""
-    words = (entry.backup_id, entry.database, entry.profile, engine_text(entry), format_text(entry), entry.kind.value,
-             entry.proof or "not proven", "pinned" if entry.is_pinned else "", entry.problem)  # fmt: skip
-    return " ".join(words)
-
-
 def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin | None = None) -> list[Line]:
     """Return all that is known of a backup; `pin`: who has pinned it and why, once that was read."""
     lines: list[Line] = [line(strong(entry.backup_id)), BLANK]
@@ -109,15 +73,32 @@ def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin
         fact("database", entry.database or "–", dim(f"  profile {entry.profile}" if entry.profile else "")),
         fact("engine", f"{entry.flavour or engine_text(entry)} {entry.server_version}"),
         fact("format", format_text(entry)),
+        *_encrypted(entry),
         fact("size", format_bytes(entry.size_bytes)),
         fact("tables", "–" if entry.tables is None else str(entry.tables),
              dim("" if entry.rows is None else f"  {entry.rows:,} rows".replace(",", " "))),
         fact("proof", *_proof_sentence(entry, now)),
         *_verified(entry),
         *(_pinned(pin) if entry.is_pinned else []),
-        fact("file", entry.data_path or "gone"),
+        *_places(entry),
     ]  # fmt: skip
     return lines
+
+
+def _encrypted(entry: BackupEntry) -> list[Line]:
+    if not entry.encryption:
+        return []
+    return [
+        fact("encrypted", Span(entry.encryption, Tone.ACCENT), dim("  opens with the key of one of its recipients:")),
+        fact("", dim("identity or identity_command of the profile, or DBTUI_AGE_IDENTITY")),
+    ]
+
+
+def _places(entry: BackupEntry) -> list[Line]:
+    here = fact("file", entry.data_path or "gone")
+    if entry.remote:
+        here = fact("lies in", entry.data_path, dim("  and not here"))
+    return [here, *(fact("" if place else "copies", copy) for place, copy in enumerate(entry.copies))]
 
 
 def _proof_sentence(entry: BackupEntry, now: datetime) -> Line:
@@ -199,8 +180,3 @@ def history_empty(directory: str, opened: str, problem: str) -> list[Line]:
     if opened:
         return [*lines, line(" ", backup, " backs up ", strong(opened))]
     return [*lines, line(" ", first, ", then ", opens, " opens a connection; ", backup, " backs it up")]
-
-
-def utc_now() -> datetime:
-    """Return the clock."""
-    return datetime.now(UTC)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from dbtui.jobs import JobRunner
 from dbtui.model.backups import BackupEntry, TableName
 from dbtui.model.connections import ConnectionProfile
-from dbtui.tui import requests
+from dbtui.model.repositories import RepositoryBackup
+from dbtui.tui import far_requests, requests
 from dbtui.tui.cells import dim, line, strong
 from dbtui.tui.dialogs.backup import BackupDialog
 from dbtui.tui.dialogs.dialog import ask, ask_in_background
-from dbtui.tui.dialogs.prove import ask_where_to_prove
+from dbtui.tui.dialogs.prove import Place, ask_where_to_prove
 from dbtui.tui.dialogs.restore import RestoreDialog
 from dbtui.tui.dialogs.typed_names import TypeToConfirm
 from dbtui.tui.messages import JobWanted
@@ -33,7 +34,22 @@ class BackupOrders(ComparingPane):
     @property
     def selected(self) -> BackupEntry | None:
         """The backup that orders are about."""
-        return self.history.cursor_row
+        return self.cursor_entry
+
+    @property
+    def physical(self) -> RepositoryBackup | None:
+        """The backup under the cursor, if a repository keeps it."""
+        row = self.history.cursor_row
+        return row if isinstance(row, RepositoryBackup) else None
+
+    @property
+    def remotes(self) -> tuple[str, ...]:
+        """The remotes whose backups belong to this history: the open target's, else all that are configured."""
+        if self.opened is not None:
+            names = [self.opened.remote]
+        else:
+            names = [self._settings.remote, *(profile.remote for profile in self._profiles)]
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def ticked_tables(self) -> tuple[TableName, ...]:
@@ -58,14 +74,25 @@ class BackupOrders(ComparingPane):
 
     async def _restore(self, entry: BackupEntry, ticked: tuple[TableName, ...]) -> None:
         writable = [profile for profile in self._profiles if not profile.read_only]
-        chosen = await ask(self, RestoreDialog(self._runner, entry, writable, self.opened, ticked))
-        if chosen is not None:
-            self.post_message(JobWanted(requests.restore(chosen.profile, chosen.plan)))
+        chosen = await ask(self, RestoreDialog(self._runner, entry, writable, self.opened, ticked, self.directory))
+        if chosen is None:
+            return
+        if entry.remote:
+            request = far_requests.restore(entry, chosen.profile, chosen.plan, self.directory)
+        else:
+            request = requests.restore(chosen.profile, chosen.plan)
+        self.post_message(JobWanted(request))
 
     def act_verify(self) -> None:
         """Check the backup."""
         if self.selected is not None:
-            self.post_message(JobWanted(requests.verify(self.selected, None)))
+            self._verify(self.selected, None)
+
+    def _verify(self, entry: BackupEntry, place: Place | None) -> None:
+        if entry.remote:
+            self.post_message(JobWanted(far_requests.verify(entry, place, self.directory)))
+        else:
+            self.post_message(JobWanted(requests.verify(entry, place)))
 
     def act_prove(self) -> None:
         """Ask where, then check the backup by restoring it."""
@@ -77,7 +104,41 @@ class BackupOrders(ComparingPane):
         best = sorted(usable, key=lambda profile: (profile != self.opened, profile.name != entry.profile))
         place = await ask_where_to_prove(self, self._runner, entry, best)
         if place is not None:
-            self.post_message(JobWanted(requests.verify(entry, place)))
+            self._verify(entry, place)
+
+    def act_push(self) -> None:
+        """Ask where to, show what is sent, then send it."""
+        if self.selected is not None:
+            ask_in_background(self, "push dialog", self._push, self.selected)
+
+    async def _push(self, entry: BackupEntry) -> None:
+        from dbtui.tui.dialogs.ship_backup import PushDialog
+
+        plan = await ask(self, PushDialog(self._runner, entry, self._push_places(entry)))
+        if plan is not None:
+            from dbtui.tui import place_requests
+
+            self.post_message(JobWanted(place_requests.push(plan)))
+
+    def _push_places(self, entry: BackupEntry) -> list[str]:
+        """Where a backup can go: to its profile's remote first, then to all others that are configured."""
+        own = [profile.remote for profile in self._profiles if profile.name == entry.profile]
+        known = [*own, *self.remotes, self._settings.remote, *(profile.remote for profile in self._profiles)]
+        return list(dict.fromkeys(name for name in known if name))
+
+    def act_pull(self) -> None:
+        """Show what is fetched, then fetch it."""
+        if self.selected is not None:
+            ask_in_background(self, "pull dialog", self._pull, self.selected)
+
+    async def _pull(self, entry: BackupEntry) -> None:
+        from dbtui.tui.dialogs.ship_backup import PullDialog
+
+        plan = await ask(self, PullDialog(self._runner, entry, self.directory))
+        if plan is not None:
+            from dbtui.tui import place_requests
+
+            self.post_message(JobWanted(place_requests.pull(plan)))
 
     def act_delete(self) -> None:
         """Ask for the backup's name, then delete it."""
