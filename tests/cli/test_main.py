@@ -220,7 +220,8 @@ def test_completion_is_offered(tmp_path: Path) -> None:
 def test_history_and_connections_begin_empty(tmp_path: Path) -> None:
     assert run("history", "--json", cwd=tmp_path).document == {"version": 1, "history": []}
     assert run("connections", "--json", cwd=tmp_path).document == {"version": 1, "connections": []}
-    assert run("backup", "list", "--json", cwd=tmp_path).document == {"version": 1, "backups": []}
+    listed = run("backup", "list", "--json", cwd=tmp_path).document
+    assert listed == {"version": 1, "backups": [], "repositories": [], "remotes": [], "freshness": []}
     for words in (["history"], ["connections"], ["backup", "list"]):
         ran = run(*words, cwd=tmp_path)
         assert (ran.code, ran.stdout) == (0, "")
