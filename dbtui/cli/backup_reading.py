@@ -1,11 +1,11 @@
 """What `dbtui backup list|show` do: read, and print a table or one JSON document."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dbtui.analysis.backups.places import describe_places
+from dbtui.analysis.backups.places import are_mixed, describe_places
 from dbtui.analysis.backups.proof_words import describe_details, describe_proof, describe_proven
 from dbtui.cli import backup_places, exit_codes
 from dbtui.cli.backup_finding import choose_directories, find_entry, list_request
@@ -41,7 +41,6 @@ _LIST_COLUMNS = (
     Column("ROWS", right=True, drop=1),
     Column("PROOF", least=12),
 )
-_WHERE = Column("WHERE", least=4)
 _TABLE_COLUMNS = (
     Column("TABLE", least=20),
     Column("ROWS", right=True),
@@ -128,13 +127,25 @@ def show_entries(
 
     `labels` are the names of remotes; with any, a column says where a backup lies.
     """
-    rows = [(entry.began_at, (*show_entry(entry, now), describe_places(entry, labels or {}))) for entry in entries]
+    extra = _extra_columns(entries, labels or {})
+    rows = [(entry.began_at, (*show_entry(entry, now), *(cell(entry) for _, cell in extra))) for entry in entries]
     if physical:
-        rows += [(backup.at, (*show_row(backup, now), "")) for backup in physical]
+        rows += [(backup.at, (*show_row(backup, now), *("" for _ in extra))) for backup in physical]
         rows.sort(key=lambda row: row[0], reverse=True)
+    columns = (*_LIST_COLUMNS, *(column for column, _ in extra))
+    return format_table(columns, [cells for _moment, cells in rows], width)
+
+
+def _extra_columns(
+    entries: tuple[BackupEntry, ...], labels: Mapping[str, str]
+) -> list[tuple[Column, Callable[[BackupEntry], str]]]:
+    """Columns that only some lists need: of which server databases of one name are, and where the backups lie."""
+    extra: list[tuple[Column, Callable[[BackupEntry], str]]] = []
+    if are_mixed(entries):
+        extra.append((Column("MADE FROM", least=12), lambda entry: entry.url))
     if labels:
-        return format_table((*_LIST_COLUMNS, _WHERE), [cells for _moment, cells in rows], width)
-    return format_table(_LIST_COLUMNS, [cells[:-1] for _moment, cells in rows], width)
+        extra.append((Column("WHERE", least=4), lambda entry: describe_places(entry, labels)))
+    return extra
 
 
 def show_entry(entry: BackupEntry, now: datetime) -> tuple[str, ...]:
@@ -286,6 +297,7 @@ def show_contents(
         about.insert(7, ("opened by", ", ".join(map(shorten_recipient, manifest.recipients))))
     if manifest is not None:
         about.insert(4, ("tool", f"{manifest.tool} {manifest.tool_version}".strip()))
+        about.insert(4, ("made from", manifest.url))
     lines = [f"{label:<11} {format_untrusted(text)}" for label, text in about if text]
     lines += [f"{'warning':<11} {format_untrusted(text)}" for text in contents.warnings]
     rows = [

@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dbtui.cli.backup_reading import show_entries
 from dbtui.config import load_settings, resolve_target
+from dbtui.model.backups import BackupEntry, EntryKind
 from tests.backup_histories import back_up
 from tests.cli.conftest import NewSample
 from tests.cli.program import Ran, argv, environment, run
@@ -237,3 +240,16 @@ def test_without_a_remote_it_says_where_one_is_named(site: Site) -> None:
     config.write_text(f'[profiles.erp]\nurl = "{site.sample.url}"\n')
     assert "has no remote" in site.run("backup", "push", path.stem).sentence
     assert "no remote is configured" in site.run("backup", "pull", "erp-2026").sentence
+
+
+def test_a_list_names_servers_and_places_where_that_says_something() -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    rows = [
+        BackupEntry(backup_id=f"erp-{number}", kind=EntryKind.COMPLETE, directory="", data_path="x", began_at=now,
+                    database="erp", url=f"postgresql://db{number}/erp", remote=remote)
+        for number, remote in enumerate(("", "s3://backups"))
+    ]  # fmt: skip
+    header, *lines = show_entries(tuple(rows), now, None, (), {"s3://backups": "s3"})
+    assert header.endswith("MADE FROM             WHERE")
+    assert [line.split()[-2:] for line in lines] == [["postgresql://db0/erp", "here"], ["postgresql://db1/erp", "s3"]]
+    assert show_entries((rows[0],), now, None)[0].endswith("PROOF")

@@ -5,8 +5,17 @@ from typing import Any
 
 import pytest
 
-from dbtui.analysis.backups.places import describe_places, fingerprint_files, label_remotes, merge_places
+from dbtui.analysis.backups.places import (
+    are_mixed,
+    describe_places,
+    fingerprint_files,
+    is_of_origin,
+    label_remotes,
+    merge_places,
+)
 from dbtui.model.backups import BackupEntry, EntryKind
+from dbtui.model.connections import EngineName
+from dbtui.model.shipping import BackupOrigin
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 S3, VAULT = "s3://backups/erp", "sftp://vault/srv/backups"
@@ -54,6 +63,22 @@ def test_the_fingerprint_knows_nothing_of_the_order_and_everything_of_the_files(
     others = [[("x.dir/1", 1, "aa")], [("x.dir/1", 1, "aa"), ("x.dir/2", 2, "cc")], [("x.dir/1", 12, "aa"), files[1]],
               [("x.dir/11", 1, "aa"), files[1]], []]  # fmt: skip
     assert len({fingerprint_files(files), *map(fingerprint_files, others)}) == 6
+
+
+def test_databases_of_one_name_from_several_servers_are_told_apart() -> None:
+    db1, db2 = (
+        row("a", database="erp", url="postgresql://db1/erp"),
+        row("b", database="erp", url="postgresql://db2/erp"),
+    )
+    assert are_mixed([db1, db2])
+    assert not are_mixed([db1, db1, row("c", database="shop", url="mysql://db3/shop"), row("d", database="erp")])
+    origin = BackupOrigin("erp", EngineName.POSTGRESQL, "postgresql://db1/erp", "erp")
+    of = {"engine": EngineName.POSTGRESQL, "database": "erp"}
+    assert is_of_origin(row("a", url="postgresql://db1/erp", **of), origin)
+    assert is_of_origin(row("a", url="postgresql://10.0.0.1/erp", profile="erp", **of), origin)
+    assert not is_of_origin(row("a", url="postgresql://db2/erp", profile="other", **of), origin)
+    assert not is_of_origin(row("a", url="postgresql://db1/erp", engine=EngineName.MYSQL, database="erp"), origin)
+    assert not is_of_origin(row("a"), BackupOrigin("erp", EngineName.POSTGRESQL, "x"))
 
 
 def test_remotes_have_short_names_where_those_are_clear() -> None:
