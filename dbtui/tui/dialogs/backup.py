@@ -20,7 +20,7 @@ from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
 
 _FORMATS = {
     EngineName.POSTGRESQL: (BackupFormat.PLAIN, BackupFormat.CUSTOM, BackupFormat.DIRECTORY),
-    EngineName.MYSQL: (BackupFormat.PLAIN,),
+    EngineName.MYSQL: (BackupFormat.PLAIN, BackupFormat.DIRECTORY),
     EngineName.SQLITE: (BackupFormat.COPY,),
 }
 _LEVELS = {"none": ("",), "gzip": ("", "1", "6", "9"), "zstd": ("", "1", "3", "9", "19")}
