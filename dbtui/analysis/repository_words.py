@@ -10,6 +10,7 @@ from dbtui.model.repositories import (
     RepositoryRestoreResult,
     RepositoryTrialPlan,
     RepositoryVerification,
+    RestoreFromRepositoryPlan,
 )
 from dbtui.model.text import format_bytes, format_count, format_duration
 
@@ -107,6 +108,16 @@ def describe_looks(found: RepositoryVerification) -> Sequence[str]:
         *(f"not looked at: {text}" for text in found.unchecked),
         *found.remarks,
     )
+
+
+def describe_restoring(plan: RestoreFromRepositoryPlan) -> str:
+    """Return the consequence of a restore as a verb phrase."""
+    directory = plan.options.directory
+    if plan.options.is_delta:
+        return f"overwrites the database cluster in {directory} in place; nothing of it is kept"
+    if plan.kept_as:
+        return f"replaces the database cluster in {directory}; what is there now is kept as {plan.kept_as}"
+    return f"writes a database cluster into {directory}, which is new or empty"
 
 
 def describe_restored(done: RepositoryRestoreResult) -> str:

@@ -14,6 +14,7 @@ from dbtui.analysis.repository_words import (
     describe_backup,
     describe_looks,
     describe_restored,
+    describe_restoring,
     describe_soundness,
     describe_verification,
 )
@@ -243,7 +244,7 @@ def restore(
     if plan.refusals:
         raise RefusedError(f"restore refused: {'; '.join(plan.refusals)}")
     profile = profile_of(invocation, repository)
-    confirm(describe_consequence(plan), lines, _names(plan, profile), confirmed)
+    confirm(describe_restoring(plan), lines, _names(plan, profile), confirmed)
     return _apply(invocation, plan, profile)
 
 
@@ -285,16 +286,6 @@ def _tell(invocation: Invocation, done: RepositoryRestoreResult) -> None:
         invocation.printer.warn(words)
     for number, words in enumerate(done.afterwards, 1):
         invocation.printer.say(f"next {number}. {words}")
-
-
-def describe_consequence(plan: RestoreFromRepositoryPlan) -> str:
-    """Return the consequence of a restore as a verb phrase."""
-    directory = plan.options.directory
-    if plan.options.is_delta:
-        return f"overwrites the database cluster in {directory} in place; nothing of it is kept"
-    if plan.kept_as:
-        return f"replaces the database cluster in {directory}; what is there now is kept as {plan.kept_as}"
-    return f"writes a database cluster into {directory}, which is new or empty"
 
 
 def _names(plan: RestoreFromRepositoryPlan, profile: ConnectionProfile | None) -> tuple[str, ...]:
