@@ -131,6 +131,8 @@ class ReplicaSet:
         """The open replica whose pool is least in use; None: the primary serves."""
         if not self._watchers:
             self.start()
+        if self._is_closed:  # a look that was under way may have opened one since
+            return None
         now = monotonic()
         opened = [each for each in self.replicas if each.good_until >= now and each not in tried]
         if len(opened) < 2:

@@ -12,6 +12,7 @@ LAG_SECONDS = "DB_REPLICA_LAG_SECONDS"
 LAG_BYTES = "DB_REPLICA_LAG_BYTES"
 WAIT_SECONDS = "DB_REPLICA_WAIT_SECONDS"
 
+_LEAST_LAG_SECONDS = 0.001
 _STALE_LOOKS, _STALE_SECONDS = 3, 3.0
 
 
@@ -47,7 +48,7 @@ def read_limits(
     usual = RoutingLimits()
     chosen = {name: value for name, value in given.items() if value is not None}
     if "lag_seconds" not in chosen:
-        chosen["lag_seconds"] = read_seconds(environ, LAG_SECONDS, usual.lag_seconds)
+        chosen["lag_seconds"] = read_seconds(environ, LAG_SECONDS, usual.lag_seconds, least=_LEAST_LAG_SECONDS)
     if "lag_bytes" not in chosen:
         chosen["lag_bytes"] = read_bytes(environ, LAG_BYTES, usual.lag_bytes)
     if "wait_seconds" not in chosen:

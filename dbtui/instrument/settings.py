@@ -49,22 +49,26 @@ def _read_whole(
     return int(text)
 
 
-def _read_seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _read_seconds(environ: Mapping[str, str], name: str, default: float, least: float = 0.0) -> float:
     text = environ.get(name, "").strip()
     if not text:
         return default
-    accepted = f"set it to seconds from 0 (do not wait) to {_MOST_SECONDS}, such as {default:g}"
+    meaning = "" if least else " (do not wait)"
+    accepted = f"set it to seconds from {least:g}{meaning} to {_MOST_SECONDS}, such as {default:g}"
     if not _DECIMAL.fullmatch(text):
         raise UsageError(f"{name} is {_quote(text)}, which is not a number of seconds", accepted)
     seconds = float(text)
-    if not math.isfinite(seconds) or not 0 <= seconds <= _MOST_SECONDS:
+    if not math.isfinite(seconds) or not least <= seconds <= _MOST_SECONDS:
         raise UsageError(f"{name} is {_quote(text)}, which is out of range", accepted)
     return seconds
 
 
-def read_seconds(environ: Mapping[str, str], name: str, default: float) -> float:
-    """Return the seconds that the environment has under `name`. Raises UsageError as `read_pool_options` does."""
-    return _read_seconds(environ, name, default)
+def read_seconds(environ: Mapping[str, str], name: str, default: float, *, least: float = 0.0) -> float:
+    """Return the seconds that the environment has under `name`, `least` or more.
+
+    Raises UsageError as `read_pool_options` does.
+    """
+    return _read_seconds(environ, name, default, least)
 
 
 def read_bytes(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from dbtui.instrument import routing_states
 from dbtui.instrument.routing_errors import Verdict, judge_error, judge_no_connection
 from dbtui.instrument.routing_looks import PrimaryLook, ReplicaLook
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
+from dbtui.instrument.routing_replicas import ReplicaSet
 from dbtui.instrument.routing_settings import RoutingLimits
 from dbtui.instrument.routing_states import PrimaryTrack, Replica, describe, find_fault
 
@@ -182,3 +184,13 @@ def test_errors_are_described_in_one_line_without_secrets() -> None:
     error: Any = OperationalError(None, None, DriverError(message="postgresql://u:hunter2@h/d is gone\n\x1b[2Jmore"))
     assert describe(error) == "postgresql://u:***@h/d is gone"
     assert describe(ValueError()) == "ValueError"
+
+
+def test_a_look_that_ends_after_the_set_was_closed_opens_no_replica() -> None:
+    replicas = ReplicaSet("postgresql://u@127.0.0.1:1/x", ["postgresql://u@127.0.0.1:2/x"])
+    replicas.replicas[0].good_until = monotonic() + 60
+    replicas.close()
+    replicas.replicas[0].good_until = monotonic() + 60
+    assert replicas.choose() is None
+    for engine in replicas.engines:
+        engine.dispose()

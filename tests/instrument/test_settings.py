@@ -3,6 +3,7 @@
 import pytest
 
 from dbtui.errors import UsageError
+from dbtui.instrument.routing_settings import read_limits
 from dbtui.instrument.settings import read_pool_options
 
 
@@ -48,3 +49,12 @@ def test_a_wrong_value_is_an_error_that_names_its_variable(name: str, value: str
 def test_an_option_that_was_chosen_otherwise_is_not_looked_up() -> None:
     environ = {"DB_POOL_SIZE": "wrong", "DB_MAX_OVERFLOW": "2"}
     assert read_pool_options(environ, {"pool_size", "echo"}) == {"max_overflow": 2, "pool_timeout": 30.0}
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "-1", "1e-9"])
+def test_a_lag_of_nothing_is_refused_by_the_name_of_its_variable(value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_limits({"DB_REPLICA_LAG_SECONDS": value}, {})
+    assert str(caught.value).startswith(f"DB_REPLICA_LAG_SECONDS is '{value}', which is out of range; ")
+    assert "from 0.001" in str(caught.value)
+    assert read_limits({"DB_REPLICA_LAG_SECONDS": "0.5", "DB_REPLICA_WAIT_SECONDS": "0"}, {}).lag_seconds == 0.5

@@ -362,6 +362,15 @@ def test_bytes_are_counted_over_log_files() -> None:
     assert arrived.safe_after_seconds == 34.0
 
 
+@pytest.mark.parametrize("applier", [{"pause": "paused"}, {"is_running": False, "error": "Duplicate entry"}])
+def test_what_starts_an_applier_is_said_in_the_words_of_any_version(applier: dict[str, Any]) -> None:
+    """START REPLICA is unknown to MySQL before 8.0.22 and MariaDB before 10.5.1, START SLAVE to MySQL from 8.4 on."""
+    stopped = copy(("binlog.000009", 500), ("binlog.000009", 400), None, profile="copy 1")
+    assert stopped.applier is not None
+    verdict = only(look(source(), replace(stopped, applier=replace(stopped.applier, **applier))))
+    assert verdict.command == "dbtui replicas resume shop 'copy 1'"
+
+
 def test_zero_seconds_behind_is_no_zero_while_bytes_are_missing() -> None:
     at_end = ("binlog.000009", 500)
     assert only(look(source(), copy(at_end, at_end, 0.0))).safe_after_seconds == pytest.approx(0.1)

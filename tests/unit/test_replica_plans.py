@@ -162,6 +162,19 @@ def test_a_promotion_says_what_is_lost_and_who_is_left_behind() -> None:
     assert "replay is paused there" in text and "delayed on purpose" in text
 
 
+@pytest.mark.parametrize("engine", [EngineName.POSTGRESQL, EngineName.MYSQL])
+def test_what_is_to_be_done_after_a_promotion_is_said_in_the_words_of_the_engine(engine: EngineName) -> None:
+    far = replace(NEAR, profile="far", address="db3:5432")
+    servers = [replace(each, engine=engine, identity=name) for name, each in
+               (("1", PRIMARY), ("2", NEAR), ("3", far))]  # fmt: skip
+    servers[1:] = [replace(each, receivers=(replace(each.receivers[0], source_identity="1"),)) for each in servers[1:]]
+    text = "\n".join(order(ReplicaAction.PROMOTE, "near", *servers).warnings)
+    is_postgresql = engine is EngineName.POSTGRESQL
+    for word, of_postgresql in (("pg_rewind", True), ("primary_conninfo", True), ("CHANGE MASTER TO", False),
+                                ("GTID", False)):  # fmt: skip
+        assert (word in text) == (of_postgresql is is_postgresql), text
+
+
 def test_in_production_the_profile_is_typed_as_well() -> None:
     snapshot = ReplicasSnapshot(
         profile="erp", taken_at=datetime.now(UTC), monotonic_seconds=1.0, servers=(PRIMARY, NEAR)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from dbtui.analysis.replicas.joining import find_root
-from dbtui.model.connections import ConnectionProfile, Environment
+from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.replicas import (
     ReplicaAction,
     ReplicaPlan,
@@ -19,6 +19,18 @@ from dbtui.model.text import format_bytes, format_untrusted
 _FOREIGN = {
     ReplicaState.STRANGER: "is not a replica of this primary",
     ReplicaState.OTHER_TIMELINE: "is on another timeline than its primary: it has left that one's history",
+}
+
+
+#: What becomes of an old primary after another was promoted, and how the others are sent to the new one.
+_FOLLOWS_AGAIN = {
+    EngineName.POSTGRESQL: "afterwards it cannot follow without pg_rewind or a new copy",
+    EngineName.MYSQL: "afterwards it can follow only while no GTID of its own is missing in the new one, else it needs"
+    " a new copy",
+}
+_POINTS_ELSEWHERE = {
+    EngineName.POSTGRESQL: "point their primary_conninfo to {name}",
+    EngineName.MYSQL: "point them to {name} with CHANGE MASTER TO (newer MySQL: CHANGE REPLICATION SOURCE TO)",
 }
 
 
@@ -124,7 +136,7 @@ def _promotion_warnings(
         name = format_untrusted(root.profile)
         yield (
             f"{name} is up and takes writes: stop it first, or both will, and their data part;"
-            " afterwards it cannot follow without pg_rewind or a new copy"
+            f" {_FOLLOWS_AGAIN[root.engine]}"
         )
     if waiting := unapplied_bytes(server):
         yield f"{format_bytes(waiting)} that it has received are applied before it takes writes"
@@ -137,7 +149,8 @@ def _promotion_warnings(
     siblings = [each.name for each in assessment.replicas if name not in (each.name, each.parent) and each.depth == 0]
     below = [each.name for each in assessment.replicas if each.parent == name]
     if siblings:
-        yield f"{_names(siblings)} go on following the old primary: point their primary_conninfo to {name} afterwards"
+        how = _POINTS_ELSEWHERE[server.engine].format(name=format_untrusted(name))
+        yield f"{_names(siblings)} go on following the old primary: {how} afterwards"
     if below:
         yield f"{_names(below)} follow {format_untrusted(name)} along"
 

@@ -1,5 +1,7 @@
 """What is so with a replica, and what to do, in a sentence; the command, where there is one."""
 
+import shlex
+
 from dbtui.analysis.replicas.joining import Link
 from dbtui.analysis.replicas.measuring import Measured
 from dbtui.analysis.replicas.states import find_slot, narrowest
@@ -47,11 +49,11 @@ def _describe_state(
     if state is ReplicaState.SLOT_LOST:
         return _describe_lost_slot(link), ""
     if state is ReplicaState.STOPPED:
-        return _describe_stopped(link)
+        return _describe_stopped(link, root)
     if state is ReplicaState.RECEIVER_DEAD:
         return _describe_silence(link), ""
     if state is ReplicaState.PAUSED:
-        return _describe_pause(link, measured)
+        return _describe_pause(link, root, measured)
     if state is ReplicaState.CONFLICT:
         return _describe_conflict(link, measured)
     return _describe_lag(link, state, measured, catch_up), ""
@@ -84,10 +86,11 @@ def _to_apply(measured: Measured) -> str:
     return f"{format_bytes(count)}{lag}" if count else "nothing yet"
 
 
-def _describe_pause(link: Link, measured: Measured) -> tuple[str, str]:
+def _describe_pause(link: Link, root: ServerReplication | None, measured: Measured) -> tuple[str, str]:
     applier = link.server.applier if link.server is not None else None
     if link.server is not None and link.server.engine is EngineName.MYSQL:
-        return f"its applier was stopped by somebody, with {_to_apply(measured)} to apply", "START REPLICA SQL_THREAD;"
+        said = f"its applier was stopped by somebody, with {_to_apply(measured)} to apply"
+        return said, _resume_command(link.server, root)
     is_asked = applier is not None and applier.pause == "pause requested"
     what = "a pause of replay was asked for" if is_asked else "replay is paused"
     return f"{what}, with {_to_apply(measured)} to apply", "SELECT pg_wal_replay_resume();"
@@ -138,10 +141,17 @@ def _describe_lost_slot(link: Link) -> str:
     return f"its slot {name} is lost{why}: the log that it needs is gone; restore it from an archive, or build it anew"
 
 
-def _describe_stopped(link: Link) -> tuple[str, str]:
+def _describe_stopped(link: Link, root: ServerReplication | None) -> tuple[str, str]:
     applier = link.server.applier if link.server is not None else None
     error = f": {applier.error}" if applier is not None and applier.error else ""
-    return f"its applier has stopped{error}; mend the cause, then start it", "START REPLICA SQL_THREAD;"
+    command = _resume_command(link.server, root) if link.server is not None else ""
+    return f"its applier has stopped{error}; mend the cause, then start it", command
+
+
+def _resume_command(server: ServerReplication, root: ServerReplication | None) -> str:
+    """What starts an applier, in the words of any version: dbtui knows those of the server."""
+    return shlex.join(("dbtui", "replicas", "resume", root.profile if root is not None else server.profile,
+                       server.profile))  # fmt: skip
 
 
 def _describe_silence(link: Link) -> str:
