@@ -50,7 +50,7 @@ class _Base(msgspec.Struct):
     end_time_timestamp: float | None = None
     begin_wal: str | None = None
     end_wal: str | None = None
-    disk_usage_bytes: int | None = None
+    disk_usage_bytes: int | None = None  # up to 3.10
 
 
 class _Wal(msgspec.Struct):
@@ -71,6 +71,8 @@ class _Shown(msgspec.Struct):
     backup_id: str
     status: str = ""
     error: str | None = None
+    backup_type: str = ""  # from 3.11 on, as the size of the cluster
+    cluster_size_bytes: int | None = None
     postgresql_version: int | None = None
     base_backup_information: _Base = msgspec.field(default_factory=_Base)
     wal_information: _Wal = msgspec.field(default_factory=_Wal)
@@ -259,6 +261,7 @@ class Barman:
             repository=str(self.repository),
             label=format_untrusted(told.backup_id, 200),
             kind=BackupKind.INCR if told.backup_type == "incremental" else BackupKind.FULL,
+            began_at=None if is_odd or told.end_time_timestamp else _moment_of(told.backup_id),
             ended_at=_moment(told.end_time_timestamp),
             repository_bytes=told.size_bytes,
             problem="its name is none of Barman's" if is_odd else problem,
@@ -273,7 +276,7 @@ class Barman:
             began_at=_moment(base.begin_time_timestamp),
             ended_at=_moment(base.end_time_timestamp) or backup.ended_at,
             server_version=_version(told.postgresql_version),
-            database_bytes=base.disk_usage_bytes,
+            database_bytes=told.cluster_size_bytes or base.disk_usage_bytes,
             wal_start=format_untrusted(base.begin_wal or "", 40),
             wal_stop=format_untrusted(base.end_wal or "", 40),
             needs=tuple(format_untrusted(each, 200) for each in needs if _LABEL.fullmatch(each)),
@@ -301,6 +304,14 @@ def _version(number: int | None) -> str:
     if number >= 100_000:
         return f"{number // 10_000}.{number % 10_000}"
     return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
+
+
+def _moment_of(label: str) -> datetime | None:
+    """When a backup that never ended began: its name says it, in the time of this machine."""
+    try:
+        return datetime.strptime(label, "%Y%m%dT%H%M%S").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _moment(seconds: float | None) -> datetime | None:
