@@ -105,3 +105,27 @@ def flip(path: Path, at: int = 5000) -> None:
 def sha256(path: Path) -> str:
     """Of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def manifest_of(entry: BackupEntry) -> Path:
+    """Where the manifest of a backup here lies."""
+    return Path(entry.data_path + ".manifest.json")
+
+
+def as_directory(lab: Lab, entry: BackupEntry) -> BackupEntry:
+    """A backup in a directory of twelve files, whose manifest is true as far as shipping goes."""
+    base = lab.here / "erp-20261101T000000Z.dir"
+    base.mkdir()
+    files: list[dict[str, Any]] = []
+    for number in range(12):
+        data = f"rows {number}\n".encode() * (number + 1)
+        (base / f"{number}.dat").write_bytes(data)
+        files.append({"path": f"{base.name}/{number}.dat", "size_bytes": len(data),
+                      "sha256": hashlib.sha256(data).hexdigest()})  # fmt: skip
+    document = json.loads(manifest_of(entry).read_text())
+    document |= {"backup_id": "erp-20261101T000000Z", "engine": "postgresql", "format": "directory", "files": files,
+                 "size_bytes": sum(file["size_bytes"] for file in files)}  # fmt: skip
+    (lab.here / f"{base.name}.manifest.json").write_text(json.dumps(document))
+    for path in (Path(entry.data_path), manifest_of(entry)):
+        path.unlink()
+    return find_backup(lab.here, "erp-20261101T000000Z")

@@ -1,8 +1,6 @@
 """Sending backups: nothing counts before the manifest is there, and nothing is ever written over another backup."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,16 +10,12 @@ from dbtui.model.events import Progressed
 from dbtui.routines.backups import delete_backup, find_backup
 from dbtui.routines.backups.push import apply_push
 from dbtui.routines.backups.remote_catalogue import collect_remote_entries
-from tests.shipping_lab import Lab, drive, flip, names_in, rewrite
+from tests.shipping_lab import Lab, as_directory, drive, flip, manifest_of, names_in, rewrite
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab.make(tmp_path)
-
-
-def manifest_of(entry: BackupEntry) -> Path:
-    return Path(entry.data_path + ".manifest.json")
 
 
 def listed(lab: Lab) -> list[tuple[str, EntryKind]]:
@@ -72,27 +66,6 @@ def test_a_directory_of_files_is_sent_whole(lab: Lab) -> None:
     again = lab.push(entry)
     assert (again.was_there, again.moved_files) == (False, 1)
     assert names_in(lab.there) == names_in(lab.here)
-
-
-def as_directory(lab: Lab, entry: BackupEntry) -> BackupEntry:
-    """A backup in a directory of twelve files, whose manifest is true as far as shipping goes."""
-    import hashlib
-
-    base = lab.here / "erp-20261101T000000Z.dir"
-    base.mkdir()
-    files: list[dict[str, Any]] = []
-    for number in range(12):
-        data = f"rows {number}\n".encode() * (number + 1)
-        (base / f"{number}.dat").write_bytes(data)
-        files.append({"path": f"{base.name}/{number}.dat", "size_bytes": len(data),
-                      "sha256": hashlib.sha256(data).hexdigest()})  # fmt: skip
-    document = json.loads(manifest_of(entry).read_text())
-    document |= {"backup_id": "erp-20261101T000000Z", "engine": "postgresql", "format": "directory", "files": files,
-                 "size_bytes": sum(file["size_bytes"] for file in files)}  # fmt: skip
-    (lab.here / f"{base.name}.manifest.json").write_text(json.dumps(document))
-    for path in (Path(entry.data_path), manifest_of(entry)):
-        path.unlink()
-    return find_backup(lab.here, "erp-20261101T000000Z")
 
 
 # ---------------------------------------------------------------- what is not shipped

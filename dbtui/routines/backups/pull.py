@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dbtui.adapters.driving import forward
 from dbtui.adapters.remotes.remote import Remote
-from dbtui.adapters.streams import fsync_path, storage_errors
-from dbtui.errors import DamagedBackupError, LockedError, RemoteDamageError, UsageError
+from dbtui.adapters.streams import storage_errors
+from dbtui.errors import DamagedBackupError, LockedError, UsageError
 from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, Manifest, PlanStep
-from dbtui.model.events import Event, Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.events import Routine, StepFinished, StepStarted
 from dbtui.model.remotes import RemoteAddress
 from dbtui.model.shipping import BackupOrigin, PullPlan, ShippedFile, ShippingResult
 from dbtui.model.text import format_bytes
@@ -22,6 +21,7 @@ from dbtui.routines.backups.catalogue import list_directory, stem_of
 from dbtui.routines.backups.create import check_refusals
 from dbtui.routines.backups.find import find_backup, find_manifest_path, parse_stem
 from dbtui.routines.backups.manifest import decode_manifest, read_limited
+from dbtui.routines.backups.moving import fetch_files
 from dbtui.routines.backups.remote_copy import RemoteManifest, find_sizes, fingerprint_of, read_remote_manifest
 from dbtui.routines.backups.remote_find import find_manifest_name
 from dbtui.routines.backups.store import PendingBackup, free_bytes, pending_backup, prepare_directory
@@ -158,24 +158,12 @@ def _fetch(c: RoutineContext, remote: Remote, plan: PullPlan, pending: PendingBa
     if plan.manifest.format is BackupFormat.DIRECTORY:
         with storage_errors(pending.partial):
             pending.partial.mkdir(mode=0o700)
-    done = 0
-    for file in plan.manifest.files:
-        c.cancellation.check()
-        inside = file.path.partition("/")[2]
-        destination = pending.partial / inside if inside else pending.partial
-
-        def of_all(event: Event, done: int = done, name: str = file.path) -> Event:
-            if isinstance(event, Progressed) and event.unit == "bytes":
-                return Progressed(done + event.done, plan.size_bytes, "bytes", name)
-            return event
-
-        try:
-            yield from forward(remote.download(file.path, destination, file), of_all)
-        except RemoteDamageError as error:
-            raise DamagedBackupError(error.message, "use another copy") from error
-        fsync_path(destination)
-        done += file.size_bytes
-        yield Progressed(done, plan.size_bytes, "bytes", file.path)
+    inside = {file.path: file.path.partition("/")[2] for file in plan.manifest.files}
+    destinations = [
+        (file, pending.partial / inside[file.path] if inside[file.path] else pending.partial)
+        for file in plan.manifest.files
+    ]
+    yield from fetch_files(c, remote, destinations)
     c.cancellation.check()
     pending.commit(plan.manifest, plan.encoded)
     yield StepFinished("pull", time.monotonic() - began)

@@ -9,17 +9,16 @@ shipped. The manifest is created last, never over another; a backup is in a remo
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from dbtui.adapters.driving import forward
 from dbtui.adapters.remotes.remote import Remote
-from dbtui.adapters.streams import hash_file
 from dbtui.errors import DamagedBackupError, RefusedError, RemoteError, RemoteExistsError, StorageError
-from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, BackupFile, EntryKind, Manifest, PlanStep
-from dbtui.model.events import Event, Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind, Manifest, PlanStep
+from dbtui.model.events import Routine, StepFinished, StepStarted
 from dbtui.model.remotes import Confirmation, RemoteAddress
 from dbtui.model.shipping import PUSHING_SUFFIX, PUSHING_VERSION, PushPlan, ShippedFile, ShippingResult
 from dbtui.model.text import format_bytes, format_untrusted
@@ -28,6 +27,7 @@ from dbtui.routines.backups.create import check_refusals, format_time
 from dbtui.routines.backups.find import find_manifest_path
 from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.manifest import data_name, decode_manifest, read_limited
+from dbtui.routines.backups.moving import send_files
 from dbtui.routines.backups.remote_copy import find_sizes, fingerprint_of, read_remote_manifest
 from dbtui.routines.context import RoutineContext
 
@@ -247,63 +247,24 @@ def _send_all(
 ) -> Routine[tuple[tuple[Confirmation, ...], tuple[str, ...]]]:
     began = time.monotonic()
     _take_name(c, remote, local, plan.backup_id)
-    files = {file.path: file for file in local.manifest.files}
+    missing = {file.name for file in plan.missing}
     yield StepStarted("push", f"{plan.backup_id} to {plan.address}, {format_bytes(plan.missing_bytes)}")
-    confirmations: list[Confirmation] = []
-    done = 0
-    for number, missing in enumerate(plan.missing):
-        c.cancellation.check()
-        try:
-            how = yield from _send(c, remote, local, files[missing.name], (done, plan.missing_bytes))
-        except DamagedBackupError:  # nobody can complete this one
-            for sent in plan.missing[: number + 1]:
-                remote.remove(sent.name)
-            _remove_mark(remote, local)
-            raise
-        confirmations.append(how)
-        done += missing.size_bytes
-        yield Progressed(done, plan.missing_bytes, "bytes", missing.name)
+    files = [file for file in local.manifest.files if file.path in missing]
+    try:
+        confirmations = yield from send_files(c, remote, local.directory, files)
+    except DamagedBackupError:  # nobody can complete this one
+        with suppress(RemoteError):  # a login that may not delete: it is no backup all the same
+            for file in files:
+                remote.remove(file.path)
+        _remove_mark(remote, local)
+        raise
     yield StepFinished("push", time.monotonic() - began)
     c.cancellation.check()
     yield StepStarted("manifest", f"{local.base}{MANIFEST_SUFFIX}")
     began = time.monotonic()
     _create_manifest(remote, local)
     yield StepFinished("manifest", time.monotonic() - began)
-    return tuple(confirmations), _remove_mark(remote, local)
-
-
-def _send(
-    c: RoutineContext, remote: Remote, local: _Local, file: BackupFile, behind: tuple[int, int]
-) -> Routine[Confirmation]:
-    """Send one file. `behind`: the bytes that were sent before it, and those of all."""
-    done, total = behind
-
-    def of_all(event: Event) -> Event:
-        if isinstance(event, Progressed) and event.unit == "bytes":
-            return Progressed(done + event.done, total, "bytes", file.path)
-        return event
-
-    path = local.directory / file.path
-    try:
-        confirmation = yield from forward(remote.upload(path, file.path, file), of_all)
-    except StorageError as error:
-        yield from _check_contents(c, path, file, error)
-        raise
-    if confirmation is Confirmation.SIZE:  # that says nothing of the file here
-        yield from _check_contents(c, path, file, None)
-    return confirmation
-
-
-def _check_contents(c: RoutineContext, path: Path, file: BackupFile, error: StorageError | None) -> Routine[None]:
-    """Raise DamagedBackupError when what was sent is not what the manifest says because the file here is not."""
-    found = yield from forward(
-        hash_file(path, file.path, c.cancellation), lambda done: Progressed(done, file.size_bytes, "bytes", file.path)
-    )
-    if (found.size_bytes, found.sha256) == (file.size_bytes, file.sha256):
-        return
-    raise DamagedBackupError(
-        f"{path} was altered: its SHA-256 is not the manifest's, so it is not shipped", "use another backup"
-    ) from error
+    return confirmations, _remove_mark(remote, local)
 
 
 def _create_manifest(remote: Remote, local: _Local) -> None:

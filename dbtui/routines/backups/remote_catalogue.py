@@ -9,13 +9,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.deadlines import DEADLINES
 from dbtui.adapters.driving import report
-from dbtui.adapters.remotes.reading import read_objects
 from dbtui.adapters.remotes.remote import Remote
+from dbtui.adapters.remotes.together import read_objects
 from dbtui.analysis.backups import is_of_database, parse_backup_id
 from dbtui.errors import Cancelled, ConnectError, DamagedBackupError, DbtuiError
 from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind
@@ -149,7 +148,7 @@ class _Look:
         began = time.monotonic()
         yield StepStarted("manifests", f"read {len(names)} of {address}")
         reading = read_objects(
-            partial(c.open_remote, address),
+            lambda stopping: replace(c, cancellation=stopping).open_remote(address),
             names,
             LARGEST_BYTES,
             self._understand,
