@@ -7,7 +7,7 @@ again right before it goes. What a killed run left is finished by the next one.
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from dbtui.analysis.backups.retention import Policies, plan_retention
 from dbtui.errors import DamagedBackupError, DbtuiError, LockedError, RefusedError, StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, EntryKind, Manifest
 from dbtui.model.connections import ConnectionProfile, EngineName
-from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted, Warned
+from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.policies import CountedProof
 from dbtui.model.proofs import ProofOutcome
 from dbtui.model.retention import ExpireResult, LeftAlone, RetentionBackup, RetentionPlan, RetentionScope
@@ -30,13 +30,12 @@ from dbtui.routines.backups.find import find_backup, find_manifest_path
 from dbtui.routines.backups.holding import held_directory, held_for_removal, is_held
 from dbtui.routines.backups.manifest import decode_manifest, read_limited
 from dbtui.routines.backups.pins import is_pinned
+from dbtui.routines.backups.removing import CHANGED, GONE, PINNED, Note, remove_planned
 from dbtui.routines.backups.store import prepare_directory
 from dbtui.routines.backups.stored import database_of, public_url
 from dbtui.routines.context import RoutineContext
 
-#: Told of every step with what it is about and what was done, to be written down at once.
-Note = Callable[[str, str], None]
-_OTHER_TARGET = "it is of another target"
+OTHER_TARGET = "it is of another target"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +87,12 @@ def look_at(entry: BackupEntry, profile: ConnectionProfile | None) -> RetentionB
         manifest = decode_manifest(data)
     except (OSError, DamagedBackupError) as error:
         return LeftAlone(entry.backup_id, EntryKind.BROKEN, f"its manifest cannot be read: {error}")
-    if profile is not None and not _is_of(manifest, profile):
-        return LeftAlone(entry.backup_id, entry.kind, _OTHER_TARGET)
+    if profile is not None and not is_of(manifest, profile):
+        return LeftAlone(entry.backup_id, entry.kind, OTHER_TARGET)
     return _judged(entry, entry.engine, manifest, hashlib.sha256(data).hexdigest())
 
 
-def _is_of(manifest: Manifest, profile: ConnectionProfile) -> bool:
+def is_of(manifest: Manifest, profile: ConnectionProfile) -> bool:
     """Whether a backup is of a target: of its database, made from its URL or by its name."""
     if manifest.engine is not profile.engine or manifest.database != database_of(profile):
         return False
@@ -104,9 +103,9 @@ def _judged(entry: BackupEntry, engine: EngineName, manifest: Manifest, digest: 
     return RetentionBackup(
         backup_id=entry.backup_id,
         directory=entry.directory,
-        scope=RetentionScope(manifest.database, engine, manifest.url, _covers(manifest)),
+        scope=RetentionScope(manifest.database, engine, manifest.url, describe_cover(manifest)),
         began_at=entry.began_at,
-        ended_at=_parse_time(manifest.end_time),
+        ended_at=parse_time(manifest.end_time),
         profile=manifest.profile,
         size_bytes=manifest.size_bytes,
         packing=f"{manifest.format.value} {manifest.compression}",
@@ -117,14 +116,16 @@ def _judged(entry: BackupEntry, engine: EngineName, manifest: Manifest, digest: 
     )
 
 
-def _covers(manifest: Manifest) -> str:
+def describe_cover(manifest: Manifest) -> str:
+    """Return what of its database a backup holds; empty for all."""
     parts = ["definitions only"] if manifest.schema_only else []
     parts += [f"only {', '.join(sorted(manifest.selected_tables))}"] if manifest.selected_tables else []
     parts += [f"without {', '.join(sorted(manifest.excluded_tables))}"] if manifest.excluded_tables else []
     return ", ".join(parts)
 
 
-def _parse_time(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
+    """Return a manifest's time, None where it is none."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -178,19 +179,9 @@ def apply_expire(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[
         _check_nobody_is_at_work(plan)
         for text in plan.refusals:
             yield Warned(f"left alone: {text}")
-        note("", f"begins to remove {len(plan.removed)}: {', '.join(each.backup_id for each in plan.removed)}")
-        finished = yield from _finish_leftovers(plan, note)
-        removed, skipped, remains = yield from _remove_all(c, plan, note)
+        done = yield from remove_planned(c, plan, _Directories(), note)
     yield StepFinished("expire", time.monotonic() - began)
-    return ExpireResult(
-        removed=tuple(each.backup_id for each in removed),
-        freed_bytes=sum(each.size_bytes for each in removed),
-        kept=len(plan.kept),
-        finished=finished,
-        skipped=skipped,
-        remains=remains,
-        refusals=plan.refusals,
-    )
+    return done
 
 
 def _check_nobody_is_at_work(plan: RetentionPlan) -> None:
@@ -224,70 +215,39 @@ def _entry_of(backup: RetentionBackup) -> BackupEntry:
                        began_at=backup.began_at)  # fmt: skip
 
 
-def _finish_leftovers(plan: RetentionPlan, note: Note) -> Routine[tuple[str, ...]]:
-    finished = []
-    for mark in plan.leftovers:
-        if not os.path.lexists(mark):
-            continue
+class _Directories:
+    """The directories of this machine, as what backups are removed from."""
+
+    def is_backup(self, backup: RetentionBackup) -> bool:
+        return _manifest_of(backup) is not None
+
+    def find_change(self, backup: RetentionBackup) -> str:
+        path = _manifest_of(backup)
+        if path is None:
+            return GONE
+        entry = find_backup(Path(backup.directory), backup.backup_id)
+        if is_pinned(entry):
+            return PINNED
+        if entry.backup_id != backup.backup_id:
+            return "another backup answers to its id"
+        return "" if _digest_of(path) == backup.digest else CHANGED
+
+    def is_whole(self, backup: RetentionBackup) -> bool:
         try:
-            name = finish_deletion(Path(mark))
-        except DbtuiError as error:
-            yield Warned(f"a deletion that was interrupted could not be finished: {error}")
-            continue
-        note(name, "removed what an interrupted deletion had left")
-        yield CommandRan(f"finish the deletion of {name}")
-        finished.append(name)
-    return tuple(finished)
+            entry = find_backup(Path(backup.directory), backup.backup_id)
+            if entry.kind is not EntryKind.COMPLETE or entry.backup_id != backup.backup_id:
+                return False
+            path = find_manifest_path(entry)
+            return path is not None and not _problem(entry, decode_manifest(read_limited(path)))
+        except (OSError, DbtuiError):
+            return False
 
-
-_Reasons = tuple[tuple[str, str], ...]
-_Removed = tuple[tuple[RetentionBackup, ...], _Reasons, _Reasons]
-
-
-def _remove_all(c: RoutineContext, plan: RetentionPlan, note: Note) -> Routine[_Removed]:
-    removed: list[RetentionBackup] = []
-    skipped: list[tuple[str, str]] = []
-    remains: list[tuple[str, str]] = []
-    doomed = plan.removed
-    for number, backup in enumerate(doomed):
-        c.cancellation.check()
-        yield Progressed(number, len(doomed), "steps", backup.backup_id)
-        _check_survivors(plan, backup)
-        changed = _changed(backup)
-        why = changed or (yield from _remove(c, backup))
-        if why:
-            is_begun = not changed and _manifest_of(backup) is None
-            (remains if is_begun else skipped).append((backup.backup_id, why))
-            said = f"is no backup any more, and not wholly gone: {why}" if is_begun else f"stays: {why}"
-            note(backup.backup_id, said)
-            yield Warned(f"{backup.backup_id} {said}")
-            continue
-        removed.append(backup)
-        note(backup.backup_id, f"removed from {backup.directory}, its manifest's SHA-256 began {backup.digest[:16]}")
-        yield CommandRan(f"remove {backup.backup_id} from {backup.directory}, manifest sha256 {backup.digest}")
-    yield Progressed(len(doomed), len(doomed), "steps")
-    return tuple(removed), tuple(skipped), tuple(remains)
-
-
-def _remove(c: RoutineContext, backup: RetentionBackup) -> Routine[str]:
-    """Delete one backup. Returns why it stays, empty when it is gone."""
-    try:
+    def remove(self, c: RoutineContext, backup: RetentionBackup) -> Routine[None]:
         entry = find_backup(Path(backup.directory), backup.backup_id)
         yield from delete_backup(c, entry)
-    except (LockedError, RefusedError, StorageError) as error:
-        return str(error)
-    return ""
 
-
-def _changed(backup: RetentionBackup) -> str:
-    """Why a backup is not the one that was planned about."""
-    path = _manifest_of(backup)
-    if path is None:
-        return "it is not there any more"
-    entry = find_backup(Path(backup.directory), backup.backup_id)
-    if entry.backup_id != backup.backup_id or is_pinned(entry):
-        return "it was pinned since the plan was made" if is_pinned(entry) else "another backup answers to its id"
-    return "" if _digest_of(path) == backup.digest else "its manifest has changed since the plan was made"
+    def finish(self, mark: str) -> str:
+        return finish_deletion(Path(mark)) if os.path.lexists(mark) else ""
 
 
 def _digest_of(path: Path) -> str:
@@ -295,31 +255,3 @@ def _digest_of(path: Path) -> str:
         return hashlib.sha256(read_limited(path)).hexdigest()
     except OSError as error:
         raise StorageError(f"{format_untrusted(str(path))} cannot be read: {error.strerror}") from error
-
-
-def _check_survivors(plan: RetentionPlan, doomed: RetentionBackup) -> None:
-    """See that a good backup of the same scope is still there, whatever happened meanwhile. Raises RefusedError."""
-    where = (doomed.scope, doomed.directory)
-    group = next(group for group in plan.groups if (group.scope, group.directory) == where)
-    good = [each for each in group.kept if not each.problem]
-    if not any(map(_is_whole, _few(good))):
-        raise RefusedError(
-            f"no good backup of {doomed.scope.database} would be left: those that should stay are gone or damaged",
-            "nothing more is removed; plan anew",
-        )
-
-
-def _few(good: Sequence[RetentionBackup]) -> Iterable[RetentionBackup]:
-    """The newest ones first: one is enough."""
-    return sorted(good, key=lambda each: each.began_at, reverse=True)
-
-
-def _is_whole(backup: RetentionBackup) -> bool:
-    try:
-        entry = find_backup(Path(backup.directory), backup.backup_id)
-        if entry.kind is not EntryKind.COMPLETE or entry.backup_id != backup.backup_id:
-            return False
-        path = find_manifest_path(entry)
-        return path is not None and not _problem(entry, decode_manifest(read_limited(path)))
-    except (OSError, DbtuiError):
-        return False
