@@ -24,6 +24,7 @@ from dbtui.cli.options import (
 )
 
 _BACKUP = "BACKUP is a backup id, the beginning of one, or a path."
+_FAR = f"{_BACKUP[:-1]}, or REMOTE/BACKUP."
 _LATEST = f"{_BACKUP[:-1]}; latest is the newest, latest:PROFILE that of a profile's database."
 
 
@@ -81,7 +82,7 @@ def list_(**typed: Any) -> int:
     return backup_reading.list_backups(**typed)
 
 
-@backup.command(epilog=f"{_BACKUP} Example: dbtui backup show erp-20261122T150000Z --table public.users --rows 5")
+@backup.command(epilog=f"{_FAR} Example: dbtui backup show erp-20261122T150000Z --table public.users --rows 5")
 @backup_argument
 @directory_option
 @click.option("--table", metavar="T", help="Show this table's definition instead.")
@@ -96,7 +97,7 @@ def show(**typed: Any) -> int:
 
 
 @backup.command(
-    epilog=f"{_BACKUP} OTHER is one too, or a profile or URL. "
+    epilog=f"{_FAR} OTHER is one too, or a profile or URL. "
     "Example: dbtui backup diff erp-20261122T150000Z erp --fail-on shrink"
 )
 @backup_argument
@@ -136,7 +137,7 @@ def diff(**typed: Any) -> int:
     return backup_diffing.diff(**typed)
 
 
-@backup.command(epilog=f"{_LATEST} Example: dbtui backup verify latest:erp --restore")
+@backup.command(epilog=f"{_LATEST[:-1]}, REMOTE/BACKUP one in a remote. Example: dbtui backup verify latest:erp --restore")
 @backup_argument
 @directory_option
 @click.option("--restore", is_flag=True, help="Also restore it, and compare what arrives with the manifest.")
@@ -161,7 +162,7 @@ def verify(**typed: Any) -> int:
     return repositories.verify(**typed) if repositories.is_meant(typed) else backup_verifying.verify(**typed)
 
 
-@backup.command(epilog=f"{_BACKUP} Example: dbtui backup restore erp-20261122T150000Z --into erp_yesterday")
+@backup.command(epilog=f"{_FAR} Example: dbtui backup restore erp-20261122T150000Z --into erp_yesterday")
 @backup_argument
 @directory_option
 @to_option
