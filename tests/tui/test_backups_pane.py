@@ -1,12 +1,15 @@
 """The backups pane by keys: list, contents, definition, rows, ticks, and what its actions ask for."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import BackupFormat, CompressionKind, EntryKind
 from dbtui.model.jobs import JobState
+from dbtui.tui.dialogs.backup import BackupDialog
 from dbtui.tui.widgets.footer import MessageLine
-from dbtui.tui.widgets.inputs import Choice, PushButton
+from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
 from tests.tui.world import NOW, World, entry, screen_lines, screen_text, table_names, wait_to_see, wait_until
 
 SIZE = (80, 24)
@@ -221,6 +224,27 @@ async def test_a_refused_backup_cannot_be_started(world: World) -> None:
         assert app.dialogs[0].query_one("#accept").disabled
 
 
+async def test_whom_a_backup_is_encrypted_to_is_typed(world: World) -> None:
+    """Nothing typed: as the profile says. One SSH key has blanks itself; the plan names them shortly."""
+    world.profiles = (replace(world.profiles[0], encrypt_to=("age1known",)), *world.profiles[1:])
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_to_see(pilot, "not proven")
+        await pilot.press("b")
+        await wait_to_see(pilot, "80 GB free", "as the profile says, 1 recipient")
+        dialog = cast(BackupDialog, app.dialogs[0])
+        field = dialog.query_one("#encrypt-to", TextInput)
+        for typed, meant in (
+            ("", None),
+            ("age1a age1b", ("age1a", "age1b")),
+            ("none", ("none",)),
+            ("ssh-ed25519 AAAA dba@bastion, age1c", ("ssh-ed25519 AAAA dba@bastion", "age1c")),
+        ):
+            field.value = typed
+            assert dialog.options.encrypt_to == meant
+        await wait_to_see(pilot, "encrypted")
+
+
 async def test_enter_goes_from_field_to_field_and_at_last_to_the_button_that_does_it(world: World) -> None:
     """From a choice as from a line of text; Cancel is passed over."""
     app = world.app(world.profiles[0])
@@ -234,7 +258,7 @@ async def test_enter_goes_from_field_to_field_and_at_last_to_the_button_that_doe
         while not dialog.query_one("#accept").has_focus and len(passed) < 20:
             passed.append(app.focused.id if app.focused else None)
             await pilot.press("enter")
-        assert passed == ["format", "compression", "schema", "tables"]
+        assert passed == ["format", "compression", "schema", "tables", "encrypt-to"]
 
 
 async def test_b_in_the_connections_pane(world: World) -> None:

@@ -46,6 +46,9 @@ class BackupDialog(PlannedDialog[CreatePlan, CreatePlan]):
         with Horizontal(classes="field"):
             yield Lines(line(dim("tables")), classes="field-label")
             yield TextInput(placeholder="all; or names such as public.orders audit_*", id="tables")
+        with Horizontal(classes="field"):
+            yield Lines(line(dim("encrypt to")), classes="field-label")
+            yield TextInput(placeholder=self._usual_recipients(), id="encrypt-to")
         yield self.plan_panel()
 
     def buttons(self) -> ComposeResult:
@@ -61,6 +64,11 @@ class BackupDialog(PlannedDialog[CreatePlan, CreatePlan]):
     def focus_first(self) -> None:
         """The first field: nothing here can destroy anything."""
         focus_now(self.fields[0])
+
+    def _usual_recipients(self) -> str:
+        known = self.profile.encrypt_to
+        usual = f"as the profile says, {len(known)} recipient{'' if len(known) == 1 else 's'}" if known else "nobody"
+        return f"{usual}; or age1… recipients, or files of them; none: not encrypted"
 
     @staticmethod
     def _levels(kind: str) -> list[tuple[str, str]]:
@@ -103,7 +111,15 @@ class BackupDialog(PlannedDialog[CreatePlan, CreatePlan]):
             jobs=int(self._value("jobs")) if directory else 1,
             tables=tuple(self.query_one("#tables", TextInput).value.replace(",", " ").split()),
             schema_only=self._value("schema") == "schema",
+            encrypt_to=self._recipients(),
         )
+
+    def _recipients(self) -> tuple[str, ...] | None:
+        """Those that were typed, apart by commas or blanks, which an SSH key itself has; None: as the profile says."""
+        typed = self.query_one("#encrypt-to", TextInput).value.strip()
+        if "," in typed or typed.startswith("ssh-"):
+            return tuple(each.strip() for each in typed.split(",") if each.strip())
+        return tuple(typed.split()) or None
 
     def plan_request(self) -> JobRequest[CreatePlan] | str:
         """Ask the server."""

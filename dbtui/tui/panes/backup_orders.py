@@ -16,6 +16,7 @@ from dbtui.tui.dialogs.prove import Place, ask_where_to_prove
 from dbtui.tui.dialogs.restore import RestoreDialog
 from dbtui.tui.dialogs.typed_names import TypeToConfirm
 from dbtui.tui.messages import JobWanted
+from dbtui.tui.panes import backup_clusters as clusters
 from dbtui.tui.panes import backup_retention as retention
 from dbtui.tui.panes.backup_comparing import ComparingPane
 
@@ -71,6 +72,9 @@ class BackupOrders(ComparingPane):
         entry = self.selected
         if entry is not None:
             ask_in_background(self, "restore dialog", self._restore, entry, self.ticked_tables)
+        elif self.physical is not None:
+            ask_in_background(self, "restore dialog", clusters.restore, self, self._runner, self.physical,
+                              self._profiles)  # fmt: skip
 
     async def _restore(self, entry: BackupEntry, ticked: tuple[TableName, ...]) -> None:
         writable = [profile for profile in self._profiles if not profile.read_only]
@@ -87,6 +91,8 @@ class BackupOrders(ComparingPane):
         """Check the backup."""
         if self.selected is not None:
             self._verify(self.selected, None)
+        elif self.physical is not None:
+            clusters.verify(self, self._runner, self.physical, self._profiles)
 
     def _verify(self, entry: BackupEntry, place: Place | None) -> None:
         if entry.remote:
@@ -98,6 +104,9 @@ class BackupOrders(ComparingPane):
         """Ask where, then check the backup by restoring it."""
         if self.selected is not None:
             ask_in_background(self, "prove dialog", self._prove, self.selected)
+        elif self.physical is not None:
+            ask_in_background(self, "prove dialog", clusters.prove, self, self._runner, self.physical,
+                              self._profiles)  # fmt: skip
 
     async def _prove(self, entry: BackupEntry) -> None:
         usable = [p for p in self._profiles if p.engine is entry.engine and not p.read_only]
