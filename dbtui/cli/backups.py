@@ -137,7 +137,7 @@ def diff(**typed: Any) -> int:
     return backup_diffing.diff(**typed)
 
 
-@backup.command(epilog=f"{_LATEST[:-1]}, REMOTE/BACKUP one in a remote. Example: dbtui backup verify latest:erp --restore")
+@backup.command(epilog=f"{_LATEST} Or REMOTE/BACKUP. Example: dbtui backup verify latest:erp --restore")
 @backup_argument
 @directory_option
 @click.option("--restore", is_flag=True, help="Also restore it, and compare what arrives with the manifest.")
