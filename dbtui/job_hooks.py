@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import exhaust
 from dbtui.analysis.hooks import choose_calls, name_command
+from dbtui.history import History
 from dbtui.hook_settings import secret_variables
 from dbtui.jobs import Job
 from dbtui.model.exit_codes import FAILED, FOUND_SOMETHING, exit_code_of, exit_code_of_state
 from dbtui.model.hooks import COMMANDS, HookReport
-from dbtui.model.jobs import JobOutcome
+from dbtui.model.jobs import JobOutcome, JobState
 from dbtui.model.text import mask_passwords
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.hooks import apply_hooks
@@ -30,12 +31,21 @@ def find_backup_id(outcome: JobOutcome[Any] | None) -> str:
     return named if isinstance(named, str) else ""
 
 
+def record_problems(history: History, report: HookReport, problems: Sequence[str]) -> Sequence[str]:
+    """Write down that hooks told nobody, if there are problems, and return a warning for each. Raises nothing."""
+    if problems:
+        failed: JobOutcome[None] = JobOutcome(JobState.FAILED)
+        history.record("hooks", report.profile, report.command, datetime.now(UTC), failed, "; ".join(problems), ())
+    return [f"nobody was told by the hook {problem}" for problem in problems]
+
+
 @dataclass(frozen=True)
 class HookTeller:
     """What a `JobRunner` calls when a job has ended. `secrets` returns the passwords found so far."""
 
     settings: "Settings"
     context: RoutineContext
+    history: History
     secrets: Callable[[], Sequence[str]] = tuple
 
     def __call__(self, job: Job[Any], outcome: JobOutcome[Any]) -> Sequence[str]:
@@ -51,9 +61,10 @@ class HookTeller:
         try:
             work = apply_hooks(context, hooks, report, hidden=secret_variables(self.settings), secrets=secrets)
             problems = exhaust(work, job.note)
+            told = [f"{each.call.name}: {each.text}" for each in problems]
         except Exception as error:  # the boundary: whoever waits for the job must hear of its end all the same
-            return (mask_passwords(f"hooks were not told: {type(error).__name__}: {error}", secrets),)
-        return tuple(f"nobody was told by the hook {each.call.name}: {each.text}" for each in problems)
+            told = [mask_passwords(f"{type(error).__name__}: {error}", secrets)]
+        return record_problems(self.history, report, told)
 
 
 def make_report(job: Job[Any], outcome: JobOutcome[Any]) -> HookReport:

@@ -111,22 +111,18 @@ def _make_report(code: int) -> HookReport | None:
 
 def _tell(invocation: "Invocation", report: HookReport) -> None:
     from dbtui.cli.printers import make_printer
+    from dbtui.job_hooks import record_problems
 
     profile = invocation.settings.profile(report.profile)
     settings = profile.hooks if profile is not None else invocation.settings.hooks
     if settings is None or not choose_calls(settings, report):
         return
-    began = datetime.now(UTC)
     outcome = _run_hooks(invocation, settings, report)
     problems = [f"{each.call.name}: {each.text}" for each in outcome.result or ()]
     problems += [str(outcome.error)] if outcome.error is not None else []
-    if not problems:
-        return
     printer = make_printer(as_json=False, quiet=True)  # stdout has had its last line
-    for problem in problems:
-        printer.warn(f"nobody was told by the hook {problem}")
-    failed: JobOutcome[None] = JobOutcome(JobState.FAILED, seconds=outcome.seconds)
-    invocation.history.record("hooks", report.profile, report.command, began, failed, "; ".join(problems), ())
+    for warning in record_problems(invocation.history, report, problems):
+        printer.warn(warning)
 
 
 def _run_hooks(

@@ -40,7 +40,7 @@ def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) 
     if settings is not None and (settings.hooks or any(profile.hooks for profile in settings.profiles)):
         from dbtui.job_hooks import HookTeller  # most have none
 
-        runner.tell_hooks = HookTeller(settings, context, lambda: (*passwords.known, *found.known))
+        runner.tell_hooks = HookTeller(settings, context, runner.history, lambda: (*passwords.known, *found.known))
     return runner
 
 

@@ -17,6 +17,7 @@ import pytest
 from tests.cli.disks import on_small_disk
 from tests.cli.program import Ran, argv, environment, run
 from tests.cli.samples import SqliteSample
+from tests.cli.test_danger import Terminal
 from tests.hook_site import HookSite, open_site
 from tests.unit.test_processes import wait_until
 
@@ -117,6 +118,16 @@ def test_no_backup_and_no_profile_are_told_where_nobody_sits(lab: Lab) -> None:
     assert lab.run("backup", "expire", "erp").code == 2
     assert [(told["command"], told["target"], told["exit_code"]) for told in lab.told] == [
         ("backup verify", "erp", 2), ("backup create", "", 2), ("backup expire", "erp", 2)]  # fmt: skip
+
+
+def test_who_mistypes_at_a_terminal_pages_nobody(lab: Lab) -> None:
+    for words in (["backup", "create", "epr"], ["backup", "verify", "latest:erp"]):
+        terminal = Terminal(lab.folder, *words)
+        assert terminal.end() == 2
+    assert lab.told == []
+    terminal = Terminal(lab.folder, "backup", "create", "away", AWAY_LOGIN=SECRET)
+    assert terminal.end() == 4
+    assert [told["exit_code"] for told in lab.told] == [4]
 
 
 def test_a_backup_that_is_already_running_is_told(lab: Lab) -> None:

@@ -42,7 +42,7 @@ class Lab:
         self.settings: Settings = load_settings({}, folder / "config.toml")
         context = RoutineContext(environ={"PATH": "/usr/bin:/bin", "PGPASSWORD": "x", "LANG": "C"})
         self.runner = JobRunner(context, History(folder / "state"))
-        self.runner.tell_hooks = HookTeller(self.settings, context, lambda: ("hunter2pw",))
+        self.runner.tell_hooks = HookTeller(self.settings, context, self.runner.history, lambda: ("hunter2pw",))
 
     def script(self, text: str) -> None:
         self.hook.write_text(f"#!/bin/sh\n{text}\n")
@@ -127,4 +127,7 @@ def test_a_hook_that_fails_is_a_warning_of_the_job(tmp_path: Path, script: str, 
     assert job.outcome.state is JobState.SUCCEEDED
     assert job.outcome.result == "fine"
     assert any(said in warning for warning in job.outcome.warnings)
-    assert [entry.state for entry in lab.runner.history.entries()] == [JobState.SUCCEEDED]
+    told, backup = lab.runner.history.entries()
+    assert (backup.routine, backup.state) == ("backup create", JobState.SUCCEEDED)
+    assert (told.routine, told.state) == ("hooks", JobState.FAILED)
+    assert said in told.detail
