@@ -73,6 +73,7 @@ class ChildTool:
 
     `on_line` is called, from the draining thread, with each line the tool writes to stderr; `pass_descriptors` are
     those it inherits besides its three. `account`: under which root has it run; None: our own.
+    `signalled_by`: the words before a command that may signal it where we may not: those of sudo that it began with.
     Start it from a thread that lives as long as the tool should: the kernel ties it to that thread.
     """
 
@@ -86,8 +87,10 @@ class ChildTool:
         on_line: Callable[[str], None] | None = None,
         pass_descriptors: Sequence[int] = (),
         account: Account | None = None,
+        signalled_by: Sequence[str] = (),
     ) -> None:
         self.name = Path(argv[0]).name
+        self._signalled_by = tuple(signalled_by)
         self._on_line = on_line
         self._head: list[str] = []
         self._errors: list[str] = []
@@ -175,8 +178,21 @@ class ChildTool:
             self._signal_group(number)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+        try:
             os.killpg(self.process.pid, number)
+        except ProcessLookupError:  # ended meanwhile
+            return
+        except PermissionError:
+            if not self._signalled_by:
+                raise
+            self._signal_as_it_began(number)
+
+    def _signal_as_it_began(self, number: signal.Signals) -> None:
+        """Signal it by its own account; a group that has ended meanwhile is no error."""
+        argv = [*self._signalled_by, "kill", "-s", number.name, "--", f"-{self.process.pid}"]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(argv, env=tool_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+                           timeout=_GRACE_SECONDS, check=False)  # fmt: skip
 
     def close(self) -> None:
         """End the tool and its children if they still run: TERM, after ten seconds KILL. Closes its pipes."""

@@ -162,7 +162,7 @@ class Barman:
         """Have pg_verifybackup read every file again and compare its checksum with the backup's manifest."""
         argv = (*self.leading_words(), "verify-backup", self.repository.name, backup.label)
         yield from ()
-        answer = ask(argv, self._environ, self._cancellation, seconds=None)
+        answer = ask(argv, self._environ, self._cancellation, seconds=None, run_as=self.repository.run_as)
         told = told_errors(answer.output) or [line for line in answer.messages if line.strip()]
         unchecked = ("what is in the WAL segments: barman has no checksums of them",)
         if answer.code == 0:
@@ -200,6 +200,7 @@ class Barman:
             command,
             self._environ,
             self._cancellation,
+            run_as=self.repository.run_as,
             what=f"restore into {format_untrusted(directory)}",
             read_progress=growing.look,
         )
@@ -214,7 +215,7 @@ class Barman:
     # ------------------------------------------------------------ asking
 
     def _ask(self, what: str, *words: str) -> Answer:
-        answer = ask((*self.leading_words(), *words), self._environ, self._cancellation)
+        answer = ask((*self.leading_words(), *words), self._environ, self._cancellation, run_as=self.repository.run_as)
         if answer.code != 0 or told_errors(answer.output):
             raise refusal(self.repository, answer, what)
         return answer
@@ -230,7 +231,7 @@ class Barman:
     def _collect_checks(self) -> tuple[RepositoryCheck, ...]:
         """What `barman check` says; it exits with 1 when anything failed, and says all the same what."""
         argv = (*self.leading_words(), "check", self.repository.name)
-        answer = ask(argv, self._environ, self._cancellation, seconds=_CHECK_SECONDS)
+        answer = ask(argv, self._environ, self._cancellation, seconds=_CHECK_SECONDS, run_as=self.repository.run_as)
         if told_errors(answer.output):
             raise refusal(self.repository, answer, "it cannot be checked")
         told = parse_answer(self.repository, answer.output, dict[str, dict[str, _Check]], "its checks")
@@ -244,7 +245,7 @@ class Barman:
     def _current_segment(self) -> str:
         """The segment that the server writes now; empty while it cannot be asked."""
         argv = (*self.leading_words(), "status", self.repository.name)
-        answer = ask(argv, self._environ, self._cancellation, seconds=_CHECK_SECONDS)
+        answer = ask(argv, self._environ, self._cancellation, seconds=_CHECK_SECONDS, run_as=self.repository.run_as)
         try:
             told = msgspec.json.decode(answer.output, type=dict[str, dict[str, _Said]], strict=False)
         except msgspec.MsgspecError:  # the server is gone, or a version that says it otherwise

@@ -63,14 +63,17 @@ def ask(
     environ: Mapping[str, str],
     cancellation: Cancellation,
     *,
+    run_as: Sequence[str] = (),
     seconds: float | None = _ASKED_SECONDS,
     most_bytes: int = _MOST_BYTES,
 ) -> Answer:
-    """Run a program to its end and return what it said. `seconds`: how long at most, None: as long as it takes.
+    """Run a program to its end and return what it said. `run_as`: those of its words that give it another account.
+
+    `seconds`: how long at most, None: as long as it takes.
 
     Raises ToolError (missing, too slow, too much said), Cancelled.
     """
-    with ChildTool(argv, environ=child_environment(environ), stdout=subprocess.PIPE) as tool:
+    with ChildTool(argv, environ=child_environment(environ), stdout=subprocess.PIPE, signalled_by=run_as) as tool:
         with cancellation.interrupting(tool.stop):
             output = _read_all(tool, cancellation, _name_of(argv), seconds, most_bytes)
             code = tool.wait()
@@ -106,6 +109,7 @@ def follow(
     environ: Mapping[str, str],
     cancellation: Cancellation,
     *,
+    run_as: Sequence[str],
     what: str,
     read_progress: Callable[[str | None], Progressed | None],
 ) -> Routine[Told]:
@@ -116,7 +120,7 @@ def follow(
     """
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     last: list[str] = []
-    with ChildTool(argv, environ=child_environment(environ), stdout=subprocess.PIPE) as tool:
+    with ChildTool(argv, environ=child_environment(environ), stdout=subprocess.PIPE, signalled_by=run_as) as tool:
         reader = threading.Thread(target=_drain, args=(tool, lines), name=f"stdout of {tool.name}", daemon=True)
         reader.start()
         with cancellation.interrupting(tool.stop):

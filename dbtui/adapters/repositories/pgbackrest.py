@@ -193,6 +193,7 @@ class PgBackRest:
             argv,
             self._environ,
             self._cancellation,
+            run_as=self.repository.run_as,
             what=f"{backup.repository} could not be verified",
             read_progress=lambda _line: None,
         )
@@ -237,6 +238,7 @@ class PgBackRest:
             command,
             self._environ,
             self._cancellation,
+            run_as=self.repository.run_as,
             what=f"restore into {format_untrusted(directory)}",
             read_progress=read_progress,
         )
@@ -246,7 +248,7 @@ class PgBackRest:
 
     def _collect_stanza(self, extra: Sequence[str]) -> _Stanza:
         argv = (*self.leading_words(), *extra, "--output=json", "info")
-        answer = ask(argv, self._environ, self._cancellation)
+        answer = ask(argv, self._environ, self._cancellation, run_as=self.repository.run_as)
         if answer.code != 0:
             raise refusal(self.repository, answer, "its backups cannot be listed")
         stanzas = parse_answer(self.repository, answer.output, list[_Stanza], "its backups")
@@ -258,7 +260,7 @@ class PgBackRest:
 
     def _list(self, place: str, *extra: str) -> dict[str, _Listed]:
         argv = (*self.leading_words(), *extra, "--output=json", "repo-ls", place)
-        answer = ask(argv, self._environ, self._cancellation)
+        answer = ask(argv, self._environ, self._cancellation, run_as=self.repository.run_as)
         if answer.code != 0:
             raise refusal(self.repository, answer, f"{place} cannot be listed")
         return parse_answer(self.repository, answer.output, dict[str, _Listed], place)

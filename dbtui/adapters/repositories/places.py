@@ -103,7 +103,8 @@ class Place:
     # ------------------------------------------------------------ asking
 
     def _ask(self, *words: str, seconds: float = _ASKED_SECONDS) -> Answer:
-        return ask((*self._run_as, *words), self._environ, self._cancellation, seconds=seconds)
+        argv = (*self._run_as, *words)
+        return ask(argv, self._environ, self._cancellation, run_as=self._run_as, seconds=seconds)
 
     def _said(self, *words: str) -> str:
         try:
