@@ -159,8 +159,8 @@ def _tell(
 
 def _failure(what: str, name: str, code: int, said: Sequence[str]) -> ToolError:
     told = told_errors("".join(said).encode())
-    words = next((line for line in (*told, *said) if "ERROR" in line.upper()), [*told, *said, "it gave no reason"][0])
-    return ToolError(f"{what}: {name} exited with {code}: {format_untrusted(words, _KEPT_CHARACTERS)}")
+    words = told or [line for line in said if "ERROR" in line.upper()] or [*said[-1:], "it gave no reason"]
+    return ToolError(f"{what}: {name} exited with {code}: {format_untrusted(words[0], _KEPT_CHARACTERS)}")
 
 
 def refusal(repository: Repository, answer: Answer, what: str) -> ToolError:
