@@ -20,6 +20,9 @@ DATABASE = "bank"
 #: The same with hardly any bulk, for trials that are many and short.
 PURSE = "purse"
 _PURSE_ROWS = 200
+#: The recipient is put in when a backup is made: it is a new one in each run.
+RECIPIENT = "age1"
+ENCRYPTED = ("--encrypt-to", RECIPIENT)
 _LOST_SECONDS = 10.0
 
 
@@ -32,7 +35,7 @@ class Bank(abc.ABC):
     engine: ClassVar[str]
     forms: ClassVar[tuple[tuple[str, ...], ...]]
     short_forms: ClassVar[tuple[tuple[str, ...], ...]] = (("--compress", "zstd"),)
-    tool: ClassVar[str] = ""
+    tools: ClassVar[tuple[str, ...]] = ()
     is_server: ClassVar[bool] = True
 
     @abc.abstractmethod
@@ -114,7 +117,7 @@ class PostgresqlBank(Bank):
     """PostgreSQL; its server is asked over TCP, as from another machine."""
 
     engine = "postgresql"
-    tool = "pg_dump"
+    tools = ("pg_dump",)
     forms = (
         ("--format", "plain"),
         ("--format", "plain", "--compress", "zstd"),
@@ -123,6 +126,9 @@ class PostgresqlBank(Bank):
         ("--format", "custom", "--compress", "zstd"),
         ("--format", "directory", "--jobs", "2"),
         ("--format", "directory", "--compress", "gzip", "--jobs", "2"),
+        ("--format", "directory", "--compress", "zstd", "--jobs", "2"),
+        ("--format", "plain", "--compress", "zstd", *ENCRYPTED),
+        ("--format", "custom", "--compress", "zstd", *ENCRYPTED),
     )
     short_forms = (("--format", "plain", "--compress", "zstd"), ("--format", "directory", "--jobs", "2"))
 
@@ -206,8 +212,15 @@ class MariadbBank(Bank):
     """MariaDB over TCP, tables in InnoDB."""
 
     engine = "mariadb"
-    tool = "mariadb-dump"
-    forms = ((), ("--compress", "zstd"), ("--compress", "gzip"))
+    tools = ("mariadb-dump", "mydumper")
+    forms = (
+        (),
+        ("--compress", "zstd"),
+        ("--compress", "gzip"),
+        ("--format", "directory", "--jobs", "2"),
+        ("--format", "directory", "--compress", "zstd", "--jobs", "2"),
+        ("--compress", "zstd", *ENCRYPTED),
+    )
 
     def __init__(self, directory: ServerDirectory, megabytes: int) -> None:
         self.server = MariaDB(directory, name="bank-maria").start()
@@ -289,7 +302,7 @@ class SqliteBank(Bank):
     """SQLite, with a write-ahead log or a rollback journal."""
 
     is_server = False
-    forms = ((), ("--compress", "zstd"), ("--compress", "gzip"))
+    forms = ((), ("--compress", "zstd"), ("--compress", "gzip"), ("--compress", "zstd", *ENCRYPTED))
 
     def __init__(self, folder: Path, journal: str, megabytes: int) -> None:
         self.folder = folder / f"sqlite-{journal}"

@@ -103,4 +103,4 @@ def _take_the_rest(folder: Path, room: int) -> None:
         os.posix_fallocate(filler.fileno(), 0, about.f_bavail * about.f_frsize - max(0, room))
 
 
-KINDS = (Kind("disk-full", "disk full", ENGINES, full_disk, 20, ("postgresql", "sqlite")),)
+KINDS = (Kind("disk-full", "disk full", ENGINES, full_disk, 20, ("sqlite",)),)

@@ -65,15 +65,17 @@ def _before_handlers(number: signal.Signals, moment: Moment) -> tuple[int, ...]:
     return (-number,) if not moment.by_bytes else ()
 
 
-def _children(process: "subprocess.Popen[str]", name: str) -> list[psutil.Process]:
+def _children(process: "subprocess.Popen[str]", names: tuple[str, ...]) -> list[psutil.Process]:
     try:
         found = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in found if child.name() == name and child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in found if child.name() in names and child.status() != psutil.STATUS_ZOMBIE]
     except psutil.NoSuchProcess:
         return []
 
 
-def _kill_child(world: World, trial: Trial, report: Report, name: str, forms: tuple[tuple[str, ...], ...]) -> None:
+def _kill_child(
+    world: World, trial: Trial, report: Report, names: tuple[str, ...], forms: tuple[tuple[str, ...], ...]
+) -> None:
     chance = trial.chance()
     form = chance.choice(forms)
     number = chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
@@ -81,12 +83,12 @@ def _kill_child(world: World, trial: Trial, report: Report, name: str, forms: tu
     with opened(world, trial.engine, form) as scene:
         with scene.money():
             process = scene.start(*scene.create_words)
-            moment.await_in(scene, process, at_least=lambda: bool(_children(process, name)))
-            struck = _children(process, name)
+            moment.await_in(scene, process, at_least=lambda: bool(_children(process, names)))
+            struck = _children(process, names)
             for child in struck:
                 child.send_signal(number)
             ran = scene.finish(process)
-        report.fault = f"{' '.join(form) or 'plain'}: {number.name} to {name} {moment}"
+        report.fault = f"{' '.join(form) or 'plain'}: {number.name} to {' or '.join(names)} {moment}"
         if not struck:
             report.fault += " (it had ended already)"
         check_aftermath(scene, ran, Expected((SUCCEEDED, FAILED)), report)
@@ -95,13 +97,13 @@ def _kill_child(world: World, trial: Trial, report: Report, name: str, forms: tu
 def kill_tool(world: World, trial: Trial, report: Report) -> None:
     """End pg_dump or mariadb-dump."""
     bank = world.bank(trial.engine)
-    _kill_child(world, trial, report, bank.tool, world.forms(trial.engine))
+    _kill_child(world, trial, report, bank.tools, world.forms(trial.engine))
 
 
 def kill_compressor(world: World, trial: Trial, report: Report) -> None:
     """End the zstd that packs what the tool writes."""
     forms = tuple(form for form in world.forms(trial.engine) if "zstd" in form)
-    _kill_child(world, trial, report, "zstd", forms)
+    _kill_child(world, trial, report, ("zstd",), forms)
 
 
 def kill_server(world: World, trial: Trial, report: Report) -> None:

@@ -1,15 +1,7 @@
 """Every kind of fault, in the order of the table."""
 
-from tests.faults.matrix import clocks, damage, disks, kills, links, restores, rivals
+from tests.faults.matrix import clocks, damage, disks, kills, links, restores, rivals, whole
 from tests.faults.matrix.trials import Kind
 
-KINDS: tuple[Kind, ...] = (
-    *kills.KINDS,
-    *disks.KINDS,
-    *links.KINDS,
-    *damage.KINDS,
-    *restores.KINDS,
-    *rivals.KINDS,
-    *clocks.KINDS,
-)
-BY_NAME = {kind.name: kind for kind in KINDS}
+_MODULES = (kills, disks, links, damage, restores, rivals, clocks, whole)
+KINDS: tuple[Kind, ...] = tuple(kind for module in _MODULES for kind in module.KINDS)

@@ -45,5 +45,5 @@ def black_hole(world: World, trial: Trial, report: Report) -> None:
 
 KINDS = (
     Kind("link-cut", "network cut", SERVERS, cut, 30, ("postgresql",)),
-    Kind("link-black-hole", "network that swallows everything", SERVERS, black_hole, 10, ("mariadb",)),
+    Kind("link-black-hole", "network that swallows everything", SERVERS, black_hole, 10, ()),
 )

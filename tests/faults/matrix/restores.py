@@ -157,6 +157,6 @@ def kill_server(world: World, trial: Trial, report: Report) -> None:
 
 
 KINDS = (
-    Kind("restore-killed", "restore over a live database ended", ENGINES, kill_restore, 30, ("postgresql", "sqlite")),
+    Kind("restore-killed", "restore over a live database ended", ENGINES, kill_restore, 30, ("postgresql",)),
     Kind("restore-server", "server ended during such a restore", SERVERS, kill_server, 20, ()),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.matrix.banks import Bank
+from tests.faults.matrix.banks import RECIPIENT, Bank
 from tests.faults.matrix.ledgers import judge_audit, moving_money
 from tests.faults.matrix.trials import Lost
 
@@ -80,7 +80,7 @@ class Scene:
         kept = {name: os.environ[name] for name in ("PATH", "LC_ALL", "LANG") if name in os.environ}
         homes = {name: str(self.home / folder) for name, folder in _HOME.items()}
         return {**kept, **homes, "HOME": str(self.home), "TMPDIR": str(self.home), "PYTHONPATH": str(ROOT),
-                "DATABASE_URL": self.url}  # fmt: skip
+                "DATABASE_URL": self.url, "DBTUI_AGE_IDENTITY": str(self.world.identity)}  # fmt: skip
 
     def start(self, *words: object, into: str = "") -> "subprocess.Popen[str]":
         """Start the program in a session of its own; its words go to files, so that nobody has to read them.
@@ -116,7 +116,8 @@ class Scene:
     @property
     def create_words(self) -> tuple[str, ...]:
         """The words that make a backup in this scene's form."""
-        return ("backup", "create", "--dir", str(self.backups), "--json", *self.form)
+        form = (self.world.recipient if word == RECIPIENT else word for word in self.form)
+        return ("backup", "create", "--dir", str(self.backups), "--json", *form)
 
     def create(self) -> Ran:
         """Make a backup."""

@@ -1,6 +1,7 @@
 """What all trials of one run share: a directory, the engines that are asked for, and a good backup of each form."""
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class World:
         }
         self._makers = makers
         self._banks: dict[str, Bank] = {}
+        self.identity = folder / "key.txt"
+        subprocess.run(["age-keygen", "-o", self.identity], check=True, capture_output=True)
+        self.identity.chmod(0o600)
+        shown = subprocess.run(["age-keygen", "-y", self.identity], check=True, capture_output=True, text=True)
+        self.recipient = shown.stdout.strip()
         self.restore_seconds: dict[tuple[str, tuple[str, ...]], float] = {}
         self._references: dict[tuple[str, tuple[str, ...], str], Reference] = {}
 
