@@ -5,7 +5,7 @@ They go with the process that made them, also when that is killed: a watchdog se
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dbtui.adapters.throwaway.directories import ServerDirectory
@@ -15,6 +15,7 @@ from dbtui.model.text import format_bytes
 _KINDS = frozenset({"tmpfs", "ramfs"})
 _USUAL = "/dev/shm"  # noqa: S108 - a private directory is made in it
 _MOUNTS, _MEMORY = Path("/proc/self/mountinfo"), Path("/proc/meminfo")
+_GROUP, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 #: What the machine itself must keep.
 _SPARE_BYTES = 64 << 20
 _open: set[Path] = set()
@@ -49,10 +50,21 @@ def room_in(path: Path) -> int:
 
 
 def _available_bytes() -> int:
-    for line in _MEMORY.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return 0
+    """What the machine has, and what its container may take: of a tmpfs every page counts."""
+    lines = _MEMORY.read_text().splitlines()
+    machine = next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 0)
+    return min((machine, *_left_to_groups()))
+
+
+def _left_to_groups() -> Iterator[int]:
+    """Yield what each control group that we are in may still take, as far as they say (cgroup v2)."""
+    with suppress(OSError, IndexError):
+        own = _GROUP.read_text().partition("0::/")[2].splitlines()[0]
+        for group in (_GROUPS / own, *(_GROUPS / own).parents):
+            if group == _GROUPS.parent:
+                return
+            with suppress(OSError, ValueError):  # the topmost has no limit, and others need have none
+                yield int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
 
 
 def memory_room(environ: Mapping[str, str] = os.environ) -> int:

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from dbtui.adapters.driving import exhaust
 from dbtui.analysis.backups import parse_data_name
 from dbtui.config import load_settings, resolve_target
 from dbtui.errors import ConfigError
-from dbtui.model.backups import BackupFormat, Compression, CompressionKind, DumpOptions
+from dbtui.model.backups import BackupFile, BackupFormat, Compression, CompressionKind, DumpOptions, EntryKind
 from dbtui.model.connections import EngineName
+from dbtui.routines.backups import collect_entries
+from dbtui.routines.backups.manifest import encode_manifest
+from dbtui.routines.context import RoutineContext
+from tests.unit.samples import MANIFEST
 from tests.unit.test_analysis_backups import FACTS, INFO, planned
 from tests.unit.test_config import write
 
@@ -95,3 +100,12 @@ def test_two_ways_to_one_identity_are_one_too_many(tmp_path: Path) -> None:
     text = '[profiles.a]\nurl = "sqlite:///a"\nidentity = "/k"\nidentity_command = ["pass"]\n'
     with pytest.raises(ConfigError, match=r"line 4: .*both identity and identity_command"):
         load_settings(write(tmp_path, text))
+
+
+def test_an_encryption_of_the_future_is_a_broken_row(tmp_path: Path) -> None:
+    manifest = replace(MANIFEST, encryption="rot13", files=(BackupFile("erp-20261122T150000Z.sql.age", 1, "0" * 64),))
+    (tmp_path / "erp-20261122T150000Z.sql.age").write_bytes(b"x")
+    (tmp_path / "erp-20261122T150000Z.sql.age.manifest.json").write_bytes(encode_manifest(manifest))
+    (entry,) = exhaust(collect_entries(RoutineContext(), tmp_path))
+    assert (entry.kind, entry.backup_id) == (EntryKind.BROKEN, "erp-20261122T150000Z")
+    assert "names an unknown encryption: 'rot13'" in entry.problem

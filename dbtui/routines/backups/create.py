@@ -116,7 +116,7 @@ def _with_recipients(
     if options.encrypt_to is not None:
         found = collect_recipients(options.encrypt_to, "--encrypt-to")
     else:
-        found = collect_recipients(profile.encrypt_to, "encrypt_to of the configuration")
+        found = collect_recipients(profile.encrypt_to, f"encrypt_to of {profile.name or 'the profile'}")
     return replace(options, encrypt_to=found.keys), found.problems
 
 
