@@ -336,7 +336,7 @@ def test_a_connection_that_the_user_opened_is_used_and_left_open(
                 assert remote.read("a", 1) == b"x"
             assert master.poll() is None
         finally:
-            master.terminate()
+            master.kill()  # it may sleep over a SIGTERM
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -18,6 +18,7 @@ TICK_SECONDS = 0.2
 _READ_BYTES = 1 << 20
 _GATHERED = 64  # buffers that go into one system call
 _LAST_WORDS_SECONDS = 2.0
+_LAST_MOMENT_SECONDS = 0.5
 
 
 class SshChannel:
@@ -109,7 +110,16 @@ class SshChannel:
         return self.link.failure(self._tool.messages, was_connected=was_connected)
 
     def close(self) -> None:
-        """End the ssh, and what it started."""
+        """End the ssh, and what it started.
+
+        It ends by itself when nothing more is to be sent. In a hurry, or when it does not, it is ended by SIGKILL: it
+        holds nothing that could be lost, and it may sleep over a SIGTERM that arrives right before it waits.
+        """
+        if not self._has_ended and not self._cancellation.requested and self._tool.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._tool.process.stdin.close()
+            self._tool.wait_for(_LAST_MOMENT_SECONDS)
+        self._tool.process.kill()
         self._tool.close()
 
 

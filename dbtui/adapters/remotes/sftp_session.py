@@ -104,9 +104,9 @@ class SftpSession:
     def _ask_limits(self) -> None:
         if not self.offers(LIMITS):
             return
-        reply = self._call(
-            Kind.EXTENDED, wire.string(LIMITS.encode()), what="its limits are not told", expected=Kind.EXTENDED_REPLY
-        )
+        kind, reply = self._wait(self._send(Kind.EXTENDED, wire.string(LIMITS.encode())))
+        if kind != Kind.EXTENDED_REPLY:
+            return
         reply.u64()
         read, write = reply.u64(), reply.u64()  # 0: it does not say
         self._read_bytes = min(read or _PIECE_BYTES, _LARGEST_PIECE_BYTES)
