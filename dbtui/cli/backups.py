@@ -77,6 +77,8 @@ def list_(**typed: Any) -> int:
     What lies in a remote of the configuration is listed too: a backup that is here and there is one row that says so.
     A remote that cannot be asked is left out with a warning.
     """
+
+    Physical backups in the profiles' repositories of pgBackRest and Barman are among them.
     from dbtui.cli import backup_reading
 
     return backup_reading.list_backups(**typed)
@@ -157,6 +159,9 @@ def verify(**typed: Any) -> int:
     sequences ahead of their columns, materialised views filled. A throwaway server has a private socket and no
     network, and is gone afterwards. What this machine lacks (an extension, room) is never held against the backup.
     """
+
+    pgbackrest:STANZA/LABEL and barman:SERVER/ID are verified by their own tool; with --restore a server is started from
+    them, and read.
     from dbtui.cli import backup_verifying, repositories
 
     return repositories.verify(**typed) if repositories.is_meant(typed) else backup_verifying.verify(**typed)
@@ -187,6 +192,9 @@ def restore(**typed: Any) -> int:
     The data is loaded into a fresh database, compared with the manifest and only then given its name. --replace asks
     for the name of the database (for a production profile the profile's name too), or takes it from --yes.
     """
+
+    pgbackrest:STANZA/LABEL and barman:SERVER/ID are physical: --into names the data directory to fill, new or empty.
+    --replace sets aside what is there, --target-time restores as of then, and the server is not started.
     from dbtui.cli import backup_acting, repositories
 
     if repositories.is_meant(typed):
