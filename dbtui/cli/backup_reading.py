@@ -62,7 +62,8 @@ def list_backups(
     database = database_of(profile) if profile is not None else ""
     if directory is not None and is_remote(directory):
         history = backup_places.collect_remote(invocation, directory, database)
-        fresh = collect_all_freshness(invocation, profile, history.entries)
+        is_judged = profile is not None or fail_on is not None
+        fresh = collect_all_freshness(invocation, profile, history.entries) if is_judged else ()
         return code_of(fresh, fail_on, _list_remote(invocation, history, as_json, fresh))
     directories = choose_directories(invocation, profile, directory)
     entries = collect_all(invocation, directories, database)
@@ -72,7 +73,8 @@ def list_backups(
     reports = collect_reports(invocation, profile, directory)
     code = exit_codes.PARTLY_DONE if any(report.problem for report in reports) else exit_codes.DONE
     backup_places.tell(invocation, histories, remarks=False)
-    fresh = collect_all_freshness(invocation, profile, entries, reports)
+    is_judged = directory is None or profile is not None or fail_on is not None
+    fresh = collect_all_freshness(invocation, profile, entries, reports) if is_judged else ()
     code = code_of(fresh, fail_on, code)
     if as_json:
         print_document(backups=entries, repositories=reports, remotes=backup_places.history_fields(histories),

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import click
 
+from dbtui.analysis.hooks import find_command
+from dbtui.analysis.schedule_states import find_profile
 from dbtui.analysis.schedules import name_schedule, parse_at, write_texts
 from dbtui.cli import exit_codes
 from dbtui.cli.endings import finish
 from dbtui.cli.group import cli
 from dbtui.cli.invocation import Invocation
+from dbtui.config import DATABASE_URL, Settings
 from dbtui.errors import UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.schedules import SCHEDULE_VARIABLE, Every, Schedule, Scheduler, ScheduleResult, ScheduleTexts
@@ -22,6 +25,7 @@ _NEVER = ("demo", "schedule")
 #: What the command would not find in the bare environment that it is run in.
 _VARIABLES = ("DBTUI_CONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "DBTUI_PG_BIN", "DBTUI_MYSQL_BIN", "PGPASSFILE",
               "PGSERVICEFILE", "TMPDIR")  # fmt: skip
+_NOT_THERE = "unless you see to it yourself, what runs it has no variable"
 _SYSTEMD = Path("/run/systemd/system")
 
 
@@ -42,7 +46,7 @@ def schedule(
         raise UsageError("--by says who runs what --install writes", "add --install, or leave out --by")
     _check_words(words)
     texts = write_texts(_make_schedule(words, Every(every), at), words)
-    for remark in _remarks(words):
+    for remark in (*_remarks(words), *_missing_variables(words, invocation.settings)):
         invocation.printer.warn(remark)
     chosen = Scheduler(by) if by else Scheduler.SYSTEMD if _SYSTEMD.is_dir() else Scheduler.CRON
     if not install or dry_run:
@@ -106,6 +110,19 @@ def _check_words(words: tuple[str, ...]) -> None:
 def _remarks(words: tuple[str, ...]) -> Iterator[str]:
     if words[:2] in (("partitions", "apply"), ("backup", "expire")) and "--yes" not in words:
         yield "nobody is there to confirm: without --yes NAME every run of it ends with exit code 6"
+
+
+def _missing_variables(words: tuple[str, ...], settings: Settings) -> Iterator[str]:
+    """What a secret is read from here and will not be there: no secret is written into a crontab or a unit."""
+    profile = find_profile(words, settings.profiles)
+    hooks = profile.hooks if profile is not None else settings.hooks
+    if profile is not None and profile.password_env:
+        yield f"{_NOT_THERE} {profile.password_env}, which password_env names: use password_command or a password file"
+    if hooks is not None and hooks.webhook_env and find_command(words):
+        yield f"{_NOT_THERE} {hooks.webhook_env}, which webhook_env names: use webhook_command"
+    is_named = profile is not None or any("://" in word for word in words)
+    if words[:2] in (("backup", "create"), ("backup", "expire")) and not is_named and os.environ.get(DATABASE_URL):
+        yield f"{_NOT_THERE} DATABASE_URL: name a profile"
 
 
 def _show(texts: ScheduleTexts) -> str:

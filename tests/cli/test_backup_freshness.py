@@ -85,6 +85,14 @@ def test_what_is_no_good_backup_does_not_count(lab: Lab) -> None:
     assert done.document["freshness"][0]["reason"] == "it has no good backup"
 
 
+def test_who_is_never_backed_up_is_overdue_only_when_that_is_said(lab: Lab) -> None:
+    lab.configure("keep = { daily = 7 }")
+    assert lab.run("list", "--fail-on", "overdue").code == 0
+    lab.make(30)
+    assert lab.run("list", "--fail-on", "overdue").code == 7
+    assert lab.run("list", "--dir", lab.folder).stderr.count("overdue") == 0  # another place was asked for
+
+
 def test_without_a_limit_nothing_is_overdue(lab: Lab) -> None:
     lab.configure('max_backup_age = "1 h"', 'max_backup_age = "none"')
     done = lab.run("list", "--fail-on", "overdue", "--json")
@@ -109,7 +117,7 @@ def test_without_a_limit_nothing_is_overdue(lab: Lab) -> None:
 def test_where_the_limit_comes_from(tmp_path: Path, top: str, profile: str, seconds: float | None) -> None:
     (tmp_path / "c.toml").write_text(f'{top}\n[profiles.erp]\nurl = "sqlite:///x.db"\n{profile}\n')
     limit = find_limit(load_settings({}, tmp_path / "c.toml").profiles[0])
-    assert (None if limit is None else limit[0]) == seconds
+    assert (None if limit is None else limit.seconds) == seconds
 
 
 @pytest.mark.parametrize("text", ["26", "h", "0 h", "-1 h", "1.5 h", "1 month", "٣ h", "1000000 h"])

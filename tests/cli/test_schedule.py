@@ -122,3 +122,20 @@ def test_without_cron_it_says_so(tmp_path: Path) -> None:
     done = schedule(tmp_path, "--install", "--by", "cron", "history", PATH=str(tmp_path / "empty"))
     assert done.code == 1
     assert "crontab is not installed" in done.sentence
+
+
+def test_variables_that_will_not_be_there_are_told(tmp_path: Path) -> None:
+    path = Path(os.environ["XDG_CONFIG_HOME"]) / "dbtui" / "config.toml"
+    path.parent.mkdir()
+    path.write_text(
+        '[hooks]\nwebhook_env = "HOOK"\n[profiles.erp]\nurl = "postgresql:///erp"\npassword_env = "ERP_LOGIN"\n'
+    )
+    done = schedule(tmp_path, "backup", "verify", "latest:erp", ERP_LOGIN="s3cr3t", HOOK="https://h/s3cr3t")
+    assert done.code == 0
+    assert "no variable ERP_LOGIN, which password_env names" in done.stderr
+    assert "no variable HOOK, which webhook_env names" in done.stderr
+    assert "s3cr3t" not in done.stdout + done.stderr
+    path.unlink()
+    told = schedule(tmp_path, "backup", "create", DATABASE_URL="sqlite:///x.db").stderr
+    assert "no variable DATABASE_URL: name a profile" in told
+    assert schedule(tmp_path, "history").stderr == ""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import Ran, environment, run
+from tests.cli.program import Ran, argv, environment, run
 from tests.cli.test_schedule import fake_crontab
+from tests.unit.test_processes import wait_until
 
 REST = b"# mine\r\nMAILTO=dba \n\n0 1 * * * /usr/bin/dbtui backup create erp\n\xff\xfe\t#end"
 CREATE = ("backup", "create", "erp", "--dir", "in here")
@@ -112,6 +113,22 @@ def test_a_broken_configuration_is_seen(lab: Lab) -> None:
     (seen,) = lab.listed()
     assert seen["last_run"]["exit_code"] == 2
     assert "is not TOML" in seen["reason"]
+
+
+def test_one_that_was_killed_is_seen(lab: Lab) -> None:
+    with closing(sqlite3.connect(lab.folder / "erp.db", isolation_level=None)) as writer:
+        writer.execute("CREATE TABLE t (a)")
+        assert lab.schedule("--install", "--by", "cron", "--at", "00:00", *CREATE).code == 0
+        writer.execute("BEGIN EXCLUSIVE")  # the backup waits for it
+        running = subprocess.Popen(argv(*CREATE), cwd=lab.folder, env=environment(), stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: [each["standing"] for each in lab.listed()] == ["running"], 60)
+        finally:
+            running.kill()
+            running.wait()
+    (killed,) = lab.listed()
+    assert "the last run was killed" in killed["reason"]
+    assert killed["last_run"]["exit_code"] is None
 
 
 def test_overdue_and_unreadable_are_exit_code_7(lab: Lab) -> None:

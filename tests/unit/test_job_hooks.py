@@ -16,6 +16,7 @@ from dbtui.model.backups import VerifyResult
 from dbtui.model.events import Routine
 from dbtui.model.jobs import JobState
 from dbtui.routines.context import RoutineContext
+from dbtui.tui.start import make_runner
 from tests.unit.test_processes import wait_until
 
 FILE = """
@@ -131,3 +132,10 @@ def test_a_hook_that_fails_is_a_warning_of_the_job(tmp_path: Path, script: str, 
     assert (backup.routine, backup.state) == ("backup create", JobState.SUCCEEDED)
     assert (told.routine, told.state) == ("hooks", JobState.FAILED)
     assert said in told.detail
+
+
+def test_the_runner_of_the_terminal_ui_has_them(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    runner = make_runner({"PATH": "/usr/bin:/bin", "XDG_STATE_HOME": str(tmp_path)}, lab.settings)
+    run(runner, JobRequest(routine="backup create", target="erp", start=returning("fine")), lambda _event: None)
+    assert [told["exit_code"] for told in lab.told] == [0]

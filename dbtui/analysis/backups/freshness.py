@@ -1,5 +1,6 @@
 """Whether the newest good backup of a profile is older than it may be, whoever or whatever makes its backups."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from dbtui.analysis.schedule_states import grace_of
@@ -14,18 +15,28 @@ _PERIODS = (("daily", _DAY), ("weekly", 7 * _DAY), ("monthly", 31 * _DAY), ("yea
 _FUTURE_SECONDS = 3600.0
 
 
-def find_limit(profile: ConnectionProfile) -> tuple[float, str] | None:
-    """Return how many seconds old its newest backup may be, and what says so; None: as old as it likes.
+@dataclass(frozen=True, slots=True)
+class AgeLimit:
+    """How many seconds old the newest backup may be, and what says so. `is_explicit`: in so many words."""
+
+    seconds: float
+    because: str
+    is_explicit: bool
+
+
+def find_limit(profile: ConnectionProfile) -> AgeLimit | None:
+    """Return how old its newest backup may be; None: as old as it likes.
 
     That is `max_backup_age`, else the shortest period of `keep` with a tenth of it, six hours at most, as grace.
     """
     if profile.max_backup_age_seconds is not None:
-        return (profile.max_backup_age_seconds, "max_backup_age") if profile.max_backup_age_seconds else None
+        said = profile.max_backup_age_seconds
+        return AgeLimit(said, "max_backup_age", is_explicit=True) if said else None
     if profile.keep is None:
         return None
     for name, seconds in _PERIODS:
         if count := getattr(profile.keep, name):
-            return seconds + grace_of(seconds), f"keep = {{ {name} = {count} }}"
+            return AgeLimit(seconds + grace_of(seconds), f"keep = {{ {name} = {count} }}", is_explicit=False)
     return None
 
 
@@ -39,7 +50,7 @@ def assess_freshness(
     limit = find_limit(profile)
     if limit is None:
         return None
-    seconds, because = limit
+    seconds, because = limit.seconds, limit.because
     found = BackupFreshness(profile=profile.name, database=profile.database, limit_seconds=seconds, because=because,
                             is_overdue=True, reason="it has no good backup")  # fmt: skip
     if newest is None:

@@ -24,20 +24,27 @@ def collect_freshness(
 
     `entries` are backups here and in remotes, in any order, of any database. Good is a whole backup, all of its
     database, whose files have the sizes that its manifest says and no verification of which failed; of one that lies
-    in a remote alone the manifest is believed. `physical` is when the newest usable backup of a profile's repository
-    ended.
+    in a remote alone the manifest is believed. By `keep` alone no backup at all is no fault. `physical` is when the
+    newest usable backup of a profile's repository ended.
     """
     yield from ()
     ordered = sorted(entries, key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
     found = []
     for profile in profiles:
-        if find_limit(profile) is not None:
+        limit = find_limit(profile)
+        kept = (physical or {}).get(profile.name)
+        is_backed_up = kept is not None or any(_is_of(entry, profile) for entry in ordered)
+        # What keeps backups is said for all profiles at once; some, such as replicas, are never backed up.
+        if limit is not None and (is_backed_up or limit.is_explicit):
             newest = _find_newest(c, profile, ordered)
-            kept = (physical or {}).get(profile.name)
             if kept is not None and (newest is None or kept > newest[1]):
                 newest = (str(profile.repository), kept)
             found.append(assess_freshness(profile, newest, c.now()))
     return tuple(freshness for freshness in found if freshness is not None)
+
+
+def _is_of(entry: BackupEntry, profile: ConnectionProfile) -> bool:
+    return entry.engine is profile.engine and entry.database == database_of(profile) and entry.profile == profile.name
 
 
 def _find_newest(
