@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 
 from dbtui.errors import UsageError
+from dbtui.model.policies import RetentionPolicy
 from dbtui.model.remote_addresses import parse_remote_address
 from dbtui.model.remotes import RemoteAddress, RemoteKind, RemoteSettings
 from dbtui.passwords import Passwords
 from dbtui.policy_settings import Source
+from dbtui.retention_settings import KeepTable, parse_keep
 
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 3600.0
 
@@ -32,16 +34,21 @@ class RemoteTable(msgspec.Struct, forbid_unknown_fields=True):
     identity_file: str = ""
     ssh_config_file: str = ""
     timeout_seconds: float = 60.0
+    keep: KeepTable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteProfile:
-    """How the remotes are reached whose addresses begin with this one. Its secret is looked up when it is needed."""
+    """How the remotes are reached whose addresses begin with this one. Its secret is looked up when it is needed.
+
+    `keep`: how many backups stay there; None: as many as here.
+    """
 
     address: RemoteAddress
     settings: RemoteSettings
     secret_env: str = ""
     secret_command: tuple[str, ...] = ()
+    keep: RetentionPolicy | None = None
 
 
 def parse_remote(source: Source, where: tuple[str, ...], text: str) -> str:
@@ -80,7 +87,11 @@ def parse_remote_table(source: Source, text: str, typed: RemoteTable) -> RemoteP
         ssh_config_file=_path(typed.ssh_config_file),
     )
     return RemoteProfile(
-        address=address, settings=settings, secret_env=typed.secret_env, secret_command=tuple(typed.secret_command)
+        address=address,
+        settings=settings,
+        secret_env=typed.secret_env,
+        secret_command=tuple(typed.secret_command),
+        keep=parse_keep(source, (*where, "keep"), typed.keep) if typed.keep is not None else None,
     )
 
 
@@ -104,7 +115,7 @@ _KEYS = {
 
 def _check_keys(source: Source, where: tuple[str, ...], address: RemoteAddress, typed: RemoteTable) -> None:
     """A key that means nothing for this kind of remote was meant to do something."""
-    known = {*_KEYS[address.kind], "timeout_seconds"}
+    known = {*_KEYS[address.kind], "timeout_seconds", "keep"}
     for key in typed.__struct_fields__:
         if getattr(typed, key) not in ("", [], None) and key not in known:
             raise source.error(where, key, f"{key} means nothing for {address.kind.value}://",
@@ -130,6 +141,12 @@ class RemoteAccess:
         found = max(fitting, key=lambda each: len(each.address.path))
         secret = self.passwords.find_secret(f"remote {found.address}", found.secret_env, found.secret_command)
         return replace(found.settings, secret=secret)
+
+
+def find_keep(remotes: Sequence[RemoteProfile], address: RemoteAddress) -> RetentionPolicy | None:
+    """Return how many backups stay in a remote, where the configuration says so for it."""
+    fitting = [each for each in remotes if each.keep is not None and _begins_with(address, each.address)]
+    return max(fitting, key=lambda each: len(each.address.path)).keep if fitting else None
 
 
 def _begins_with(address: RemoteAddress, start: RemoteAddress) -> bool:

@@ -1,32 +1,39 @@
 """What `dbtui backup create|verify|restore|delete` do: plan, ask, run, tell."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dbtui.cli import plans
-from dbtui.cli.backup_finding import find_destination, find_entry
-from dbtui.cli.backup_remotes import fetch_directory, find_anywhere
+from dbtui.cli.backup_finding import find_destination
+from dbtui.cli.backup_remotes import fetch_directory, find_anywhere, remote_of
 from dbtui.cli.confirm import confirm
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
 from dbtui.config import parse_compression
 from dbtui.errors import RefusedError, UsageError
-from dbtui.jobs import JobRequest
+from dbtui.jobs import UNDOES, JobRequest
 from dbtui.model.backups import (
     BackupEntry,
     BackupFormat,
     CreatePlan,
     CreateResult,
     DumpOptions,
+    PlanStep,
     RestoreOptions,
     RestorePlan,
     RestoreResult,
 )
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.jobs import JobState
+from dbtui.model.remotes import RemoteAddress
 from dbtui.model.text import format_bytes, format_count, format_duration, format_untrusted
 from dbtui.routines import backups as routines
+from dbtui.routines.backups.push import create_and_push
+from dbtui.routines.backups.remote_removal import delete_remote_backup
 from dbtui.routines.backups.staging import apply_restore_far, plan_restore_far
+
+PUSHES = "Without a manifest there is no backup; one that is whole stays, and the next push goes on with its copy."
 
 # ---------------------------------------------------------------- create
 
@@ -38,6 +45,7 @@ def create(
     format_name: str | None,
     compress: str | None,
     encrypt_to: tuple[str, ...],
+    push: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -53,15 +61,22 @@ def create(
         **wishes,
     )
     where = Path(directory if directory is not None else profile.backup_dir)
+    address = remote_of(profile) if push else None
     if dry_run:
-        return _show_create_plan(invocation, profile, where, options)
+        return _show_create_plan(invocation, profile, where, options, address)
     request = JobRequest(
         routine="backup create",
         target=profile.name,
         subject=profile.database,
-        start=lambda c: routines.create_backup(c, profile, where, options),
+        start=lambda c: (
+            create_and_push(c, profile, where, options, address)
+            if address
+            else routines.create_backup(c, profile, where, options)
+        ),
         locks=(routines.create_lock(profile),),
         summary=_summarise_create,
+        judge=lambda made: JobState.PARTIAL if made.copy_problem else JobState.SUCCEEDED,
+        cancelling=PUSHES if address else UNDOES,
     )
     outcome = invocation.run(request, profile)
     return finish(invocation, outcome, _created_fields, lambda made: made.data_path, _summarise_create)
@@ -84,7 +99,13 @@ def _parse_option(option: str, text: str) -> Any:
         raise UsageError(f"{option}: {error.message}", error.hint) from None
 
 
-def _show_create_plan(invocation: Invocation, profile: ConnectionProfile, where: Path, options: DumpOptions) -> int:
+def _show_create_plan(
+    invocation: Invocation,
+    profile: ConnectionProfile,
+    where: Path,
+    options: DumpOptions,
+    address: RemoteAddress | None,
+) -> int:
     request: JobRequest[CreatePlan] = JobRequest(
         routine="backup plan",
         target=profile.name,
@@ -92,6 +113,9 @@ def _show_create_plan(invocation: Invocation, profile: ConnectionProfile, where:
         changes=False,
     )
     plan = invocation.result_of(request, profile)
+    if address is not None:
+        copying = PlanStep(f"push it to {address}", why="the manifest last; if that fails the backup stays here")
+        plan = replace(plan, steps=(*plan.steps, copying))
     lines = plans.show_create_plan(plan, profile.name)
     return show_plan(invocation, lines, plan.refusals, plan=plans.plan_fields(plan))
 
@@ -101,7 +125,11 @@ def _summarise_create(made: CreateResult) -> str:
     known = [table.rows for table in manifest.tables if table.rows is not None]
     rows = f"{format_count(sum(known))} rows, " if known else ""
     taken = format_duration(manifest.duration_seconds) if manifest.duration_seconds >= 1 else "under 1 s"
-    return f"{manifest.backup_id}: {len(manifest.tables)} tables, {rows}{format_bytes(manifest.size_bytes)} in {taken}"
+    copied = f"; copied to {made.copy_path}" if made.copy_path else ""
+    if made.copy_problem:
+        copied = "; NOT copied"
+    size = format_bytes(manifest.size_bytes)
+    return f"{manifest.backup_id}: {len(manifest.tables)} tables, {rows}{size} in {taken}{copied}"
 
 
 def _created_fields(made: CreateResult) -> dict[str, Any]:
@@ -112,6 +140,8 @@ def _created_fields(made: CreateResult) -> dict[str, Any]:
         "size_bytes": made.manifest.size_bytes,
         "tables": len(made.manifest.tables),
         "manifest": made.manifest,
+        "copy_path": made.copy_path,
+        "copy_problem": made.copy_problem,
     }
 
 
@@ -194,7 +224,8 @@ def delete(
 ) -> int:
     """Delete a backup and print its id."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
-    entry = find_entry(invocation, reference, directory)
+    found = find_anywhere(invocation, reference, directory)
+    entry, far = found.entry, found.far
     lines = plans.show_delete_plan(entry)
     if dry_run:
         return show_plan(invocation, lines, (), backup=entry)
@@ -205,7 +236,9 @@ def delete(
         routine="backup delete",
         target=entry.profile,
         subject=entry.backup_id,
-        start=lambda c: routines.delete_backup(c, entry),
+        start=lambda c: (
+            routines.delete_backup(c, entry) if far is None else delete_remote_backup(c, far.address, far.data_name)
+        ),
         locks=(routines.backup_lock(entry),),
     )
     outcome = invocation.run(request)

@@ -8,7 +8,8 @@ from dbtui.analysis.backups import retention_words as words
 from dbtui.analysis.backups.retention import Policies, choose_policies
 from dbtui.analysis.backups.survival import simulate
 from dbtui.cli import exit_codes
-from dbtui.cli.backup_finding import choose_directories, find_entry
+from dbtui.cli.backup_finding import choose_directories
+from dbtui.cli.backup_remotes import find_anywhere, is_remote
 from dbtui.cli.confirm import confirm, confirm_yes
 from dbtui.cli.endings import finish, show_plan
 from dbtui.cli.invocation import Invocation
@@ -17,12 +18,17 @@ from dbtui.errors import RefusedError, UsageError
 from dbtui.jobs import JobRequest
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.events import Routine
 from dbtui.model.policies import CountedProof, RetentionPolicy
+from dbtui.model.remote_addresses import parse_remote_address
+from dbtui.model.remotes import RemoteAddress
 from dbtui.model.retention import ExpireResult, RetentionPlan, Survival
 from dbtui.model.text import format_untrusted
+from dbtui.remote_settings import find_keep
 from dbtui.routines.backups import backup_lock
 from dbtui.routines.backups.expire import ExpireRequest, apply_expire, plan_expire
-from dbtui.routines.backups.pins import pin_backup, unpin_backup
+from dbtui.routines.backups.pins import pin_backup, pin_remote, unpin_backup, unpin_remote
+from dbtui.routines.backups.remote_expire import apply_remote_expire, plan_remote_expire
 from dbtui.routines.context import RoutineContext
 
 _WIDTH = 100
@@ -48,13 +54,14 @@ def expire(
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
     profile = invocation.target(target) if target is not None else None
     typed = _typed_policy(numbers, time_zone, count)
+    address = parse_remote_address(directory) if directory is not None and is_remote(directory) else None
     request = ExpireRequest(
-        directories=choose_directories(invocation, profile, directory),
-        policy_of=_policies(invocation, profile, typed, (time_zone, count)),
+        directories=choose_directories(invocation, profile, directory) if address is None else (),
+        policy_of=_policies(invocation, profile, typed, (time_zone, count), address),
         profile=profile,
         trusts_gaps=trust_clock,
     )
-    plan = invocation.result_of(_planning(profile, request))
+    plan = invocation.result_of(_planning(profile, request, address))
     if simulation:
         return _show_years(invocation, plan)
     lines = [format_untrusted(line) for line in words.format_plan(plan)]
@@ -67,7 +74,7 @@ def expire(
     names = [name for _, name in words.names_to_type(plan, invocation.settings.profiles)]
     if names:
         confirm(words.describe_plan(plan), lines, names, confirmed)
-    return _remove(invocation, profile, plan)
+    return _remove(invocation, profile, plan, address)
 
 
 def _typed_policy(
@@ -88,13 +95,20 @@ def _policies(
     profile: ConnectionProfile | None,
     typed: RetentionPolicy | None,
     refinements: tuple[str | None, str | None],
+    address: RemoteAddress | None,
 ) -> Policies:
-    """The options' policy for all, else `keep` of the configuration: the target's, or that of each backup's profile."""
+    """The options' policy for all, else `keep` of the configuration: the target's, or that of each backup's profile.
+
+    A remote may have a `keep` of its own.
+    """
     if typed is not None:
         return lambda _backup: typed
     if any(refinements):
         raise UsageError("--time-zone and --count go with --keep-last, --keep-daily …", "say how many to keep")
     settings = invocation.settings
+    kept_there = find_keep(settings.remotes, address) if address is not None else None
+    if kept_there is not None:
+        return lambda _backup: kept_there
     if profile is not None:
         kept = profile.keep
         policy_of: Policies = lambda _backup: kept  # noqa: E731 - one of two
@@ -109,27 +123,32 @@ def _policies(
     return policy_of
 
 
-def _planning(profile: ConnectionProfile | None, request: ExpireRequest) -> JobRequest[RetentionPlan]:
+def _planning(
+    profile: ConnectionProfile | None, request: ExpireRequest, address: RemoteAddress | None
+) -> JobRequest[RetentionPlan]:
     return JobRequest(
         routine="plan expire",
         target=profile.name if profile else "",
-        start=lambda c: plan_expire(c, request),
+        start=lambda c: plan_expire(c, request) if address is None else plan_remote_expire(c, address, request),
         changes=False,
     )
 
 
-def _remove(invocation: Invocation, profile: ConnectionProfile | None, plan: RetentionPlan) -> int:
+def _remove(
+    invocation: Invocation, profile: ConnectionProfile | None, plan: RetentionPlan, address: RemoteAddress | None
+) -> int:
     target = profile.name if profile is not None else ", ".join(plan.directories)
     if not plan.removed and not plan.leftovers:
         invocation.printer.say(f"nothing to remove: {len(plan.kept)} backups, all with a place")
         invocation.printer.result("", outcome="succeeded", exit_code=exit_codes.DONE, **_result_fields(
             ExpireResult(kept=len(plan.kept), refusals=plan.refusals)))  # fmt: skip
         return exit_codes.DONE
+    note = _note(invocation, target)
     request: JobRequest[ExpireResult] = JobRequest(
         routine=_ROUTINE,
         target=target,
         subject=", ".join(dict.fromkeys(each.scope.database for each in plan.removed)),
-        start=lambda c: apply_expire(c, plan, _note(invocation, target)),
+        start=lambda c: apply_expire(c, plan, note) if address is None else apply_remote_expire(c, address, plan, note),
         locks=tuple(f"{_ROUTINE} in {directory}" for directory in plan.directories),
         summary=words.describe_result,
         judge=words.judge_result,
@@ -174,9 +193,13 @@ def _show_year(year: Survival) -> list[str]:
 def pin(*, reference: str, directory: str | None, reason: str, as_json: bool, quiet: bool) -> int:
     """Keep a backup whatever the policy says, and print its id."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
-    entry = find_entry(invocation, reference, directory)
-    return _change_pin(invocation, entry, "backup pin", lambda c: pin_backup(c, entry, reason),
-                       ("pinned", "was pinned already"))  # fmt: skip
+    found = find_anywhere(invocation, reference, directory)
+    entry, far = found.entry, found.far
+
+    def start(c: RoutineContext) -> Routine[bool]:
+        return pin_backup(c, entry, reason) if far is None else pin_remote(c, far, reason)
+
+    return _change_pin(invocation, entry, "backup pin", start, ("pinned", "was pinned already"))
 
 
 def unpin(
@@ -184,14 +207,18 @@ def unpin(
 ) -> int:
     """Let the policy decide about a backup again, and print its id."""
     invocation = Invocation.begin(as_json=as_json, quiet=quiet, acting=True)
-    entry = find_entry(invocation, reference, directory)
+    found = find_anywhere(invocation, reference, directory)
+    entry, far = found.entry, found.far
     consequence = f"lets the policy remove the backup {format_untrusted(entry.backup_id)} again"
     if dry_run:
         return show_plan(invocation, [f"this {consequence}"], (), backup_id=entry.backup_id)
     if entry.is_pinned:
         confirm_yes(consequence, [f"this {consequence}"], entry.backup_id, confirmed)
-    return _change_pin(invocation, entry, "backup unpin", lambda c: unpin_backup(c, entry),
-                       ("is pinned no more", "was not pinned"))  # fmt: skip
+
+    def start(c: RoutineContext) -> Routine[bool]:
+        return unpin_backup(c, entry) if far is None else unpin_remote(c, far)
+
+    return _change_pin(invocation, entry, "backup unpin", start, ("is pinned no more", "was not pinned"))
 
 
 def _change_pin(

@@ -17,7 +17,7 @@ from dbtui.analysis.backups import parse_backup_id
 from dbtui.analysis.backups.retention import Policies, plan_retention
 from dbtui.errors import DamagedBackupError, DbtuiError, LockedError, RefusedError, StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupEntry, EntryKind, Manifest
-from dbtui.model.connections import ConnectionProfile, EngineName
+from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.policies import CountedProof
 from dbtui.model.proofs import ProofOutcome
@@ -89,7 +89,14 @@ def look_at(entry: BackupEntry, profile: ConnectionProfile | None) -> RetentionB
         return LeftAlone(entry.backup_id, EntryKind.BROKEN, f"its manifest cannot be read: {error}")
     if profile is not None and not is_of(manifest, profile):
         return LeftAlone(entry.backup_id, entry.kind, OTHER_TARGET)
-    return _judged(entry, entry.engine, manifest, hashlib.sha256(data).hexdigest())
+    return judge_manifest(
+        entry,
+        manifest,
+        directory=entry.directory,
+        digest=hashlib.sha256(data).hexdigest(),
+        problem=_problem(entry, manifest),
+        proof=_proof(entry),
+    )
 
 
 def is_of(manifest: Manifest, profile: ConnectionProfile) -> bool:
@@ -99,19 +106,22 @@ def is_of(manifest: Manifest, profile: ConnectionProfile) -> bool:
     return manifest.url == public_url(profile) or manifest.profile == profile.name
 
 
-def _judged(entry: BackupEntry, engine: EngineName, manifest: Manifest, digest: str) -> RetentionBackup:
+def judge_manifest(
+    entry: BackupEntry, manifest: Manifest, *, directory: str, digest: str, problem: str, proof: str | None
+) -> RetentionBackup:
+    """Return a backup as retention sees it. `directory` is also the address of a remote."""
     return RetentionBackup(
         backup_id=entry.backup_id,
-        directory=entry.directory,
-        scope=RetentionScope(manifest.database, engine, manifest.url, describe_cover(manifest)),
+        directory=directory,
+        scope=RetentionScope(manifest.database, manifest.engine, manifest.url, describe_cover(manifest)),
         began_at=entry.began_at,
         ended_at=parse_time(manifest.end_time),
         profile=manifest.profile,
         size_bytes=manifest.size_bytes,
         packing=f"{manifest.format.value} {manifest.compression}",
-        proof=_proof(entry),
+        proof=proof,
         is_pinned=entry.is_pinned,
-        problem=_problem(entry, manifest),
+        problem=problem,
         digest=digest,
     )
 

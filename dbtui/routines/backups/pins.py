@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 
 from dbtui.adapters.streams import create_file, fsync_path, storage_errors
-from dbtui.errors import RefusedError, StorageError
+from dbtui.errors import RefusedError, RemoteExistsError, StorageError
 from dbtui.model.backups import BackupEntry, EntryKind
 from dbtui.model.events import Routine, StepFinished, StepStarted
 from dbtui.model.retention import PIN_SUFFIX, Pin
 from dbtui.model.text import format_untrusted
 from dbtui.operators import format_operator
 from dbtui.routines.backups.create import format_time
+from dbtui.routines.backups.remote_find import RemoteBackup
 from dbtui.routines.backups.store import remove_path
 from dbtui.routines.context import RoutineContext
 
@@ -40,7 +41,7 @@ def pin_backup(c: RoutineContext, entry: BackupEntry, reason: str = "") -> Routi
             return False
         raise
     with storage_errors(path), file:
-        file.write(msgspec.json.format(msgspec.json.encode(pin), indent=2) + b"\n")
+        file.write(_encode(pin))
         file.flush()
         os.fsync(file.fileno())
     fsync_path(path.parent)
@@ -59,6 +60,37 @@ def unpin_backup(_c: RoutineContext, entry: BackupEntry) -> Routine[bool]:
     fsync_path(path.parent)
     yield StepFinished("unpin", time.monotonic() - began)
     return True
+
+
+def pin_remote(c: RoutineContext, far: RemoteBackup, reason: str = "") -> Routine[bool]:
+    """Pin a backup in a remote; return whether it was not pinned before. Raises RefusedError, RemoteError."""
+    if far.entry.kind is not EntryKind.COMPLETE:
+        raise RefusedError(f"{far.entry.backup_id} is no whole backup", "pin one with manifest and data")
+    began = time.monotonic()
+    yield StepStarted("pin", far.entry.backup_id)
+    pin = Pin(far.entry.backup_id, format_time(c.now()), format_operator(c.environ), reason)
+    with c.open_remote(far.address) as remote:
+        try:
+            remote.create(far.data_name + PIN_SUFFIX, _encode(pin))
+        except RemoteExistsError:
+            return False
+    yield StepFinished("pin", time.monotonic() - began)
+    return True
+
+
+def unpin_remote(c: RoutineContext, far: RemoteBackup) -> Routine[bool]:
+    """Take a pin away in a remote; return whether there was one. Raises RemoteError, ConnectError."""
+    began = time.monotonic()
+    yield StepStarted("unpin", far.entry.backup_id)
+    with c.open_remote(far.address) as remote:
+        was_there = remote.find_object(far.data_name + PIN_SUFFIX) is not None
+        remote.remove(far.data_name + PIN_SUFFIX)
+    yield StepFinished("unpin", time.monotonic() - began)
+    return was_there
+
+
+def _encode(pin: Pin) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(pin), indent=2) + b"\n"
 
 
 def is_pinned(entry: BackupEntry) -> bool:

@@ -21,7 +21,7 @@ from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind
 from dbtui.model.events import Routine, StepFinished, StepStarted
 from dbtui.model.proofs import PROOFS_SUFFIX
 from dbtui.model.remotes import RemoteAddress, RemoteKind, RemoteObject
-from dbtui.model.retention import PIN_SUFFIX
+from dbtui.model.retention import DELETING_SUFFIX, PIN_SUFFIX
 from dbtui.model.shipping import PUSHING_SUFFIX, RemoteHistory
 from dbtui.model.text import format_bytes, format_untrusted
 from dbtui.routines.backups.catalogue import entry_of_manifest, stem_of
@@ -218,6 +218,8 @@ def _checked(listing: RemoteListing, name: str, found: BackupEntry | DbtuiError)
     if not isinstance(found, BackupEntry):
         return _broken(listing, name, found.message)
     there = listing.data_bytes.get(base)
+    if base + PIN_SUFFIX in listing.data_bytes:
+        found = replace(found, is_pinned=True)
     if there == found.size_bytes:
         return found
     problem = found.problem or (
@@ -246,13 +248,16 @@ def _remarks(listing: RemoteListing) -> Iterator[str]:
     owned = {name.removesuffix(MANIFEST_SUFFIX) for name in listing.manifests}
     marks = {name for name in listing.data_bytes if name.endswith(PUSHING_SUFFIX)}
     inside = {folder.partition("/")[0] for folder in listing.folders}
-    known = owned | marks | inside
+    deleted = {name.removesuffix(DELETING_SUFFIX) for name in listing.data_bytes if name.endswith(DELETING_SUFFIX)}
+    known = owned | marks | inside | {f"{name}{DELETING_SUFFIX}" for name in deleted}
     lost = {name for name in listing.data_bytes if name not in known and not name.endswith(_BESIDE)}
     begun = {name.removesuffix(PUSHING_SUFFIX) for name in marks} - owned
     if begun:
         size = format_bytes(sum(listing.data_bytes.get(name, 0) for name in begun))
         yield f"{listing.address} holds {size} of pushes that have not ended: {_shorten(begun)}"
-    if others := lost - begun:
+    if halves := deleted & (lost | owned):
+        yield f"{listing.address} holds deletions that have not ended: {_shorten(halves)}; backup expire finishes them"
+    if others := lost - begun - deleted:
         size = format_bytes(sum(listing.data_bytes[name] for name in others))
         yield f"{listing.address} holds {size} without a manifest, which are no backups: {_shorten(others)}"
     if listing.folders:

@@ -9,6 +9,7 @@ from dbtui.analysis.backups import parse_backup_id, parse_data_name
 from dbtui.analysis.backups.places import fingerprint_files
 from dbtui.errors import DamagedBackupError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, BackupFile, BackupFormat, Manifest
+from dbtui.model.remotes import RemoteAddress
 from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.manifest import LARGEST_BYTES, data_name, decode_manifest
 
@@ -36,13 +37,17 @@ def read_remote_manifest(remote: Remote, name: str) -> RemoteManifest:
 
     Raises DamagedBackupError, RemoteError (absent), ConnectError.
     """
-    encoded = remote.read(name, LARGEST_BYTES)
+    return parse_remote_manifest(remote.address, name, remote.read(name, LARGEST_BYTES))
+
+
+def parse_remote_manifest(address: RemoteAddress, name: str, encoded: bytes) -> RemoteManifest:
+    """The same of one that was read already. Raises DamagedBackupError."""
     try:
         manifest = decode_manifest(encoded)
         base = data_name([file.path for file in manifest.files])
         _check(name, manifest, base)
     except DamagedBackupError as error:
-        where = f"{remote.address}/{format_untrusted(name, 120)}"
+        where = f"{address}/{format_untrusted(name, 120)}"
         raise DamagedBackupError(f"{where} is not used: {error.message}", error.hint or "use another backup") from error
     parsed = parse_data_name(base)
     return RemoteManifest(manifest, encoded, base, parsed.stem if parsed else base)
