@@ -66,7 +66,7 @@ def find_in_remotes(invocation: Invocation, text: str) -> RemoteReference:
     word, colon, profile_name = text.partition(":")
     if word == LATEST and colon:
         profile = invocation.target(profile_name)
-        return RemoteReference(_address_of(profile), LATEST, _origin_of(profile))
+        return RemoteReference(remote_of(profile), LATEST, _origin_of(profile))
     addresses = configured_remotes(invocation, None)
     if not addresses:
         raise UsageError(f"no remote is configured to look for {format_untrusted(text)} in", "write REMOTE/BACKUP")
@@ -94,7 +94,7 @@ def choose_remote(invocation: Invocation, entry: BackupEntry, typed: str | None)
         return parse_remote_address(typed)
     profile = invocation.settings.profile(entry.profile)
     if profile is not None:
-        return _address_of(profile)
+        return remote_of(profile)
     if not invocation.settings.remote:
         raise UsageError(f"it is not said where {format_untrusted(entry.backup_id)} goes to", _SAY_WHERE)
     return parse_remote_address(invocation.settings.remote)
@@ -104,7 +104,8 @@ def _origin_of(profile: ConnectionProfile) -> BackupOrigin:
     return BackupOrigin(database_of(profile), profile.engine, public_url(profile), profile.name)
 
 
-def _address_of(profile: ConnectionProfile) -> RemoteAddress:
+def remote_of(profile: ConnectionProfile) -> RemoteAddress:
+    """Return the remote of a profile. Raises UsageError when it has none."""
     if not profile.remote:
         raise UsageError(f"profile {format_untrusted(profile.name)} has no remote", _SAY_WHERE)
     return parse_remote_address(profile.remote)

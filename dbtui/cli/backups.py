@@ -44,6 +44,7 @@ def backup() -> None:
 @click.option("--table", "tables", multiple=True, metavar="T", help="Only this table; * and ? match; repeatable.")
 @click.option("--exclude-table", "exclude_tables", multiple=True, metavar="T", help="Not this table; repeatable.")
 @click.option("--schema-only", is_flag=True, help="Definitions without rows.")
+@click.option("--push", is_flag=True, help="Then copy it to the profile's remote; if only that fails: exit code 3.")
 @click.option(
     "--encrypt-to",
     "encrypt_to",
@@ -76,9 +77,9 @@ def list_(**typed: Any) -> int:
 
     What lies in a remote of the configuration is listed too: a backup that is here and there is one row that says so.
     A remote that cannot be asked is left out with a warning.
-    """
 
     Physical backups in the profiles' repositories of pgBackRest and Barman are among them.
+    """
     from dbtui.cli import backup_reading
 
     return backup_reading.list_backups(**typed)
@@ -158,10 +159,10 @@ def verify(**typed: Any) -> int:
     With --restore it is also restored: row counts have to be the manifest's, constraints valid, indexes usable,
     sequences ahead of their columns, materialised views filled. A throwaway server has a private socket and no
     network, and is gone afterwards. What this machine lacks (an extension, room) is never held against the backup.
-    """
 
     pgbackrest:STANZA/LABEL and barman:SERVER/ID are verified by their own tool; with --restore a server is started from
     them, and read.
+    """
     from dbtui.cli import backup_verifying, repositories
 
     return repositories.verify(**typed) if repositories.is_meant(typed) else backup_verifying.verify(**typed)
@@ -191,10 +192,10 @@ def restore(**typed: Any) -> int:
 
     The data is loaded into a fresh database, compared with the manifest and only then given its name. --replace asks
     for the name of the database (for a production profile the profile's name too), or takes it from --yes.
-    """
 
     pgbackrest:STANZA/LABEL and barman:SERVER/ID are physical: --into names the data directory to fill, new or empty.
     --replace sets aside what is there, --target-time restores as of then, and the server is not started.
+    """
     from dbtui.cli import backup_acting, repositories
 
     if repositories.is_meant(typed):

@@ -431,6 +431,8 @@ class CreateResult:
     manifest: Manifest
     data_path: str
     manifest_path: str
+    copy_path: str = ""  # the address of its copy, if one was asked for and made
+    copy_problem: str = ""  # why there is none although it was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,6 +175,24 @@ def test_a_cut_in_the_middle_is_told_or_mended_and_leaves_no_half(site: Site, ne
     assert site.server.read(site.bucket, f"far/{path.name}") == path.read_bytes()
 
 
+def test_a_backup_is_made_and_copied_in_one_go(site: Site, network: FaultyNetwork) -> None:
+    planned = site.done("backup", "create", "erp", "--push", "--dry-run", "--json").result["plan"]
+    assert planned["steps"][-1]["text"] == f"push it to {site.remote}"
+    made = site.done("backup", "create", "erp", "--push", "--json").result
+    path = Path(made["path"])
+    assert (made["copy_path"], made["copy_problem"]) == (f"{site.remote}/{path.name}", "")
+    assert site.keys == names_in(path.parent)
+    site.configure(network.url)
+    network.begin(Faults(cut_after=0, refuse_after_cut=True))
+    ran = site.run("backup", "create", "erp", "--push")
+    assert ran.code == 3, ran.stderr
+    second = Path(ran.stdout.strip())
+    assert second.exists()
+    assert second != path
+    assert "was made and not copied" in ran.stderr
+    assert site.keys == {path.name, f"{path.name}.manifest.json"}
+
+
 def test_damage_is_refused_at_both_ends(site: Site) -> None:
     path = site.back_up()
     good = path.read_bytes()
@@ -223,7 +241,6 @@ def test_no_secret_is_in_argv_output_history_or_copies(site: Site) -> None:
         (("pull", "s3://backups"), "no backup in it"),
         (("pull", "postgresql://db1/erp"), "no address of a remote"),
         (("list", "--dir", "s3://"), "names no bucket"),
-        (("delete", "s3://backups/erp-2026"), "lies in a remote"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(site: Site, words: tuple[str, ...], said: str) -> None:
@@ -239,6 +256,9 @@ def test_without_a_remote_it_says_where_one_is_named(site: Site) -> None:
     config = site.folder / "config.toml"
     config.write_text(f'[profiles.erp]\nurl = "{site.sample.url}"\n')
     assert "has no remote" in site.run("backup", "push", path.stem).sentence
+    before = names_in(site.folder)
+    refused = site.run("backup", "create", "erp", "--push")
+    assert (refused.code, names_in(site.folder)) == (2, before)
     assert "no remote is configured" in site.run("backup", "pull", "erp-2026").sentence
 
 

@@ -10,21 +10,38 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from dbtui.adapters.remotes.remote import Remote
-from dbtui.errors import DamagedBackupError, RefusedError, RemoteError, RemoteExistsError, StorageError
-from dbtui.model.backups import MANIFEST_SUFFIX, BackupEntry, EntryKind, Manifest, PlanStep
-from dbtui.model.events import Routine, StepFinished, StepStarted
+from dbtui.errors import (
+    Cancelled,
+    DamagedBackupError,
+    DbtuiError,
+    RefusedError,
+    RemoteError,
+    RemoteExistsError,
+    StorageError,
+)
+from dbtui.model.backups import (
+    MANIFEST_SUFFIX,
+    BackupEntry,
+    CreateResult,
+    DumpOptions,
+    EntryKind,
+    Manifest,
+    PlanStep,
+)
+from dbtui.model.connections import ConnectionProfile
+from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.remotes import Confirmation, RemoteAddress
 from dbtui.model.shipping import PUSHING_SUFFIX, PUSHING_VERSION, PushPlan, ShippedFile, ShippingResult
 from dbtui.model.text import format_bytes, format_untrusted
 from dbtui.operators import format_operator
-from dbtui.routines.backups.create import check_refusals, format_time
-from dbtui.routines.backups.find import find_manifest_path
+from dbtui.routines.backups.create import check_refusals, create_backup, format_time
+from dbtui.routines.backups.find import find_backup, find_manifest_path
 from dbtui.routines.backups.holding import held_for_reading
 from dbtui.routines.backups.manifest import data_name, decode_manifest, read_limited
 from dbtui.routines.backups.moving import send_files
@@ -205,6 +222,28 @@ def _take_name(c: RoutineContext, remote: Remote, local: _Local, backup_id: str)
         refusal = _refuse_mark(remote, local, _read_mark(remote, local.base))
         if refusal:
             raise RefusedError(f"push refused: {refusal}") from None
+
+
+# ---------------------------------------------------------------- making one and sending it
+
+
+def create_and_push(
+    c: RoutineContext, profile: ConnectionProfile, directory: Path, options: DumpOptions, address: RemoteAddress
+) -> Routine[CreateResult]:
+    """Make a backup, then send a copy; that it could not be sent is told in the result, and undoes nothing.
+
+    Raises what making a backup raises, and Cancelled.
+    """
+    made = yield from create_backup(c, profile, directory, options)
+    try:
+        plan = yield from plan_push(c, find_backup(directory, made.data_path), address)
+        done = yield from apply_push(c, plan)
+    except Cancelled:
+        raise
+    except DbtuiError as error:
+        yield Warned(f"{made.manifest.backup_id} was made and not copied: {error}")
+        return replace(made, copy_problem=str(error))
+    return replace(made, copy_path=done.path)
 
 
 # ---------------------------------------------------------------- sending
