@@ -21,7 +21,7 @@ from dbtui.adapters.postgresql.replica_streaming import watch_stream
 from dbtui.adapters.postgresql.replica_undoing import Makings
 from dbtui.adapters.postgresql.replica_workshop import Workshop
 from dbtui.errors import DbtuiError, ServerError, StorageError
-from dbtui.model.events import CommandRan, ResultT, Routine, StepFinished, StepStarted
+from dbtui.model.events import CommandRan, ResultT, Routine, StepFinished, StepStarted, Warned
 from dbtui.model.replicas import ReplicaPlan, ReplicaResult
 from dbtui.model.text import format_untrusted
 
@@ -93,16 +93,21 @@ class ReplicaAddition:
             yield from _timed("clean", f"what the run of {marker.began} left", self._remove_left(marker))
 
     def _remove_left(self, marker: Marker) -> Routine[None]:
+        is_same_system = marker.system == self._system()
         made = Makings(
             self._room,
             marker,
-            has_slot=marker.system == self._system(),
+            has_slot=bool(marker.slot) and is_same_system,
             has_passfile=bool(marker.passfile),
             is_started=marker.is_started,
         )
         if left := made.remove():
             raise StorageError(f"what an earlier run left could not be removed: {'; '.join(left)}", "remove it by hand")
-        yield from ()
+        if marker.slot and not is_same_system:
+            yield Warned(
+                f"slot {format_untrusted(marker.slot)} of that run, if it is there, is on another server, "
+                f"{format_untrusted(marker.server)}: drop it there (dbtui replicas drop-slot), or that server keeps its log"
+            )
 
     def _system(self) -> str:
         return str(self._target.collect_one("collect_replication").system)

@@ -37,13 +37,22 @@ class Makings:
             except (DbtuiError, OSError) as error:
                 left.append(format_untrusted(error.message if isinstance(error, DbtuiError) else str(error), 300))
         try:
-            if left:  # nobody is at it any more: the next run may remove what is left
-                write_marker(replace(self.marker, process_began=""))
+            if left:  # nobody is at it any more: the next run may remove what is left, and nothing else
+                write_marker(self._what_is_left())
             else:
                 remove_marker(self.room.directory)
         except StorageError as error:
             left.append(error.message)
         return left
+
+    def _what_is_left(self) -> Marker:
+        """The note without what is gone, or was never ours: a slot of that name may be somebody else's by then."""
+        return replace(
+            self.marker,
+            process_began="",
+            slot=self.marker.slot if self.has_slot else "",
+            passfile=self.marker.passfile if self.has_passfile else "",
+        )
 
     def _stop(self) -> None:
         if self.is_started and not self.room.server().stop():
@@ -64,6 +73,7 @@ class Makings:
         passfile = passfile_path(self.room.directory)
         if self.has_passfile and self.marker.passfile == str(passfile):
             passfile.unlink(missing_ok=True)
+            self.has_passfile = False
 
     def _drop_slot(self) -> None:
         """Drop it over a connection that no cancel interrupts."""
@@ -73,6 +83,7 @@ class Makings:
         try:
             with open_beside(source, Cancellation()) as undisturbed:
                 self._drop_slot_of(undisturbed, slot)
+            self.has_slot = False
         except DbtuiError as error:
             said = f"slot {slot} on {source.where} ({error.message}): drop it, or the server keeps its log for it"
             raise ServerError(said) from error

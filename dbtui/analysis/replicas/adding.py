@@ -78,7 +78,7 @@ def _steps(wish: ReplicaWish, facts: AdditionFacts) -> Iterator[str]:
 
 
 def _clean_step(left: LeftAddition) -> str:
-    parts = [f"directory of {left.path}"] if left.has_directory else []
+    parts = ["what it copied"] if left.has_directory else []
     parts += [f"slot {left.slot} on {left.server}"] if left.has_slot else []
     parts += [left.passfile] if left.passfile else []
     return f"remove what the run of {left.began} left: {', '.join(parts) or 'its note alone'}"
