@@ -106,7 +106,7 @@ class ReplicaAddition:
         if marker.slot and not is_same_system:
             yield Warned(
                 f"slot {format_untrusted(marker.slot)} of that run, if it is there, is on another server, "
-                f"{format_untrusted(marker.server)}: drop it there (dbtui replicas drop-slot), or that server keeps its log"
+                f"{format_untrusted(marker.server)}: drop it there (dbtui replicas drop-slot), or its log is kept"
             )
 
     def _system(self) -> str:
