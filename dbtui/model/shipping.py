@@ -65,10 +65,11 @@ class ShippingPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushPlan(ShippingPlan):
-    """A backup about to be sent. `fingerprint` is that of its files."""
+    """A backup about to be sent. `fingerprint` is that of its files; `is_listed`: its manifest is there already."""
 
     entry: BackupEntry
     fingerprint: str
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

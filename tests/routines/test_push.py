@@ -191,6 +191,30 @@ def test_who_pushes_another_backup_of_that_name_meanwhile_is_refused(lab: Lab, t
     assert names_in(lab.there) == names_in(lab.here)
 
 
+def test_nothing_is_sent_to_where_it_is_being_deleted(lab: Lab) -> None:
+    entry = lab.back_up()
+    lab.push(entry)
+    manifest = next(lab.there.glob("*.manifest.json"))
+    (lab.there / manifest.name.replace(".manifest.", ".deleting.")).write_bytes(manifest.read_bytes())
+    for _ in range(2):  # before and after the manifest has gone
+        assert ["is being deleted" in refusal for refusal in lab.plan_push(entry).refusals] == [True]
+        with pytest.raises(RefusedError, match="finishes that"):
+            lab.push(entry)
+        manifest.unlink(missing_ok=True)
+
+
+def test_a_copy_that_is_deleted_while_it_is_mended_gets_no_manifest_back(lab: Lab) -> None:
+    entry = lab.back_up()
+    lab.push(entry)
+    (lab.there / Path(entry.data_path).name).unlink()
+    pushing = apply_push(lab.c, lab.plan_push(entry))
+    next(pushing)
+    next(lab.there.glob("*.manifest.json")).unlink()
+    with pytest.raises(RefusedError, match="was deleted"):
+        drive(pushing)
+    assert listed(lab) == []
+
+
 def test_nobody_deletes_a_backup_while_it_is_pushed(lab: Lab) -> None:
     entry = lab.back_up()
     pushing = apply_push(lab.c, lab.plan_push(entry))

@@ -37,6 +37,7 @@ from dbtui.model.backups import (
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.events import Routine, StepFinished, StepStarted, Warned
 from dbtui.model.remotes import Confirmation, RemoteAddress
+from dbtui.model.retention import DELETING_SUFFIX
 from dbtui.model.shipping import PUSHING_SUFFIX, PUSHING_VERSION, PushPlan, ShippedFile, ShippingResult
 from dbtui.model.text import format_bytes, format_untrusted
 from dbtui.operators import format_operator
@@ -138,7 +139,9 @@ def _plan(remote: Remote, entry: BackupEntry, local: _Local) -> PushPlan:
     name = local.base + MANIFEST_SUFFIX
     is_listed = remote.find_object(name) is not None
     mark = None if is_listed else _read_mark(remote, local.base)
-    refusal = _refuse_manifest(remote, local) if is_listed else _refuse_mark(remote, local, mark)
+    refusal = _refuse_deleted(remote, local) or (
+        _refuse_manifest(remote, local) if is_listed else _refuse_mark(remote, local, mark)
+    )
     # Files that nobody vouches for are sent anew: a manifest does, and the mark of a push of the same files.
     sizes = find_sizes(remote, local.base, local.manifest.files) if is_listed or mark is not None else {}
     files = tuple(
@@ -157,6 +160,7 @@ def _plan(remote: Remote, entry: BackupEntry, local: _Local) -> PushPlan:
         refusals=(refusal,) if refusal else (),
         entry=entry,
         fingerprint=local.fingerprint,
+        is_listed=is_listed,
     )
 
 
@@ -168,6 +172,16 @@ def _steps(files: Sequence[ShippedFile], name: str, *, is_listed: bool) -> Itera
     yield PlanStep(f"send {count}, {size}{there}", why="each is confirmed against the SHA-256 of the manifest")
     if not is_listed:
         yield PlanStep(f"create {name}", why="last, and never over another: until then it is no backup")
+
+
+def _refuse_deleted(remote: Remote, local: _Local) -> str:
+    """Why nothing is sent while a backup of that name is deleted there: what is sent would go with it."""
+    if remote.find_object(local.base + DELETING_SUFFIX) is None:
+        return ""
+    return (
+        f"{local.base} is being deleted from {remote.address}, or a deletion of it was cut: dbtui backup expire with "
+        f"--dir {remote.address} finishes that"
+    )
 
 
 def _refuse_manifest(remote: Remote, local: _Local) -> str:
@@ -301,7 +315,10 @@ def _send_all(
     c.cancellation.check()
     yield StepStarted("manifest", f"{local.base}{MANIFEST_SUFFIX}")
     began = time.monotonic()
-    _create_manifest(remote, local)
+    if not plan.is_listed:
+        _create_manifest(remote, local)
+    elif remote.find_object(local.base + MANIFEST_SUFFIX) is None:
+        raise RefusedError(f"{local.base} was deleted from {remote.address} while its files were sent", "push it again")
     yield StepFinished("manifest", time.monotonic() - began)
     return confirmations, _remove_mark(remote, local)
 
