@@ -109,6 +109,9 @@ def _concluded(code: int) -> int:
         conclusion.conclude(code)
     except (DbtuiError, KeyboardInterrupt):  # a signal, when nothing is left to be undone
         return code
+    except Exception as error:  # the boundary: whatever goes wrong here is none of the command's business
+        with suppress(OSError):
+            sys.stderr.write(f"dbtui: warning: hooks were not told: unexpected {type(error).__name__}\n")
     return _flushed(code)
 
 

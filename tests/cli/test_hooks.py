@@ -151,8 +151,14 @@ def test_a_full_disk_is_told(lab: Lab) -> None:
     assert done.code == 6
     assert "make room" in done.sentence
     (told,) = lab.told
-    assert told["outcome"] == "failed"
-    assert told["sentence"] == done.sentence
+    assert (told["outcome"], told["sentence"]) == ("failed", done.sentence)
+
+
+def test_a_disk_that_is_too_full_for_history_keeps_nobody_from_being_told(lab: Lab) -> None:
+    done = lab.run("backup", "create", "erp", before=on_small_disk(Path(os.environ["XDG_STATE_HOME"]), "4k"))
+    assert done.code == 0
+    assert "history" in done.stderr
+    assert [told["outcome"] for told in lab.told] == ["succeeded"]
 
 
 @pytest.mark.parametrize(
