@@ -24,7 +24,7 @@ from dbtui.tui.widgets.drawn import Lines
 from dbtui.tui.widgets.inputs import Choice, PushButton, TextInput
 
 ShippingT = TypeVar("ShippingT", bound=ShippingPlan)
-_OTHER = ""
+_OTHER = "another"
 _MOST_FILES = 12
 
 
@@ -108,7 +108,7 @@ class PushDialog(ShippingDialog[PushPlan]):
         """Yield where to, and the plan."""
         if self.remotes:
             options = [(address, address) for address in self.remotes]
-            yield Choice("to", [*options, (_OTHER, "another")], id="remote")
+            yield Choice("to", [*options, (_OTHER, _OTHER)], id="remote")
         with Horizontal(classes="field", id="address-row"):
             yield Lines(line(dim("address")), classes="field-label")
             yield TextInput(placeholder="s3://bucket/path, sftp://host/path, file:///mnt/share …", id="address")
@@ -141,7 +141,7 @@ class PushDialog(ShippingDialog[PushPlan]):
 
     def plan_request(self) -> JobRequest[PushPlan] | str:
         """Ask the remote."""
-        typed = self._chosen or self.query_one("#address", TextInput).value.strip()
+        typed = self._chosen if self._chosen != _OTHER else self.query_one("#address", TextInput).value.strip()
         if not typed:
             return 'Type where to; remote = "s3://bucket/path" in the configuration names it for good.'
         try:

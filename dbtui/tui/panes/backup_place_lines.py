@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
+from dbtui.analysis.backups.places import label_remotes
 from dbtui.model.backups import EntryKind
 from dbtui.model.findings import FindingLevel
 from dbtui.model.repositories import RepositoryReport
@@ -75,13 +76,14 @@ def _command(state: ScheduleState) -> str:
 def _calm(places: SeenPlaces, schedules: Sequence[ScheduleState], now: datetime) -> Iterator[Line]:
     """What is well, in one line: the next run with the last one, and how old what is known of remotes is."""
     parts = [*_next_run(schedules, now)]
+    labels = label_remotes(remote.address for remote in places.remotes)
     for remote in places.remotes:
         if remote.problem:
             continue
         if remote.seen_at is None:
-            parts.append((dim(f"asking {remote.address} …"),))
+            parts.append((dim(f"asking {labels[remote.address]} …"),))
         else:
-            parts.append((dim(f"{remote.address} {_count(remote)}, {age_text(remote.seen_at, now)}"),))
+            parts.append((dim(f"{labels[remote.address]} {_count(remote)}, {age_text(remote.seen_at, now)}"),))
     joined: list[Span] = []
     for part in parts:
         joined += [dim(" · "), *part] if joined else part

@@ -15,6 +15,7 @@ from dbtui.tui.widgets.rows import Column
 
 HistoryRow = BackupEntry | RepositoryBackup
 _FORMAT, _FORMAT_AND_AGE = 11, 14
+_WIDEST_WHERE = 10
 _TONES = {"●": Tone.OK, "▲": Tone.WARNING, "✖": Tone.TROUBLE}
 
 
@@ -47,13 +48,14 @@ def history_columns(
 ) -> list[Column[HistoryRow]]:
     """Return the columns. `shrunk` tells by backup id how much smaller than its forerunner a backup is.
 
-    `labels` are short names of remotes. `has_places`: backups lie in several places, and a column says where each does.
+    `labels` are short names of remotes. `has_places`: backups lie in several places, and a column says where.
     """
-    where: list[Column[HistoryRow]] = [Column("WHERE", lambda row: _where(row, labels), 7, grow=4, widest=24,
+    where: list[Column[HistoryRow]] = [Column("WHERE", lambda row: _where(row, labels), _where_width(labels), grow=4, widest=24,
                     order=lambda row: _where_text(row, labels))] if has_places else []  # fmt: skip
     return [
         Column("AGE", lambda row: Span(format_age(_moment(row), now())), 6, order=_moment, descending=True),
-        Column("DATABASE", _database, 9, grow=3, widest=40, order=lambda row: _database_text(row).lower()),
+        Column("DATABASE", _database, 8 if has_places else 9, grow=3, widest=40,
+               order=lambda row: _database_text(row).lower()),
         Column("ENGINE", lambda row: Span(_engine_text(row)), 7, spare=1, order=_engine_text),
         Column("FORMAT", _format, _FORMAT_AND_AGE if has_encrypted else _FORMAT, widest=20, grow=1,
                order=_format_text),
@@ -108,6 +110,12 @@ def _number(row: HistoryRow, name: str) -> int | None:
 def _count(row: HistoryRow, name: str) -> Span:
     value = _number(row, name)
     return dim("–") if value is None else Span(format_count(value))
+
+
+def _where_width(labels: Mapping[str, str]) -> int:
+    """Room for `here+s3`, or what else the only remote is called; names of several remotes may be cut."""
+    longest = max((len(label) for label in labels.values()), default=0)
+    return max(7, min(_WIDEST_WHERE, len(f"{HERE}+") + longest))
 
 
 def _where_text(row: HistoryRow, labels: Mapping[str, str]) -> str:
