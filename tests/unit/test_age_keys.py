@@ -105,7 +105,7 @@ def test_what_is_no_identity_is_not_repeated(content: bytes) -> None:
 
 
 def test_identities_that_a_passphrase_protects(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="protected by a passphrase; run this in a terminal"):
+    with pytest.raises(ConfigError, match="protected by a passphrase; give it to a command in a terminal"):
         parse_identity(LOCKED, "key.age")
     with pytest.raises(ConfigError, match="this is not the passphrase"):
         unlock_identity(LOCKED, Secret("wrong"), "key.age")
