@@ -19,7 +19,7 @@ _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 _HOST = re.compile(r"https?://([^/\s?\"']+)")
 _FAULTS = (
-    (r"certificate|UnknownIssuer|CaUsedAsEndEntity", ""),
+    (r"[Cc]ertificate|UnknownIssuer", ""),
     (r"[Cc]onnection refused", "refused the connection: nothing listens there"),
     (r"dns error|failed to lookup address", "has no address: the name is not known"),
     (r"timed out|TimedOut|Timeout|deadline has elapsed", "did not answer in time"),

@@ -47,6 +47,10 @@ class UploadGoneError(RemoteError):
     """An upload in parts was completed or aborted by somebody else."""
 
 
+class UnsupportedError(RemoteError):
+    """The server does not know what it was asked for: not every one that speaks S3 knows all of it."""
+
+
 def is_transient(status: int, code: str) -> bool:
     """Return whether the same request may well succeed a little later."""
     return (status in TRANSIENT_STATUSES and code != "NotImplemented") or code in TRANSIENT_CODES
@@ -64,6 +68,8 @@ def refusal_error(address: RemoteAddress, status: int, code: str, doing: str, re
         return RemoteError(f"{address} does not hold what was asked for: it was to {doing}", "use another copy")
     if code == "NoSuchUpload":
         return UploadGoneError(f"{address} has given up an upload, or another run did: {doing}", "send it again")
+    if code == "NotImplemented" or status == http.client.NOT_IMPLEMENTED:
+        return UnsupportedError(f"{address} does not know how to {doing} as it was asked to ({shown})")
     if code in _SKEWED:
         return AuthenticationError(
             f"{address} refuses requests of this machine, whose clock is wrong", "set the clock: timedatectl", code=code
@@ -86,7 +92,9 @@ def refusal_error(address: RemoteAddress, status: int, code: str, doing: str, re
     if code in ("InvalidObjectState", "BlobArchived"):
         return RemoteError(f"{address} has archived what is to be read ({shown})", "have it restored there first")
     if status == http.client.FORBIDDEN:
-        return RemoteError(f"{address} does not allow this login to {doing} ({shown})", _permissions(kind))
+        # What is asked for by HEAD has no room for a reason: it may be the keys.
+        hint = _permissions(kind) if code else f"{_permissions(kind)}; or its keys are wrong: {keys}"
+        return RemoteError(f"{address} does not allow this login to {doing} ({shown})", hint)
     if is_transient(status, code):
         return ConnectError(f"{address} is overloaded or out of order (HTTP {status} {shown})", "try later", code=code)
     return RemoteError(f"{address} refused to {doing} (HTTP {status} {shown})")

@@ -1,22 +1,25 @@
-"""S3 and what speaks it. Reading and small writes are obstore's; sending files and listing are our own.
+"""S3 and what speaks it. Looking, reading and removing are obstore's; writing and listing are our own.
 
 Ours because obstore lets nobody go on with an upload that a crash left, or abort it, or compare what the server
-computed of each part; and because one key in the bucket that it takes for no path would end its listing.
+computed of each part; because one key in the bucket that it takes for no path would end its listing; and because it
+asks a server that knows no conditional writes again and again.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from dbtui.adapters.background import Background
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.remotes.refusals import check_name, join_key
-from dbtui.adapters.remotes.s3_link import S3Door, S3Link
+from dbtui.adapters.remotes.s3_link import S3Door, S3Link, S3Request
 from dbtui.adapters.remotes.s3_listing import list_objects, list_uploads
+from dbtui.adapters.remotes.s3_parts import Bytes
 from dbtui.adapters.remotes.s3_upload import S3Upload, abort_upload
 from dbtui.adapters.remotes.stores import ObjectStoreRemote, Store
-from dbtui.errors import RemoteError
+from dbtui.errors import RemoteError, RemoteExistsError
 from dbtui.model.backups import BackupFile
 from dbtui.model.events import Progressed, Routine
 from dbtui.model.remotes import Confirmation, RemoteObject
@@ -39,6 +42,21 @@ class S3Remote(ObjectStoreRemote):
         try:
             with self._cancellation.interrupting(link.stop):
                 yield from list_objects(link, self._prefix)
+        finally:
+            link.close()
+
+    def _put_small(self, name: str, data: bytes, mode: Literal["create", "overwrite"]) -> str:
+        """Write; return the ETag, which may be the MD5."""
+        link = S3Link(self._door)
+        headers = {"if-none-match": "*"} if mode == "create" else {}
+        request = S3Request("PUT", join_key(self._address, name), f"write {name}", {}, headers, Bytes(data))
+        try:
+            with self._cancellation.interrupting(link.stop):
+                return link.send(request).headers.get("etag", "").strip('"')
+        except RemoteExistsError:
+            if link.has_tried_again and self.read(name, len(data) + 1) == data:
+                return ""  # the first try has written it, and its answer was lost
+            raise
         finally:
             link.close()
 

@@ -94,6 +94,7 @@ class S3Link:
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self.has_tried_again = False
 
     def send(self, request: S3Request, allowed: tuple[int, ...] = ()) -> S3Reply:
         """Send and return the answer, if it is a success or its status is one of `allowed`.
@@ -114,6 +115,7 @@ class S3Link:
             if self._stopped.wait(pause * random.uniform(0.5, 1)):
                 raise Cancelled(f"stopped while {self.door.address} was asked to {request.doing}")
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            self.has_tried_again = True
 
     def stop(self) -> None:
         """End what is being sent or waited for. Called from any thread, any number of times."""

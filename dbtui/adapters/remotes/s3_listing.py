@@ -33,8 +33,11 @@ class PartThere:
     sha256: str
 
 
-def parse_answer(reply: S3Reply) -> ElementTree.Element:
-    """Read an answer's XML, its namespace left out. Raises RemoteError when it is none."""
+def parse_answer(reply: S3Reply, root_name: str) -> ElementTree.Element:
+    """Read an answer's XML, its namespace left out. Raises RemoteError when its root's name begins with another.
+
+    A hotel's or proxy's own page would otherwise be an empty bucket.
+    """
     if b"<!DOCTYPE" in reply.body or b"<!ENTITY" in reply.body:
         raise RemoteError("the server's answer declares entities, which S3 has not", "see whether endpoint is right")
     try:
@@ -43,6 +46,10 @@ def parse_answer(reply: S3Reply) -> ElementTree.Element:
         raise RemoteError("the server's answer is no XML", "see whether endpoint is that of S3") from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
+    if not root.tag.startswith(root_name):
+        raise RemoteError(
+            f"the server's answer is no {root_name}", "see whether endpoint is that of S3, or a proxy answers"
+        )
     return root
 
 
@@ -53,7 +60,7 @@ def list_objects(link: S3Link, prefix: str) -> Iterator[RemoteObject]:
     """
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
     while True:
-        page = parse_answer(link.send(S3Request("GET", "", "list it", query)))
+        page = parse_answer(link.send(S3Request("GET", "", "list it", query)), "ListBucketResult")
         encoded = page.findtext("EncodingType") == "url"
         for entry in page.iter("Contents"):
             key = _key(entry, encoded=encoded)
@@ -70,7 +77,7 @@ def list_uploads(link: S3Link, prefix: str) -> Iterator[UploadThere]:
     """List the uploads under way, or left, whose key begins with `prefix`."""
     query = {"uploads": "", "prefix": prefix, "encoding-type": "url"}
     while True:
-        page = parse_answer(link.send(S3Request("GET", "", "list its uploads", query)))
+        page = parse_answer(link.send(S3Request("GET", "", "list its uploads", query)), "ListMultipartUploadsResult")
         encoded = page.findtext("EncodingType") == "url"
         for entry in page.iter("Upload"):
             begun_at = _time(entry.findtext("Initiated"))
@@ -90,7 +97,7 @@ def list_parts(link: S3Link, key: str, upload_id: str) -> dict[int, PartThere] |
         reply = link.send(S3Request("GET", key, "list the parts of an upload", query), allowed=(_NO_SUCH_UPLOAD,))
         if reply.status == _NO_SUCH_UPLOAD:
             return None
-        page = parse_answer(reply)
+        page = parse_answer(reply, "ListParts")
         for entry in page.iter("Part"):
             etag = (entry.findtext("ETag") or "").strip('"')
             part = PartThere(_number(entry, "Size"), etag, entry.findtext("ChecksumSHA256") or "")

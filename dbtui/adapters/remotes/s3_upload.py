@@ -233,7 +233,8 @@ class S3Upload:
         )
         text = f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{lines}</CompleteMultipartUpload>'
         query = {"uploadId": self._upload_id}
-        self._links[0].send(S3Request("POST", self.key, f"write {self.name}", query, {}, Bytes(text.encode())))
+        reply = self._links[0].send(S3Request("POST", self.key, f"write {self.name}", query, {}, Bytes(text.encode())))
+        parse_answer(reply, "CompleteMultipartUploadResult")
         return not sent.unconfirmed
 
     def _abort(self) -> None:
@@ -256,7 +257,7 @@ def abort_upload(link: S3Link, key: str, upload_id: str) -> None:
 
 def read_upload_id(reply: S3Reply) -> str:
     """Return the id of an upload that was begun. Raises RemoteError when the answer has none."""
-    found = parse_answer(reply).findtext("UploadId")
+    found = parse_answer(reply, "InitiateMultipartUploadResult").findtext("UploadId")
     if not found:
         raise RemoteError("the server began an upload without naming it", "see whether it speaks S3")
     return found

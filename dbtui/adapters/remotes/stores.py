@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
@@ -22,10 +22,10 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.remotes.obstore_errors import remote_error
 from dbtui.adapters.remotes.receiving import check_received, receiving
-from dbtui.adapters.remotes.refusals import check_name, is_plain_name, join_key
+from dbtui.adapters.remotes.refusals import UnsupportedError, check_name, is_plain_name, join_key
 from dbtui.adapters.remotes.s3_parts import check_hash, check_size, read_stretch
 from dbtui.adapters.streams import storage_errors
-from dbtui.errors import Cancelled, ConnectError, DbtuiError, RemoteError
+from dbtui.errors import Cancelled, ConnectError, DbtuiError, RemoteError, RemoteExistsError
 from dbtui.model.backups import BackupFile
 from dbtui.model.events import Progressed, Routine
 from dbtui.model.remotes import Confirmation, RemoteAddress, RemoteObject
@@ -103,17 +103,27 @@ class ObjectStoreRemote:
 
     def create(self, name: str, data: bytes) -> None:
         """Write a small object at once, never over another. Raises RemoteExistsError when the name is taken."""
-        key = join_key(self._address, check_name(self._address, name))
-        done = self._ask(
-            lambda: obstore.put_async(self._store, key, data, mode="create", use_multipart=False), f"write {name}"
-        )
-        if (done["e_tag"] or "").strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest():
+        if self.find_object(name) is not None:  # some servers heed no condition, and write over it
+            raise RemoteExistsError(f"{self._address} holds {name} already")
+        try:
+            done = self._put_small(name, data, "create")
+        except UnsupportedError:
+            done = self._put_small(name, data, "overwrite")
+        if done == hashlib.md5(data, usedforsecurity=False).hexdigest():
             return
         if self.read(name, max(len(data), 1) * 2) != data:
             self.remove(name)
             raise RemoteError(
                 f"{name} did not arrive in {self._address} as it was sent; it was removed there", "try again"
             )
+
+    def _put_small(self, name: str, data: bytes, mode: Literal["create", "overwrite"]) -> str:
+        """Write; return the ETag, which may be the MD5."""
+        key = join_key(self._address, name)
+        put = self._ask(
+            lambda: obstore.put_async(self._store, key, data, mode=mode, use_multipart=False), f"write {name}"
+        )
+        return (put["e_tag"] or "").strip('"')
 
     def remove(self, name: str) -> None:
         """Remove one object; no error when it is gone already."""
