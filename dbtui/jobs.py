@@ -149,6 +149,11 @@ class JobRunner:
         self._queues: dict[str, queue.SimpleQueue[Job[Any]]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def tells_hooks(self) -> bool:
+        """Whether somebody is told when a job has ended."""
+        return self.tell_hooks is not _tell_nobody
+
     def submit(self, request: JobRequest[ResultT]) -> Job[ResultT]:
         """Queue a job on its target's thread and return at once."""
         job = Job(next(self._ids), request)

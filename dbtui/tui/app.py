@@ -40,4 +40,4 @@ def show(app: DbtuiApp, watch: terminal.Watch, mouse: bool) -> None:
     """Run the UI on a terminal that is ours until the operator leaves."""
     with watch.watching(lambda code: leaving.leave(app, code)):
         app.run(mouse=mouse)
-        leaving.cancel_all(app.runner, wait_seconds=0.0 if app.is_leaving else terminal.GRACE_SECONDS)
+        leaving.cancel_all(app.runner, wait_seconds=0.0 if app.is_leaving else watch.patience_seconds)

@@ -73,6 +73,8 @@ def run_ui(
     terminal.check_terminal(os.environ)
     feel = decide_feel(settings.ui, os.environ, rich)
     runner, watch, early = make_runner(os.environ, settings), terminal.Watch(), EarlyWatches()
+    if runner.tells_hooks:
+        watch.patience_seconds = terminal.HOOK_SECONDS
     with terminal.own_terminal(runner.history.state_dir, lambda: watch.is_in_haste):
         try:
             early.begin((*([opened] if opened else []), *settings.profiles), runner.context)

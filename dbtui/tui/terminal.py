@@ -24,6 +24,8 @@ LOG_NAME = "dbtui.log"
 POLL_SECONDS = 0.25
 #: How long a clean end may take after SIGHUP, SIGTERM or a vanished terminal.
 GRACE_SECONDS = 0.7
+#: The same where hooks are to be told of the jobs that end with it.
+HOOK_SECONDS = 10.0
 #: How long the terminal's last answers are waited for; a link slower than this is rare.
 DRAIN_SECONDS = 0.5
 _LOG_BYTES = 1_000_000
@@ -141,10 +143,11 @@ class Watch:
     """Ends the program when the terminal vanishes or a signal says so.
 
     The `leave(code)` of `watching` is asked to end it in good order, from a thread; if that takes longer than
-    GRACE_SECONDS, the process ends anyway. A child tool dies with its parent, and locks are the kernel's.
+    `patience_seconds`, the process ends anyway. A child tool dies with its parent, and locks are the kernel's.
     """
 
     def __init__(self) -> None:
+        self.patience_seconds = GRACE_SECONDS
         self._leave: Callable[[int], None] | None = None
         self._code = threading.Event()
         self._exit_code = 0
@@ -189,7 +192,7 @@ class Watch:
                 break
         gone = _is_gone()
         threading.Thread(target=leave, args=(self._exit_code,), name="leave", daemon=True).start()
-        if self._ended.wait(GRACE_SECONDS) and not gone:
+        if self._ended.wait(self.patience_seconds) and not gone:
             return  # the ordinary way out restores the terminal
         if not gone:
             self._restore()

@@ -6,6 +6,7 @@ one take two seconds to drop what it made, `crash` makes the showing of the firs
 descriptor 2 as libraries do, `ignore-hup` is deaf to SIGHUP, `live=N` watches sessions of which N change with each
 look, `sessions=N` has so many of them, `wild` changes every column of theirs, `pools` has a ladder that never rests,
 `queries` sums of statements that all change with each look, `replicas` a replica that leaps,
+`hooked` has a hook that takes two seconds, and then writes `told`,
 `theme=NAME` and `rich` are what the configuration and the option say.
 """
 
@@ -58,6 +59,8 @@ def main() -> int:
             threading.Thread(target=_be_noisy, daemon=True).start()
         if "ignore-hup" in words:
             patch.setattr(signal, "signal", _deaf(signal.signal))
+        if "hooked" in words:
+            world.runner.tell_hooks = lambda _job, outcome: _tell_slowly(state / "told", outcome.state.value)
         if "crash" in words:
             patch.setattr(ConnectionsPane, "show_looks", _fail)
         settings = Settings(
@@ -73,6 +76,12 @@ def _watch_live(world: World, patch: pytest.MonkeyPatch, state: Path, changing: 
                          count=count, wild=wild)  # fmt: skip
 
     patch.setattr(watching, "make_watch", make)
+
+
+def _tell_slowly(path: Path, what: str) -> tuple[str, ...]:
+    time.sleep(2)
+    path.write_text(what)
+    return ()
 
 
 def _watch_pools(world: World, patch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,21 @@ def test_a_vanished_terminal_ends_it_even_without_a_signal(start_ui: Start) -> N
     assert ui.end_seconds(4) < 2.0
 
 
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_hooks_are_told_of_what_a_vanished_terminal_ends(start_ui: Start, tmp_path: Path, is_gone: bool) -> None:
+    """A dropped connection cancels the job; whoever is to be told of that has some seconds to be told."""
+    ui = start_ui("opened", "slow", "hooked")
+    ui.wait_to_see("not proven")
+    ui.press("v")
+    ui.wait_to_see("ctrl+x cancel")
+    if is_gone:
+        ui.hang_up()
+    else:
+        os.kill(ui.process.pid, signal.SIGTERM)
+    ui.end_seconds(terminal.HOOK_SECONDS + 5)
+    assert (tmp_path / "told").read_text() == "cancelled"
+
+
 @pytest.mark.parametrize("word", ["slow", "stuck"])
 def test_ending_while_a_job_runs(start_ui: Start, word: str) -> None:
     """SIGTERM does not wait for a job that does not listen."""
