@@ -15,6 +15,7 @@ from dbtui.model.connections import ConnectionProfile
 from dbtui.model.partitions import PartitionsResult
 from dbtui.model.replicas import ReplicaResult
 from dbtui.tui.app import DbtuiApp
+from dbtui.tui.panes.backup_rows import row_key
 from dbtui.tui.panes.partitions import PartitionsPane
 from dbtui.tui.start import make_runner
 from dbtui.tui.widgets.inputs import TextInput
@@ -138,7 +139,7 @@ async def _back_up_verify_and_restore(walker: Walker, world: World, profile: Con
 
 def _first_backup(walker: Walker) -> str:
     rows = walker.app.backups_pane.history.view.rows
-    return rows[0].backup_id if rows else ""
+    return row_key(rows[0]) if rows else ""
 
 
 async def _see_partitions(walker: Walker, profile: ConnectionProfile) -> None:
