@@ -1,16 +1,27 @@
 """The backups of remotes, beside those here: asked for at once, shown as one history."""
 
+import queue
+import time
+
 from dbtui.analysis.backups.places import label_remotes, merge_places
 from dbtui.cli.backup_remotes import configured_remotes
 from dbtui.cli.invocation import Invocation
 from dbtui.errors import Cancelled
-from dbtui.jobs import JobRequest
+from dbtui.jobs import Job, JobRequest
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
+from dbtui.model.jobs import JobOutcome
 from dbtui.model.remote_addresses import parse_remote_address
 from dbtui.model.remotes import RemoteAddress
 from dbtui.model.shipping import RemoteHistory
-from dbtui.routines.backups.remote_catalogue import collect_remote_entries, collect_remote_history
+from dbtui.routines.backups.remote_catalogue import (
+    PATIENCE_SECONDS,
+    collect_remote_entries,
+    collect_remote_history,
+)
+
+#: Beyond that for what does not heed its limit at once.
+_GRACE_SECONDS = 2.0
 
 
 def collect_remote(invocation: Invocation, address: str, database: str) -> RemoteHistory:
@@ -29,13 +40,33 @@ def collect_histories(
     invocation: Invocation, profile: ConnectionProfile | None, database: str
 ) -> tuple[RemoteHistory, ...]:
     """Return the backups in the remotes of a profile, or of all, asked side by side; none is waited for long."""
-    requests = [_request(address, database) for address in configured_remotes(invocation, profile)]
-    histories = []
-    for request, outcome in zip(requests, invocation.run_together(requests), strict=True):
-        if isinstance(outcome.error, Cancelled):
-            raise outcome.error
-        histories.append(outcome.result or RemoteHistory(address=request.target, problem=str(outcome.error)))
-    return tuple(histories)
+    addresses = configured_remotes(invocation, profile)
+    jobs = [invocation.runner.submit(_request(address, database)) for address in addresses]
+    ends_at = time.monotonic() + PATIENCE_SECONDS + _GRACE_SECONDS
+    try:
+        return tuple(_await(job, ends_at) for job in jobs)
+    except Cancelled as end:
+        for job in jobs:
+            job.cancel(end.message)
+        raise
+
+
+def _await(job: Job[RemoteHistory], ends_at: float) -> RemoteHistory:
+    """Wait for a history. What heeds no limit, such as a resolver, is left behind: its thread ends with this process."""
+    address = job.request.target
+    while True:
+        try:
+            update = job.updates.get(timeout=max(0.0, ends_at - time.monotonic()))
+        except queue.Empty:
+            job.cancel("no answer in time")
+            return RemoteHistory(
+                address=address, problem=f"{address} is left out: no answer within {PATIENCE_SECONDS:g} s"
+            )
+        if not isinstance(update, JobOutcome):
+            continue
+        if isinstance(update.error, Cancelled):
+            raise update.error
+        return update.result or RemoteHistory(address=address, problem=f"{address} is left out: {update.error}")
 
 
 def _request(address: RemoteAddress, database: str) -> JobRequest[RemoteHistory]:
