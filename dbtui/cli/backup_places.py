@@ -52,7 +52,7 @@ def collect_histories(
 
 
 def _await(job: Job[RemoteHistory], ends_at: float) -> RemoteHistory:
-    """Wait for a history. What heeds no limit, such as a resolver, is left behind: its thread ends with this process."""
+    """Wait for a history. What heeds no limit, such as a resolver, is left behind; it ends with this process."""
     address = job.request.target
     while True:
         try:
