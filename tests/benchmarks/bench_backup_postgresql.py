@@ -66,6 +66,14 @@ CASES = (
         2,
         "{dump} -Fd -j2 -f {to}",
     ),
+    Case(
+        "directory zstd -j2, against gzip 1",
+        BackupFormat.DIRECTORY,
+        Compression(CompressionKind.ZSTD),
+        2,
+        "{dump} -Fd -j2 -Z1 -f {to}",
+        False,
+    ),
     Case("custom -Z1", BackupFormat.CUSTOM, Compression(CompressionKind.GZIP, 1), 1, "{dump} -Fc -Z1 -f {to}", False),
 )
 
