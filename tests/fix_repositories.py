@@ -1,7 +1,7 @@
 """Repositories that pgBackRest and Barman really keep, of a server that writes: one of each for a pytest process.
 
-Both have two backups' worth of history: a table of three rows, of which the second came before a moment and the third
-after it. A test that damages a repository takes a copy.
+A table in a tablespace has three rows, of which the second came before a moment and the third after it, and both after
+the backups. A test that damages a repository takes a copy.
 """
 
 import json
@@ -55,6 +55,11 @@ class RepositoryWorld:
     def reference(self, number: int = -1) -> str:
         """What commands take for a backup."""
         return f"{self.name}/{self.labels[number]}"
+
+    def files_of(self, directory: Path) -> dict[str, tuple[int, int]]:
+        """The files below a directory, with their inode and the time of their last change."""
+        stats = {str(path.relative_to(directory)): path.lstat() for path in directory.rglob("*")}
+        return {name: (found.st_ino, found.st_mtime_ns) for name, found in stats.items()}
 
     def place(self, stem: str = "restored") -> Path:
         """A path in the area that nobody has used."""
@@ -165,7 +170,12 @@ def _write_private(world: RepositoryWorld, path: Path, text: str) -> None:
 
 
 def _fill(world: RepositoryWorld) -> None:
-    world.server.execute("CREATE TABLE notes (id serial PRIMARY KEY, text text NOT NULL)")
+    cold = world.area / "cold"
+    cold.mkdir()
+    if world.server.account is not None:
+        os.chown(cold, world.server.account.uid, world.server.account.gid)
+    world.server.execute(f"CREATE TABLESPACE cold LOCATION '{cold}'")
+    world.server.execute("CREATE TABLE notes (id serial PRIMARY KEY, text text NOT NULL) TABLESPACE cold")
     world.write_row(ROWS[0])
 
 

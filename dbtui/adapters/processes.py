@@ -108,7 +108,7 @@ class ChildTool:
                 start_new_session=True,
                 umask=0o077,
                 pass_fds=tuple(pass_descriptors),
-                cwd="/" if account else None,  # ours may be closed to it
+                cwd="/" if account or signalled_by else None,  # ours may be closed to it
                 **(account.options() if account else _NO_ACCOUNT),
             )
         except OSError as error:

@@ -39,20 +39,22 @@ def kept_name(directory: str, now: datetime) -> str:
 
 
 def place_tablespaces(
-    detail: RepositoryDetail, options: RepositoryRestoreOptions
-) -> tuple[tuple[Tablespace, str], ...]:  # fmt: skip
+    detail: RepositoryDetail, options: RepositoryRestoreOptions, facts: DirectoryFacts, now: datetime
+) -> tuple[tuple[Tablespace, str], ...]:
     """Return where tablespaces go: beside the new directory. Where they were, a server may still use them.
 
-    A restore in place leaves them in their places.
+    A restore in place overwrites those of the cluster that lies there, and no others: the ones that the backup names
+    may be a live server's. What is set aside keeps its own. One whose place is not known has the place "".
     """
     if options.is_delta:
-        return ()
-    return tuple((space, f"{options.directory}.tablespaces/{space.name}") for space in detail.tablespaces)
+        known = {space.oid: space.location for space in facts.tablespaces}
+        return tuple((space, known.get(space.oid, "")) for space in detail.tablespaces)
+    stamp = f"-{now:%Y%m%dT%H%M%SZ}" if facts.entries else ""
+    return tuple((space, f"{options.directory}.tablespaces{stamp}/{space.name}") for space in detail.tablespaces)
 
 
 def finish_plan(
     plan: RestoreFromRepositoryPlan,
-    detail: RepositoryDetail,
     report: RepositoryReport,
     facts: DirectoryFacts,
     wal_problems: Sequence[str],
@@ -73,7 +75,7 @@ def finish_plan(
     return replace(
         plan,
         steps=tuple(_steps(plan, facts, *shown_commands)),
-        warnings=tuple(_warnings(plan, detail, report, facts, wal_problems)),
+        warnings=tuple(_warnings(plan, report, facts, wal_problems)),
         refusals=refusals,
         afterwards=tuple(_afterwards(plan)),
         confirm_name=plan.options.directory,
@@ -127,6 +129,9 @@ def _not_empty(plan: RestoreFromRepositoryPlan, facts: DirectoryFacts) -> Iterat
         return
     if not facts.cluster_version:
         yield f"{path} holds {facts.entries} entries and no database cluster (there is no PG_VERSION): it is left alone"
+    for space, place in plan.tablespaces:
+        if not place:
+            yield f"the cluster in {path} has no tablespace like {space.name} of the backup: its place is not known"
     if options.is_delta and facts.server_pid:
         yield f"{path}/postmaster.pid is there: make sure that no server runs there, remove it, and try again"
     if not options.is_delta and facts.is_mount:
@@ -161,7 +166,6 @@ def _wrong_time(plan: RestoreFromRepositoryPlan, report: RepositoryReport) -> It
 
 def _warnings(
     plan: RestoreFromRepositoryPlan,
-    detail: RepositoryDetail,
     report: RepositoryReport,
     facts: DirectoryFacts,
     wal_problems: Sequence[str],
@@ -180,8 +184,8 @@ def _warnings(
         )
     if options.is_delta:
         yield "what lies in the directory now is overwritten in place: nothing of it is kept, and there is no way back"
-        for space in detail.tablespaces:
-            yield f"the tablespace {space.name} is overwritten in place too: {space.location}"
+        for space, place in plan.tablespaces:
+            yield f"the tablespace {space.name} is overwritten in place too: {place}"
     if plan.account == "root" and plan.repository.kind is RepositoryKind.BARMAN:
         yield "the files will belong to root, and PostgreSQL does not start from them: set run_as, or change the owner"
     if plan.needed_bytes is None:
@@ -199,7 +203,7 @@ def _steps(
     chain = f", over {', '.join(plan.backup.needs)}" if plan.backup.needs else ""
     how = "overwrites in place what differs in" if options.is_delta else "fills"
     yield f"{maker} {how} {options.directory} from {plan.backup.label}{chain}", command
-    for space, place in plan.tablespaces:
+    for space, place in () if options.is_delta else plan.tablespaces:
         yield f"the tablespace {space.name} goes to {place} (it was in {space.location})", ""
     if options.target_time is not None:
         when = f"replays WAL to {options.target_time.isoformat(sep=' ')}, then takes writes"

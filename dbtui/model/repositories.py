@@ -174,6 +174,7 @@ class Tablespace:
 
     name: str
     location: str
+    oid: int = 0  # by which the data directory refers to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +271,7 @@ class DirectoryFacts:
     owner: str = ""
     parent_exists: bool = True
     free_bytes: int | None = None
+    tablespaces: tuple[Tablespace, ...] = ()  # of the cluster that lies there; their names are not known
     taken: tuple[str, ...] = ()  # of the other names that the plan wants, those that exist
 
 

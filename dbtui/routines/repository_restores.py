@@ -55,9 +55,12 @@ def _plan(
 ) -> RestoreFromRepositoryPlan:
     backup, directory = detail.backup, options.directory
     place = _place(c, report.repository)
-    spaces = place_tablespaces(detail, options)
-    kept_as = kept_name(directory, c.now())
-    facts = place.look(directory, (kept_as, *(there for _space, there in spaces)))
+    now = c.now()
+    kept_as = kept_name(directory, now)
+    facts = place.look(directory, (kept_as,))
+    spaces = place_tablespaces(detail, options, facts, now)
+    if not options.is_delta:
+        facts = place.look(directory, (kept_as, *(there for _space, there in spaces)))
     is_aside = options.replaces and not options.is_delta and facts.entries > 0
     aside = place.aside_command(directory, kept_as) if is_aside else ()
     plan = RestoreFromRepositoryPlan(
@@ -73,7 +76,7 @@ def _plan(
         free_bytes=facts.free_bytes,
     )
     problems = _wal_problems(adapter, backup)
-    return finish_plan(plan, detail, report, facts, problems, (format_command(aside), format_command(plan.command)))
+    return finish_plan(plan, report, facts, problems, (format_command(aside), format_command(plan.command)))
 
 
 def _wal_problems(adapter: RepositoryAdapter, backup: RepositoryBackup) -> tuple[str, ...]:
@@ -120,8 +123,8 @@ class HalfDirectory:
         left = [place for _space, place in plan.tablespaces if not self._place.empty(place, is_kept=False)]
         if not self._place.empty(directory, is_kept=plan.existed):
             left.append(directory)
-        if plan.tablespaces:
-            self._place.empty(f"{directory}.tablespaces", is_kept=False)
+        for parent in {str(Path(place).parent) for _space, place in plan.tablespaces}:
+            self._place.empty(parent, is_kept=False)
         if plan.kept_as and not left:
             self._place.rename(plan.kept_as, directory)
         self.is_ours = self.is_being_undone = False

@@ -170,7 +170,7 @@ def test_barman_of_a_newer_version(fake: Fake) -> None:
     assert (failed.is_usable, failed.problem, f"{failed.at:%Y%m}") == (False, "barman calls it FAILED", "202601")
     assert report.status_code == 1
     detail = open_repository(report.repository, os.environ, Cancellation()).collect_detail(backup)
-    assert detail.tablespaces == (Tablespace("cold", "/srv/cold"),)
+    assert detail.tablespaces == (Tablespace("cold", "/srv/cold", 16999),)
 
 
 def test_words_of_pgbackrest() -> None:

@@ -52,8 +52,10 @@ def test_missing_wal_is_found(barman_world: RepositoryWorld, tmp_path: Path) -> 
 def test_it_is_restored_as_of_a_time_and_over_it(barman_world: RepositoryWorld, tmp_path: Path) -> None:
     world, place = barman_world, barman_world.place()
     words = ("backup", "restore", world.name, "--into", place, "--yes", place.name)
+    live = world.files_of(world.area / "cold")
     ran = dbtui(world, tmp_path, *words, "--target-time", world.moment)
     assert (ran.code, ran.stdout.strip()) == (0, str(place)), ran.stderr
+    assert world.files_of(world.area / "cold") == live
     with world.started(place) as server:
         assert server.rows() == ROWS_THEN
     refused = dbtui(world, tmp_path, *words, "--delta")

@@ -48,11 +48,17 @@ def test_it_is_restored_and_started(pgbackrest_world: RepositoryWorld, tmp_path:
     assert f"--set={world.labels[-1]} --pg1-path={place}" in plan.stdout
     refused = dbtui(world, tmp_path, *words)
     assert (refused.code, place.exists()) == (6, False)
+    assert f"the tablespace cold goes to {place}.tablespaces/cold" in plan.stdout
+    live = world.files_of(world.area / "cold")
     ran = dbtui(world, tmp_path, *words, "--yes", str(place))
     assert (ran.code, ran.stdout.strip()) == (0, str(place)), ran.stderr
+    assert world.files_of(world.area / "cold") == live
     with world.started(place) as server:
         assert server.rows() == ROWS
         assert server.rows("SHOW archive_mode") == ["off"]
+        assert server.rows("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'cold'") == [
+            f"{place}.tablespaces/cold"
+        ]
 
 
 def test_as_of_a_time_between_two_rows(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
@@ -128,6 +134,10 @@ def test_the_old_directory_is_kept_or_mended(pgbackrest_world: RepositoryWorld, 
     table = next(place.glob("base/*/1255"))
     good = table.read_bytes()
     flip_byte(table)
+    live = world.files_of(world.area / "cold")
     ran = dbtui(world, tmp_path, *words, "--delta")
     assert ran.code == 0, ran.stderr
     assert table.read_bytes() == good
+    assert world.files_of(world.area / "cold") == live
+    with world.started(place) as server:
+        assert server.rows() == ROWS

@@ -13,7 +13,7 @@ from dbtui.analysis.repositories import (
     parse_reference,
     segments_between,
 )
-from dbtui.analysis.repository_restores import finish_plan, parse_target_time
+from dbtui.analysis.repository_restores import finish_plan, parse_target_time, place_tablespaces
 from dbtui.analysis.repository_words import describe_soundness
 from dbtui.errors import UsageError
 from dbtui.model.findings import FindingLevel
@@ -29,6 +29,7 @@ from dbtui.model.repositories import (
     RepositoryReport,
     RepositoryRestoreOptions,
     RestoreFromRepositoryPlan,
+    Tablespace,
     WalArchive,
 )
 
@@ -173,7 +174,7 @@ def refusals(
         needed_bytes=backup.database_bytes,
         free_bytes=facts.free_bytes,
     )
-    done = finish_plan(plan, RepositoryDetail(backup=backup), of or report(backup), facts, wal, ("", ""))
+    done = finish_plan(plan, of or report(backup), facts, wal, ("", ""))
     assert done.confirm_name == facts.path
     return "; ".join(done.refusals)
 
@@ -204,6 +205,17 @@ def test_what_a_restore_refuses() -> None:
         wal=("the WAL segment X is missing, which the backup needs: it cannot be restored",)
     )
     assert refusals(wal=("WAL is missing between A and B: nothing after that can be recovered from it",)) == ""
+
+
+def test_tablespaces_never_go_where_a_live_server_has_them() -> None:
+    detail = RepositoryDetail(backup=FRESH, tablespaces=(Tablespace("cold", "/live/cold", 16384),))
+    options = RepositoryRestoreOptions(directory="/srv/new")
+    assert place_tablespaces(detail, options, NEW, NOW)[0][1] == "/srv/new.tablespaces/cold"
+    assert place_tablespaces(detail, options, FILLED, NOW)[0][1] == "/srv/new.tablespaces-20261123T100000Z/cold"
+    delta = replace(options, is_delta=True)
+    own = replace(FILLED, tablespaces=(Tablespace("", "/srv/new.tablespaces/cold", 16384),))
+    assert place_tablespaces(detail, delta, own, NOW)[0][1] == "/srv/new.tablespaces/cold"
+    assert place_tablespaces(detail, delta, FILLED, NOW)[0][1] == ""
 
 
 def test_times_that_a_restore_refuses() -> None:

@@ -65,6 +65,7 @@ class _Catalog(msgspec.Struct):
 class _Space(msgspec.Struct):
     name: str = ""
     location: str = ""
+    oid: int = 0
 
 
 class _Shown(msgspec.Struct):
@@ -139,7 +140,7 @@ class Barman:
     def collect_detail(self, backup: RepositoryBackup) -> RepositoryDetail:
         """Ask about one backup alone."""
         found, shown = self._show(backup)
-        spaces = tuple(Tablespace(each.name, each.location) for each in shown.tablespaces or ())
+        spaces = tuple(Tablespace(each.name, each.location, each.oid) for each in shown.tablespaces or ())
         return RepositoryDetail(backup=found, tablespaces=spaces)
 
     def collect_segments(self, backup: RepositoryBackup) -> tuple[str, ...]:

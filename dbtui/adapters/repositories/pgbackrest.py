@@ -60,6 +60,7 @@ class _DatabaseId(msgspec.Struct):
 class _Named(msgspec.Struct):
     name: str = ""
     destination: str = ""
+    oid: int = 0
 
 
 class _Backup(msgspec.Struct):
@@ -170,7 +171,7 @@ class PgBackRest:
         return RepositoryDetail(
             backup=backup,
             databases=tuple(format_untrusted(each.name, 200) for each in found.database_ref or ()),
-            tablespaces=tuple(Tablespace(each.name, each.destination) for each in found.tablespace or ()),
+            tablespaces=tuple(Tablespace(each.name, each.destination, each.oid) for each in found.tablespace or ()),
         )
 
     def collect_segments(self, backup: RepositoryBackup) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ import contextlib
 import os
 import pwd
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.repositories.calling import Answer, ask
 from dbtui.errors import StorageError, ToolError
-from dbtui.model.repositories import DirectoryFacts
+from dbtui.model.repositories import DirectoryFacts, Tablespace
 from dbtui.model.text import format_untrusted
 
 _ASKED_SECONDS = 20.0
@@ -64,6 +64,7 @@ class Place:
             server_lives=pid.isdecimal() and Path(f"/proc/{pid}").exists(),
             owner=_owner(path),
             free_bytes=free,
+            tablespaces=tuple(self._tablespaces(directory)) if "pg_tblspc" in (names or ()) else (),
             taken=taken,
         )
 
@@ -105,6 +106,14 @@ class Place:
     def _ask(self, *words: str, seconds: float = _ASKED_SECONDS) -> Answer:
         argv = (*self._run_as, *words)
         return ask(argv, self._environ, self._cancellation, run_as=self._run_as, seconds=seconds)
+
+    def _tablespaces(self, directory: str) -> Iterator[Tablespace]:
+        """Where a cluster's tablespaces are: links called by their number."""
+        links = self._said("find", f"{directory}/pg_tblspc", "-maxdepth", "1", "-type", "l", "-printf", r"%f %l\0")
+        for link in links.split("\0"):
+            number, _, place = link.partition(" ")
+            if number.isdecimal() and place:
+                yield Tablespace("", place, int(number))
 
     def _said(self, *words: str) -> str:
         try:
