@@ -1,18 +1,22 @@
 """Encrypted backups on all three engines with the real program, and with age's own."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
 
+import ptyprocess
+import pyrage
 import pytest
 
 from dbtui import restore_backup as restore_in_python
 from dbtui.errors import RefusedError
 from tests.cli.conftest import NewSample
 from tests.cli.encrypting import Key, create, make_key, make_ssh_key, restore, restored_rows
-from tests.cli.program import run
+from tests.cli.program import argv, environment, run
 from tests.cli.samples import Sample
 from tests.fix_servers import unique_name
+from tests.unit.test_age_keys import LOCKED, LOCKED_SECRET
 
 CANARY = b"user 17 "
 
@@ -40,9 +44,9 @@ def test_a_round_trip(new_sample: NewSample, tmp_path: Path, key: Key, engine: s
     manifest = json.loads(Path(f"{backup}.manifest.json").read_text())
     assert (manifest["encryption"], manifest["recipients"]) == ("age", [key.recipient])
     assert manifest["files"][0]["size_bytes"] == backup.stat().st_size
-    checked = run("backup", "verify", backup, "--identity", key.file, cwd=tmp_path)
-    assert checked.code == 0, checked.stderr
-    assert "not looked at" not in checked.stdout
+    if engine == "mysql":  # the others are verified with their keys below
+        checked = run("backup", "verify", backup, "--identity", key.file, cwd=tmp_path)
+        assert (checked.code, "not looked at" in checked.stdout) == (0, False), checked.stderr
     name = unique_name("back")
     ran = restore(sample, tmp_path, backup, name, "--identity", key.file)
     assert ran.code == 0, ran.stderr
@@ -264,3 +268,25 @@ def test_a_copy_elsewhere_is_fetched_only_where_something_opens_it(
     ran = run(*words, "--identity", key.file, cwd=tmp_path, DATABASE_URL=sample.url)
     assert ran.code == 0, ran.stderr
     assert restored_rows(sample, name) == sample.rows()
+
+
+def test_a_passphrase_is_asked_for_once_and_not_shown(new_sample: NewSample, tmp_path: Path) -> None:
+    sample = new_sample("sqlite")
+    locked = tmp_path / "key.age"
+    locked.write_bytes(LOCKED)
+    locked.chmod(0o600)
+    recipient = str(pyrage.x25519.Identity.from_str(LOCKED_SECRET).to_public())
+    backup = create(sample, tmp_path, "--encrypt-to", recipient)
+    words = argv("backup", "verify", backup, "--restore", "--identity", locked)
+    for typed, code in (("open sesame", 0), ("wrong", 2)):
+        process = ptyprocess.PtyProcessUnicode.spawn(words, cwd=str(tmp_path), env=environment(TERM="xterm"))
+        seen = ""
+        while f"Passphrase for {locked}: " not in seen:
+            seen += process.read()
+        process.write(f"{typed}\n")
+        with contextlib.suppress(EOFError):
+            while True:
+                seen += process.read()
+        assert process.wait() == code, seen
+        assert typed not in seen
+        assert seen.count("Passphrase for") == 1
