@@ -6,6 +6,7 @@ frames is read here, which is a few bytes for every 128 KiB, to give the decoder
 
 import io
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from dbtui.model.text import format_bytes
 
 STEP_BYTES = 1 << 18
 _PACKED_CHUNK_BYTES = 1 << 16
+_FOLLOWED_CHUNK_BYTES = 1 << 20
 #: What the zstd program itself accepts unasked; more is `zstd --long=28` and above.
 MAX_WINDOW_BYTES = 1 << 27
 
@@ -99,6 +101,26 @@ class _Outline:
         self._unfolds_to = _LARGEST_BLOCK_BYTES if kind == _COMPRESSED_BLOCK else size
         if self._is_last:
             self._body += self._checksum
+
+
+def follow_frames(path: Path) -> Iterator[int]:
+    """Read a zstd file to its end without unpacking it, yielding the bytes so far.
+
+    Raises DamagedBackupError where its frames are none, or the last one does not end: it was cut off.
+    """
+    outline, done = _Outline(), 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_FOLLOWED_CHUNK_BYTES):
+            rest = memoryview(chunk)
+            try:
+                while rest:
+                    rest = rest[outline.take(rest) :]
+            except (zstandard.ZstdError, _TooLargeWindowError) as error:
+                raise DamagedBackupError(f"{path}: the compressed data is damaged: {error}") from error
+            done += len(chunk)
+            yield done
+    if not outline.has_ended:
+        raise DamagedBackupError(f"{path}: the compressed data ends too early")
 
 
 class _TooLargeWindowError(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.postgresql.check import check_archive
@@ -161,16 +162,28 @@ def test_a_cut_data_file_is_seen(nasty: Nasty, tmp_path: Path) -> None:
         assert problems_of(stored(path)), f"cut at {place}"
 
 
-def test_a_cut_data_file_that_is_not_packed_is_seen(nasty: Nasty, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_manifest", [False, True])
+@pytest.mark.parametrize("packs", [False, True])
+def test_a_cut_data_file_is_seen_without_unpacking(
+    nasty: Nasty, tmp_path: Path, with_manifest: bool, packs: bool
+) -> None:
+    """A manifest that fits the damaged file, as if its hash told nothing, does not help who forged it."""
     path = tmp_path / "plain.dir"
     tool = str(nasty.server.binaries / "pg_dump")
     subprocess.run([tool, "-Fd", "-Z0", "-d", nasty.url, "-f", str(path)], check=True)
-    assert problems_of(stored(path)) == ()
-    file = max(path.glob("[0-9]*.dat"), key=lambda each: each.stat().st_size)
+    for file in list(path.glob("[0-9]*.dat")) if packs else []:
+        file.with_name(f"{file.name}.zst").write_bytes(zstandard.compress(file.read_bytes()))
+        file.unlink()
+    manifest = manifest_of(ROWS) if with_manifest else None
+    assert problems_of(stored(path, manifest)) == ()
+    file = max(path.glob("[0-9]*.dat*"), key=lambda each: each.stat().st_size)
     data = file.read_bytes()
-    for place in (0, 1, len(data) // 2, len(data) - 5, len(data) - 1):
+    for place in (1, len(data) // 2, len(data) - 5, len(data) - 1):
         file.write_bytes(data[:place])
-        assert any("is missing" in problem for problem in problems_of(stored(path))), place
+        problems = problems_of(stored(path, manifest))
+        assert any("is missing" in problem or "too early" in problem for problem in problems), place
+    file.write_bytes(b"")
+    assert problems_of(stored(path, manifest)), "empty"
 
 
 def test_a_data_file_that_is_a_link_is_refused(nasty: Nasty, tmp_path: Path) -> None:

@@ -160,3 +160,19 @@ def test_long_mode_of_the_zstd_program(tmp_path: Path) -> None:
     streamed = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     (tmp_path / "long").write_bytes(streamed.compress(RANDOM * 20) + streamed.flush())
     assert read(tmp_path / "long", CompressionKind.ZSTD) == RANDOM * 20
+
+
+def test_frames_are_followed_to_their_end_without_unpacking(tmp_path: Path) -> None:
+    path = tmp_path / "followed"
+    for frame in (*zstd_pieces(), b"".join(zstd_pieces())):
+        path.write_bytes(frame)
+        assert list(unpacking.follow_frames(path))[-1] == len(frame)
+        for kept in {0, 3, len(frame) // 2, len(frame) - 1} - {len(frame)}:
+            path.write_bytes(frame[:kept])
+            if frame == b"".join(zstd_pieces()) and kept == len(frame) // 2:
+                continue  # it may end with one of its frames there
+            with pytest.raises(DamagedBackupError, match="ends too early"):
+                list(unpacking.follow_frames(path))
+    path.write_bytes(b"no frame at all")
+    with pytest.raises(DamagedBackupError, match="what comes is no zstd frame"):
+        list(unpacking.follow_frames(path))

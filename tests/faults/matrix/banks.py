@@ -342,7 +342,8 @@ class SqliteBank(Bank):
                     return
 
     def audit(self, database: str) -> tuple[Any, ...]:
-        with closing(sqlite3.connect(f"file:{self._path(database)}?mode=ro", uri=True, timeout=10)) as connection:
+        # May write, so that it can roll back what a run that was killed left in a journal.
+        with closing(sqlite3.connect(f"file:{self._path(database)}?mode=rw", uri=True, timeout=10)) as connection:
             row: tuple[Any, ...] = connection.execute(AUDIT).fetchone()
             return row
 
@@ -355,7 +356,7 @@ class SqliteBank(Bank):
         return self.place(name)
 
     def count_bulk(self, database: str) -> tuple[int, ...]:
-        with closing(sqlite3.connect(f"file:{self._path(database)}?mode=ro", uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(f"file:{self._path(database)}?mode=rw", uri=True, timeout=10)) as connection:
             row: tuple[int, ...] = connection.execute(COUNT_BULK).fetchone()
             return row
 
