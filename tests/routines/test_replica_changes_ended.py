@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from dbtui.adapters.postgresql import replica_streaming
+from dbtui.adapters.postgresql.replica_marker import Marker, read_marker, write_marker
 from dbtui.demo.servers import PostgreSQL, ServerDirectory
 from dbtui.errors import Cancelled, DbtuiError, ServerError
-from dbtui.model.events import Event, Progressed, StepStarted
+from dbtui.model.events import CommandRan, Event, Progressed, StepStarted
 from dbtui.routines.context import RoutineContext
 from tests.fix_servers import processes_in, unique_name, wait_until
 from tests.routines.replica_site import Site, sites
@@ -91,6 +92,8 @@ def test_a_primary_that_dies_meanwhile(new_postgresql: Callable[..., PostgreSQL]
         site.apply(plan, on_event=stop)
     assert "left behind: slot near on 127.0.0.1" in str(raised.value)
     assert site.left() == [".near.dbtui-adding"]  # so that the next plan knows
+    note = read_marker(site.place / "near")
+    assert note is not None and (note.slot, note.passfile) == ("near", "")  # the passfile is gone already
     server.start()
     assert site.slots() == ["near"]
     again = site.plan(site.wish("near"))
@@ -102,6 +105,45 @@ def test_a_primary_that_dies_meanwhile(new_postgresql: Callable[..., PostgreSQL]
         assert site.left() == ["near", "near.passfile"]
     finally:
         site.close()
+
+
+def test_a_slot_of_somebody_else_is_not_in_the_note_and_the_next_run_does_not_drop_it(site: Site) -> None:
+    plan = site.plan(site.wish("near"))
+    passfile = site.place / "near.passfile"
+
+    def meddle(_context: RoutineContext, event: Event) -> None:
+        if isinstance(event, CommandRan) and "pg_create_physical_replication_slot" in event.text:
+            site.primary.execute("SELECT pg_create_physical_replication_slot('near', true)")
+            passfile.unlink()
+            passfile.mkdir()  # it cannot be removed as a file
+
+    with pytest.raises(ServerError, match=r'"near" already exists.*left behind: .*near\.passfile'):
+        site.apply(plan, on_event=meddle)
+    assert site.slots() == ["near"]
+    note = read_marker(site.place / "near")
+    assert note is not None and (note.slot, note.passfile) == ("", str(passfile))
+    passfile.rmdir()
+    passfile.touch()
+    (refusal,) = site.plan(site.wish("near")).refusals
+    assert refusal.startswith("slot near exists on ")
+    again = site.plan(site.wish("near", slot="other", is_started=False))
+    assert again.steps[0].endswith(f" left: {passfile}")
+    site.apply(again)
+    assert site.slots() == ["near", "other"]
+    assert site.left() == ["near", "near.passfile"]
+
+
+def test_a_slot_that_an_earlier_run_left_on_another_server_is_told(site: Site) -> None:
+    site.primary.execute("SELECT pg_create_physical_replication_slot('old', true)")  # of that name, and of this server
+    directory = str(site.place / "near")
+    write_marker(Marker(directory=directory, server="db9:5432", system="1", slot="old", process_began=""))
+    plan = site.plan(site.wish("near", is_started=False))
+    assert plan.steps[0].endswith(" left: its note alone")
+    site.apply(plan)
+    (warning,) = site.told.warnings
+    assert warning.startswith("slot old of that run, if it is there, is on another server, db9:5432: drop it there")
+    assert site.slots() == ["near", "old"]
+    assert site.left() == ["near", "near.passfile"]
 
 
 def test_a_server_that_does_not_start_says_why(site: Site) -> None:

@@ -111,7 +111,10 @@ def test_what_an_earlier_run_left_is_removed_first() -> None:
     source = replace(SOURCE, slot_names=("near_1",))
     made = plan(source=source, place=replace(PLACE, left=left))
     assert made.refusals == ()
-    assert made.steps[0].startswith("remove what the run of 2026-11-22T15:00:00Z left: ")
+    left_by = "remove what the run of 2026-11-22T15:00:00Z left: "
+    assert made.steps[0] == f"{left_by}what it copied, slot near_1 on db1:5432"
+    slotless = replace(left, has_slot=False, has_directory=False, passfile="/srv/pg/near.passfile")
+    assert plan(place=replace(PLACE, left=slotless)).steps[0] == f"{left_by}/srv/pg/near.passfile"
     made = plan(source=source, place=replace(PLACE, left=replace(left, is_running=True)))
     assert made.refusals[0].startswith("process 7 has been adding a replica there since")
     made = plan(source=source, place=replace(PLACE, left=replace(left, is_served=True)))
