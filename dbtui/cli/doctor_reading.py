@@ -16,6 +16,7 @@ from dbtui.cli.ui import check_keys
 from dbtui.config import Settings, config_path, resolve_target, state_dir
 from dbtui.errors import Cancelled, ConfigError, DbtuiError
 from dbtui.history import History
+from dbtui.hook_settings import secret_variables
 from dbtui.jobs import JobRequest, JobRunner
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.doctor import Finding, SettingOrigin
@@ -24,6 +25,7 @@ from dbtui.model.text import format_untrusted
 from dbtui.origins import collect_origins
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.doctor import MachineCheck, TargetCheck, check_machine, check_target
+from dbtui.routines.hooks import check_hooks
 
 _WIDTH = 100
 _SUBJECT_CELLS = 18
@@ -47,6 +49,7 @@ def show_doctor(target: str | None, *, as_json: bool) -> int:
         )
     )
     findings += machine.findings
+    findings += _check_hooks(invocation, profile)
     checked, error = _check_target(invocation, profile) if profile else (None, None)
     findings += checked.findings if checked else ()
     if error is not None:
@@ -104,6 +107,21 @@ def _backup_directories(settings: Settings, profile: ConnectionProfile | None) -
     named = [profile] if profile else list(settings.profiles)
     names = dict.fromkeys([*(each.backup_dir for each in named), *([] if profile else [settings.backup_dir])])
     return tuple(("backups", Path(name)) for name in names)
+
+
+def _check_hooks(invocation: Invocation, profile: ConnectionProfile | None) -> tuple[Finding, ...]:
+    settings = invocation.settings
+    named = [profile] if profile else list(settings.profiles)
+    hooks = [(each.name, each.hooks) for each in named if each.hooks is not None]
+    if not named and settings.hooks is not None:
+        hooks = [("all", settings.hooks)]
+    request: JobRequest[tuple[Finding, ...]] = JobRequest(
+        routine="doctor",
+        target="",
+        start=lambda c: check_hooks(c, hooks, secret_variables(settings)),
+        changes=False,
+    )
+    return invocation.result_of(request)
 
 
 def _target_request(profile: ConnectionProfile) -> JobRequest[TargetCheck]:

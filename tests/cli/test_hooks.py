@@ -267,3 +267,18 @@ def test_what_a_signal_ended_is_told(lab: Lab) -> None:
     assert running.returncode == 130
     (told,) = lab.told
     assert (told["outcome"], told["exit_code"]) == ("cancelled", 130)
+
+
+def test_the_doctor_says_whether_hooks_could_be_told(lab: Lab) -> None:
+    lab.configure(f'on_failure = ["{lab.hook}"]\non_success = ["/nonexistent/ping"]\nwebhook_env = "HOOK"')
+    said = {
+        finding["subject"]: (finding["level"], finding["sentence"])
+        for finding in lab.run("doctor", "--json").document["findings"]
+        if finding["area"] == "hooks"
+    }
+    assert said == {
+        "on_failure": ("ok", f"{lab.hook} (erp, away)"),
+        "on_success": ("trouble", "/nonexistent/ping is not there, or may not be run (erp, away)"),
+        "webhook": ("remark", "HOOK is not set here (erp, away)"),
+    }
+    assert lab.told == []
