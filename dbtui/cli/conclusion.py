@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DRY_RUN = "--dry-run"
 _IDLE_SECONDS = 0.5
+_NOTHING = "nothing had to be done"
 _OUTCOMES = {0: "succeeded", 3: "partial", 130: "cancelled"}
 
 
@@ -66,13 +67,15 @@ def begin(history: "History", *, acting: bool) -> None:
 def conclude(code: int) -> None:
     """Write down how the command ended, and tell the hooks. A hook or a disk that fails is a warning."""
     if CURRENT.run_id is not None and CURRENT.history is not None:
-        CURRENT.history.end_command(CURRENT.run_id, code, _sentence())
+        CURRENT.history.end_command(CURRENT.run_id, code, _sentence(code))
     report = _make_report(code)
     if report is not None and CURRENT.invocation is not None:
         _tell(CURRENT.invocation, report)
 
 
-def _sentence() -> str:
+def _sentence(code: int) -> str:
+    if CURRENT.request is None and code == 0:
+        return _NOTHING if find_command(TYPED) else ""
     if CURRENT.sentence or CURRENT.request is None or CURRENT.outcome is None:
         return CURRENT.sentence
     result = CURRENT.outcome.result
@@ -90,7 +93,7 @@ def _make_report(code: int) -> HookReport | None:
 
     request, invocation = CURRENT.request, CURRENT.invocation
     command = name_command(request.routine) if request is not None else find_command(TYPED)
-    if invocation is None or command not in COMMANDS or _DRY_RUN in TYPED or (request is None and code == 0):
+    if invocation is None or command not in COMMANDS or _DRY_RUN in TYPED:
         return None
     own_fault = isinstance(CURRENT.error, DbtuiError) and code in (2, 6, 130)
     if request is None and own_fault and can_prompt():
@@ -100,7 +103,7 @@ def _make_report(code: int) -> HookReport | None:
         command=command,
         outcome=_OUTCOMES.get(code, "failed") if code else state or JobState.SUCCEEDED.value,
         exit_code=code,
-        sentence=_sentence(),
+        sentence=_sentence(code),
         begun_at=CURRENT.began_at,
         seconds=time.monotonic() - CURRENT.began,
         profile=(request.target if request is not None else "") or CURRENT.profile,

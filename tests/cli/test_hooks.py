@@ -171,6 +171,13 @@ def test_what_only_reads_tells_nobody(lab: Lab, words: list[str]) -> None:
     assert lab.told == []
 
 
+def test_a_good_end_is_told_also_when_nothing_had_to_be_done(lab: Lab) -> None:
+    """A dead-man switch wants to hear of every run."""
+    lab.run("backup", "create", "erp")
+    assert lab.run("backup", "expire", "erp", "--keep-last", "3", "--yes", str(lab.sample.path)).code == 0
+    assert [(told["command"], told["exit_code"]) for told in lab.told] == [("backup create", 0), ("backup expire", 0)]
+
+
 def test_a_profile_has_hooks_of_its_own(lab: Lab) -> None:
     lab.configure(profile_hooks='[profiles.erp.hooks]\non_success = []\nonly = ["backup verify"]')
     assert lab.run("backup", "create", "erp").code == 0
