@@ -118,8 +118,16 @@ class HalfDirectory:
 
     def undo(self) -> str:
         """Remove it and put back what was there; return a sentence for what could not be undone, empty: all is."""
-        plan, directory = self._plan, self._plan.options.directory
         self.is_being_undone = True
+        try:
+            return self._undo()
+        except DbtuiError as error:
+            return f"{self.left} ({error.message})"
+        finally:
+            self.is_ours = self.is_being_undone = False
+
+    def _undo(self) -> str:
+        plan, directory = self._plan, self._plan.options.directory
         left = [place for _space, place in plan.tablespaces if not self._place.empty(place, is_kept=False)]
         if not self._place.empty(directory, is_kept=plan.existed):
             left.append(directory)
@@ -127,7 +135,6 @@ class HalfDirectory:
             self._place.empty(parent, is_kept=False)
         if plan.kept_as and not left:
             self._place.rename(plan.kept_as, directory)
-        self.is_ours = self.is_being_undone = False
         if not left:
             return ""
         back = f"; what was there is in {plan.kept_as}" if plan.kept_as else ""
