@@ -36,11 +36,13 @@ class Orders(GlobalActions):
     async def _tell_of_captures(self, opened: ConnectionProfile | None) -> None:
         from dbtui.tui.stale_captures import find_stale
 
-        names = await find_stale(self.runner, self.profiles if opened is None else (opened,))
+        names, problems = await find_stale(self.runner, self.profiles if opened is None else (opened,))
         if names:
             here = "{global.queries}" if opened is not None else "{global.queries} on it"
             go = speak_keys(f"{here}, then {{queries.repair}} puts it back")
             self.say(f"a capture of {', '.join(names)} has left settings changed: {go}", Tone.WARNING)
+        if problems:
+            self.say(f"whether a capture has left settings changed is not known: {'; '.join(problems)}", Tone.TROUBLE)
 
     def start_job(self, request: JobRequest[Any]) -> None:
         """Run a job and follow it."""

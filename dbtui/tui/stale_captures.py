@@ -9,11 +9,18 @@ from dbtui.tui import query_requests as requests
 from dbtui.tui.workers import outcome_of
 
 
-async def find_stale(runner: JobRunner, profiles: Sequence[ConnectionProfile]) -> list[str]:
-    """Return the names of those profiles of which an interrupted capture has left something on."""
+async def find_stale(runner: JobRunner, profiles: Sequence[ConnectionProfile]) -> tuple[list[str], list[str]]:
+    """Return the names of those profiles of which an interrupted capture has left something on.
+
+    And why that could not be seen, a sentence each.
+    """
     journals = Path(runner.history.state_dir) / requests.JOURNALS
-    found = []
+    found: list[str] = []
+    problems: dict[str, None] = {}  # the journals are in one place: what is wrong there is so for every profile
     for profile in profiles:
-        if (await outcome_of(runner, requests.stale(profile, journals))).result:
+        outcome = await outcome_of(runner, requests.stale(profile, journals))
+        if outcome.result is None:
+            problems[str(outcome.error)] = None
+        elif outcome.result:
             found.append(profile.name)
-    return found
+    return found, list(problems)

@@ -10,8 +10,9 @@ import pytest
 from textual.pilot import Pilot
 
 from dbtui.analysis.queries import Normaliser
-from dbtui.errors import ServerError
+from dbtui.errors import ServerError, StorageError
 from dbtui.tui.app import DbtuiApp
+from dbtui.tui.cells import Tone
 from dbtui.tui.panes.queries import QueriesPane
 from dbtui.tui.panes.query_rows import Source, make_rows, show_lost
 from tests.tui.query_world import COMMENTS, QueryWorld, events, judged, looks, patch_requests, snapshot, stale_capture
@@ -218,6 +219,22 @@ async def test_what_an_interrupted_capture_left_is_told_at_the_start(lab: QueryW
     app = lab.world.app(lab.world.profiles[0])
     async with app.run_test(size=SMALL) as pilot:
         await wait_to_see(pilot, "a capture of erp-test has left settings changed: 5, then r puts it back")
+
+
+async def test_that_journals_of_captures_cannot_be_read_is_told(lab: QueryWorld) -> None:
+    """At the start, and by the pane: nothing found is another thing than not seen."""
+    journals = Path(lab.world.runner.history.state_dir) / "captures"
+    journals.mkdir(parents=True)
+    (journals / "1.jsonl").write_text("{}")
+    lab.world.error = StorageError("/state/captures cannot be read: Input/output error", "correct its permissions")
+    said = "whether a capture has left settings changed is not known:"
+    app = lab.world.app(lab.world.profiles[0])
+    async with app.run_test(size=LARGE) as pilot:
+        await wait_to_see(pilot, f"{said} /state/captures cannot be read")
+        app.say("nothing", Tone.DIM)
+        await wait_until(pilot, lambda: said not in screen_text(app))
+        await pilot.press("5")
+        await wait_to_see(pilot, f"{said} /state/captures cannot be read")
 
 
 async def test_gaps_and_errors_are_lines_in_place(lab: QueryWorld) -> None:

@@ -167,9 +167,13 @@ class QueriesPane(Pane):
             run_in_background(self, "look for captures", self._find_stale, self.profile, group="stale")
 
     async def _find_stale(self, profile: ConnectionProfile) -> None:
-        found = (await outcome_of(self.runner, requests.stale(profile, self.journals))).result or ()
-        if profile == self.profile and found != self.stale:
-            self.stale = found
+        outcome = await outcome_of(self.runner, requests.stale(profile, self.journals))
+        if profile != self.profile:
+            return
+        if outcome.result is None:  # what was seen before still stands
+            self.announce(f"whether a capture has left settings changed is not known: {outcome.error}", Tone.TROUBLE)
+        elif outcome.result != self.stale:
+            self.stale = outcome.result
             self.show_all()
 
     # ------------------------------------------------------------ what is shown
