@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +102,68 @@ def test_an_upload_that_lost_its_network_is_gone_on_with(
     assert network.sent_bytes < 60 * MEBIBYTE
     assert s3_server.open_uploads(bucket) == []
     assert hashlib.sha256(s3_server.read(bucket, "erp/a")).hexdigest() == file.sha256
+
+
+SENDER = """
+import sys
+from pathlib import Path
+from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.remotes.registry import open_remote
+from dbtui.model.backups import BackupFile
+from tests.fix_remotes import s3_address, s3_settings
+bucket, url, path, size, sha256 = sys.argv[1:]
+remote = open_remote(s3_address(bucket), s3_settings(url), {}, Cancellation())
+for event in remote.upload(Path(path), "a", BackupFile("a", int(size), sha256)):
+    print(event.done, flush=True)
+"""
+
+
+def test_an_upload_that_was_killed_is_gone_on_with(s3_server: S3Server, network: FaultyNetwork, tmp_path: Path) -> None:
+    bucket = s3_server.make_bucket()
+    file = write_file(tmp_path / "a", 64 * MEBIBYTE)
+    network.begin(Faults(bytes_per_second=20 * MEBIBYTE))
+    argv = [sys.executable, "-c", SENDER, bucket, network.url, str(tmp_path / "a"), str(file.size_bytes), file.sha256]
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as sender:
+        assert sender.stdout is not None
+        while int(sender.stdout.readline()) < 45 * MEBIBYTE:
+            pass
+        sender.kill()
+    assert s3_server.keys(bucket) == {}
+    assert s3_server.open_uploads(bucket) == ["erp/a"]
+    network.begin(Faults())
+    with opened(bucket, network.url) as remote:
+        assert run(remote.upload(tmp_path / "a", "a", file))[1] is Confirmation.CHECKSUM
+    assert network.sent_bytes < 60 * MEBIBYTE
+    assert s3_server.open_uploads(bucket) == []
+    assert hashlib.sha256(s3_server.read(bucket, "erp/a")).hexdigest() == file.sha256
+
+
+def test_what_is_there_whole_is_not_sent_again(s3_server: S3Server, network: FaultyNetwork, tmp_path: Path) -> None:
+    bucket = s3_server.make_bucket()
+    file = write_file(tmp_path / "a", 20 * MEBIBYTE)
+    other = write_file(tmp_path / "b", 20 * MEBIBYTE, b"other")
+    with opened(bucket, network.url) as remote:
+        run(remote.upload(tmp_path / "a", "a", file))
+        network.begin(Faults())
+        assert run(remote.upload(tmp_path / "a", "a", file))[1] is Confirmation.CHECKSUM
+        assert network.sent_bytes < 10_000
+        assert run(remote.upload(tmp_path / "b", "a", other))[1] is Confirmation.CHECKSUM
+    assert hashlib.sha256(s3_server.read(bucket, "erp/a")).hexdigest() == other.sha256
+
+
+def test_uploads_that_nobody_goes_on_with_are_swept(s3_server: S3Server, tmp_path: Path) -> None:
+    """The server says of all of them that they were begun in 2010."""
+    bucket = s3_server.make_bucket()
+    for key in ("erp/left", "erp/d/left", "erp2/theirs", "theirs"):
+        s3_server.client.create_multipart_upload(Bucket=bucket, Key=key)
+    file = write_file(tmp_path / "a", 5)
+    with opened(bucket, s3_server.url()) as remote:
+        run(remote.upload(tmp_path / "a", "a", file))
+    assert sorted(s3_server.open_uploads(bucket)) == ["erp2/theirs", "theirs"]
+    whole = open_remote(s3_address(bucket, ""), s3_settings(s3_server.url()), {}, Cancellation())
+    run(whole.upload(tmp_path / "a", "a", file))
+    whole.close()
+    assert sorted(s3_server.open_uploads(bucket)) == ["erp2/theirs", "theirs"]
 
 
 def test_parts_of_another_content_are_not_gone_on_with(s3_server: S3Server, tmp_path: Path) -> None:

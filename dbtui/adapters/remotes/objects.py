@@ -87,7 +87,7 @@ def _open_gcs(address: RemoteAddress, settings: RemoteSettings) -> GCSStore:
     return GCSStore(
         address.host,
         config=config,
-        client_options=client_options(settings, settings.endpoint),
+        client_options=client_options(settings, settings.endpoint, sends_parts=True),
         retry_config=retry_options(settings),
     )
 
@@ -107,14 +107,18 @@ def _open_azure(address: RemoteAddress, settings: RemoteSettings, environ: Mappi
     return AzureStore(
         address.host,
         config=config,
-        client_options=client_options(settings, settings.endpoint),
+        client_options=client_options(settings, settings.endpoint, sends_parts=True),
         retry_config=retry_options(settings),
     )
 
 
-def client_options(settings: RemoteSettings, url: str) -> "ClientConfig":
-    """Return how requests are sent. Raises ConfigError."""
-    silence = timedelta(seconds=max(0.5, settings.timeout_seconds / 4))
+def client_options(settings: RemoteSettings, url: str, *, sends_parts: bool = False) -> "ClientConfig":
+    """Return how requests are sent. Raises ConfigError.
+
+    Silence is counted from the beginning of a request, so that it includes the time in which a part is sent: a slow
+    line may need long for the parts that share it. Giving up an upload may take as long once more.
+    """
+    silence = timedelta(seconds=max(0.5, settings.timeout_seconds * (0.5 if sends_parts else 0.25)))
     options: ClientConfig = {
         "allow_http": url.startswith("http://"),
         "connect_timeout": min(silence, timedelta(seconds=10)),
