@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import exhaust
-from dbtui.analysis.hooks import choose_calls, name_command
+from dbtui.analysis.hooks import choose_calls, find_backup_id, name_command
 from dbtui.history import History
 from dbtui.hook_settings import secret_variables
 from dbtui.jobs import Job
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from dbtui.config import Settings
 
 _VERIFY = "backup verify"
-
-
-def find_backup_id(outcome: JobOutcome[Any] | None) -> str:
-    """Return the id of the backup that a job made or looked at, as far as its result knows it."""
-    result = outcome.result if outcome is not None else None
-    named = getattr(getattr(result, "manifest", result), "backup_id", "")
-    return named if isinstance(named, str) else ""
 
 
 def record_problems(history: History, report: HookReport, problems: Sequence[str]) -> Sequence[str]:

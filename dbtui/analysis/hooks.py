@@ -5,8 +5,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
 from fnmatch import fnmatchcase
+from typing import Any
 
 from dbtui.model.hooks import COMMANDS, TYPED, HookCall, HookReport, HookSettings
+from dbtui.model.jobs import JobOutcome
 from dbtui.model.text import format_untrusted, mask_passwords
 
 VERSION = 1
@@ -33,6 +35,12 @@ def find_command(words: Iterable[str]) -> str:
     """Return the command that typed words begin with; empty: none that changes or checks anything."""
     bare = [word for word in words if not word.startswith("-")]
     return next((" ".join(bare[:count]) for count in (2, 1) if " ".join(bare[:count]) in COMMANDS), "")
+
+
+def find_backup_id(outcome: JobOutcome[Any]) -> str:
+    """Return the id of the backup that a job made or looked at, as far as its result knows it."""
+    named = getattr(getattr(outcome.result, "manifest", outcome.result), "backup_id", "")
+    return named if isinstance(named, str) else ""
 
 
 def fits_command(pattern: str) -> bool:

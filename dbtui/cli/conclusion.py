@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dbtui.analysis.hooks import choose_calls, find_command, name_command
+from dbtui.analysis.hooks import choose_calls, find_backup_id, find_command, name_command
 from dbtui.cli.main import TYPED
 from dbtui.errors import DbtuiError
 from dbtui.model.hooks import COMMANDS, HookProblem, HookReport, HookSettings
@@ -40,6 +40,7 @@ class Conclusion:
     profile: str = ""
     request: "JobRequest[Any] | None" = None
     outcome: JobOutcome[Any] | None = None
+    backup_id: str = ""
     sentence: str = ""  # what was wrong, without secrets
     error: BaseException | None = None
 
@@ -47,6 +48,7 @@ class Conclusion:
         """Remember how the command's own job ended: what it reads or plans before is not it."""
         if request.changes:
             self.request, self.outcome = request, outcome
+            self.backup_id = find_backup_id(outcome) or self.backup_id
 
     def note_failure(self, sentence: str, error: BaseException) -> None:
         """Remember what the command failed with."""
@@ -89,10 +91,9 @@ def _make_report(code: int) -> HookReport | None:
     there. Without a terminal nobody else would hear of it.
     """
     from dbtui.cli.invocation import can_prompt
-    from dbtui.job_hooks import find_backup_id
 
     request, invocation = CURRENT.request, CURRENT.invocation
-    command = name_command(request.routine) if request is not None else find_command(TYPED)
+    command = find_command(TYPED) or (name_command(request.routine) if request is not None else "")
     if invocation is None or command not in COMMANDS or _DRY_RUN in TYPED:
         return None
     own_fault = isinstance(CURRENT.error, DbtuiError) and code in (2, 6, 130)
@@ -108,7 +109,7 @@ def _make_report(code: int) -> HookReport | None:
         seconds=time.monotonic() - CURRENT.began,
         profile=(request.target if request is not None else "") or CURRENT.profile,
         subject=request.subject if request is not None else "",
-        backup_id=find_backup_id(CURRENT.outcome),
+        backup_id=CURRENT.backup_id,
     )
 
 

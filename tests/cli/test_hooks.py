@@ -95,6 +95,16 @@ def test_a_backup_that_was_made_is_told(lab: Lab) -> None:
         assert secret not in seen
 
 
+def test_what_was_partly_done_is_told(lab: Lab) -> None:
+    """The backup was made, and its copy was not."""
+    lab.configure(profile_hooks='remote = "file:///proc/nowhere"')
+    done = lab.run("backup", "create", "erp", "--push")
+    assert done.code == 3
+    (told,) = lab.told
+    assert (told["command"], told["outcome"], told["exit_code"]) == ("backup create", "partial", 3)
+    assert told["backup_id"] in done.stdout
+
+
 def test_a_server_that_is_away_is_told(lab: Lab) -> None:
     done = lab.run("backup", "create", "away")
     assert done.code == 4
