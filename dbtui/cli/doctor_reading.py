@@ -185,7 +185,7 @@ def _lines(
     yield said if profile else f"{said}; name a TARGET to check what its login may do"
 
 
-_AREAS = ("configuration", "terminal", "tools", "directories", "credentials", "target")
+_AREAS = ("configuration", "terminal", "tools", "directories", "credentials", "repository", "target")
 _SIGNS = {FindingLevel.OK: "ok", FindingLevel.REMARK: "remark", FindingLevel.TROUBLE: "TROUBLE"}
 
 

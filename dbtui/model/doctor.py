@@ -12,7 +12,7 @@ class Finding:
     """One thing that was looked at. `remedy` is what to do about it: a command or a statement, empty: nothing."""
 
     level: FindingLevel
-    area: str  # "terminal", "tools", "configuration", "directories", "credentials", "target"
+    area: str  # "terminal", "tools", "configuration", "directories", "credentials", "repository", "target"
     subject: str  # what was looked at: "TERM", "psql", "CREATEDB"
     sentence: str
     remedy: str = ""

@@ -16,6 +16,7 @@ from dbtui.model.findings import FindingLevel
 from dbtui.model.partitions import PartitionedTable
 from dbtui.model.policies import PartitionPolicy
 from dbtui.routines.context import RoutineContext
+from dbtui.routines.repositories import collect_repository
 
 _WANTED_TOOLS = ("pg_dump", "pg_restore", "mariadb-dump")
 
@@ -47,7 +48,6 @@ def check_machine(
     c: RoutineContext, directories: tuple[tuple[str, Path], ...], profile: ConnectionProfile | None
 ) -> Routine[MachineCheck]:
     """Look at this machine. `directories` are purposes and paths; `profile` adds the files its login comes from."""
-    yield from ()
     terminal = collect_terminal(c.environ)
     tools = [*collect_programs()]
     for engine in EngineName:
@@ -58,8 +58,20 @@ def check_machine(
         *judge.assess_tools(tools, wanted),
         *(judge.assess_directory(collect_directory(purpose, path)) for purpose, path in directories),
         *_check_credentials(c, profile),
+        *(yield from _check_repository(c, profile)),
     ]
     return MachineCheck(terminal, tuple(tools), tuple(findings))
+
+
+def _check_repository(c: RoutineContext, profile: ConnectionProfile | None) -> Routine[list[Finding]]:
+    """Whether the profile's repository of physical backups can be asked, and what it says of itself."""
+    if profile is None or profile.repository is None:
+        return []
+    report = yield from collect_repository(c, profile.repository)
+    if not report.findings:
+        count = f"{len(report.backups)} backup{'' if len(report.backups) == 1 else 's'}"
+        return [Finding(FindingLevel.OK, "repository", report.name, count)]
+    return [Finding(each.level, "repository", report.name, each.words) for each in report.findings]
 
 
 def _satisfied(tools: list[InstalledTool]) -> set[str]:

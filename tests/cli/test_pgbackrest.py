@@ -22,6 +22,9 @@ def test_its_backups_are_in_the_history(pgbackrest_world: RepositoryWorld, tmp_p
     assert shown.code == 0, shown.stderr
     assert f"needs       {full}" in shown.stdout
     assert "databases   postgres" in shown.stdout
+    checked = dbtui(pgbackrest_world, tmp_path, "doctor", "erp", "--json").document
+    (about,) = [each for each in checked["findings"] if each["area"] == "repository"]
+    assert (about["level"], about["sentence"]) == ("ok", "2 backups")
     elsewhere = dbtui(pgbackrest_world, tmp_path, "backup", "list", "erp", "--dir", tmp_path)
     assert full not in elsewhere.stdout
 
