@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from shlex import quote
 
 from dbtui.errors import UsageError
 from dbtui.model.repositories import (
@@ -214,12 +215,13 @@ def _steps(
 
 def _afterwards(plan: RestoreFromRepositoryPlan) -> Iterator[str]:
     directory, major = plan.options.directory, plan.backup.server_version.partition(".")[0]
+    data, log = quote(directory), quote(f"{directory}.log")
     who = f"as {plan.account}, " if plan.account else ""
     yield (
         f"{who}with the programs of PostgreSQL {major or 'the same major version'}: "
-        f"pg_ctl -D {directory} -o '-p {_OTHER_PORT}' -l {directory}.log start"
+        f"pg_ctl -D {data} -o '-p {_OTHER_PORT}' -l {log} start"
     )
-    yield f"look into {directory}.log for 'consistent recovery state reached' and 'ready to accept connections'"
+    yield f"look into {log} for 'consistent recovery state reached' and 'ready to accept connections'"
     yield (
         "its postgresql.conf is the old server's, or missing where Debian keeps it in /etc/postgresql: look at port, "
         "unix_socket_directories and memory before it runs beside the old one"
