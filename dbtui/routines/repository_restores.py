@@ -167,7 +167,7 @@ def apply_repository_restore(c: RoutineContext, plan: RestoreFromRepositoryPlan)
         remarks = yield from open_adapter(c, plan.repository).restore(plan.backup, directory, plan.command)
         yield StepFinished("restore", time.monotonic() - started)
         found = place.look(directory)
-        if not found.cluster_version:
+        if found.is_readable and not found.cluster_version:  # another account's need not be open to us
             raise ToolError(f"{plan.repository.kind.value} said that all is well, and {directory} holds no cluster")
         half.is_ours = False
     return RepositoryRestoreResult(

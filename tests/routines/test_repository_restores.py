@@ -1,5 +1,9 @@
 """What becomes of a directory whose restore failed when even removing it does."""
 
+from pathlib import Path
+
+import pytest
+
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.repositories.places import Place
 from dbtui.errors import ToolError
@@ -55,3 +59,12 @@ def test_a_program_that_may_not_be_run_is_said_too() -> None:
     said = HalfDirectory(PLAN, StubbornPlace(ToolError("sudo: find is not allowed"))).undo()
     assert said.startswith("the half restored /srv/pg/data: remove it; what was there is in /srv/pg/data.before-")
     assert said.endswith("(sudo: find is not allowed)")
+
+
+def test_a_directory_that_nobody_here_may_look_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(Place, "names", lambda _place, _directory: None)
+    found = Place(("false",), {}, Cancellation()).look(str(tmp_path / "data"))
+    assert (found.exists, found.is_directory, found.is_readable, found.is_symlink) == (True, True, False, False)
+    assert (found.entries, found.server_lives, found.cluster_version) == (0, False, "")
+    assert Place(("false",), {}, Cancellation()).account() == ""

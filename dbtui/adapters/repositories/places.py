@@ -54,9 +54,9 @@ class Place:
         return DirectoryFacts(
             path=directory,
             exists=True,
-            is_directory=names is not None or self._is("-d", directory),
+            is_directory=path.is_dir() if _may_look(path) else self._is("-d", directory),
             is_readable=names is not None,
-            is_symlink=self._is("-L", directory),
+            is_symlink=path.is_symlink() if _may_look(path) else self._is("-L", directory),
             is_mount=_is_mount(path),
             entries=len(names or ()),
             cluster_version=self._read(f"{directory}/PG_VERSION").strip() if "PG_VERSION" in (names or ()) else "",
@@ -143,6 +143,13 @@ class Place:
 def format_command(argv: Sequence[str]) -> str:
     """Return a command as a shell would take it."""
     return format_untrusted(shlex.join(argv))
+
+
+def _may_look(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        path.lstat()
+        return True
+    return False
 
 
 def _owner(path: Path) -> str:
