@@ -156,6 +156,8 @@ def diff(**typed: Any) -> int:
 def verify(**typed: Any) -> int:
     """Check BACKUP: checksums, sizes, structure; exit code 7 when something is wrong with it.
 
+    Of an encrypted one that no identity opens here only checksums and sizes are compared, which is said.
+
     With --restore it is also restored: row counts have to be the manifest's, constraints valid, indexes usable,
     sequences ahead of their columns, materialised views filled. A throwaway server has a private socket and no
     network, and is gone afterwards. What this machine lacks (an extension, room) is never held against the backup.

@@ -51,6 +51,10 @@ def test_the_name_says_that_it_is_encrypted(options: DumpOptions, suffix: str) -
 def test_the_command_can_be_typed_by_hand() -> None:
     command = planned(options=DumpOptions(encrypt_to=TO, compression=ZSTD)).steps[0].command
     assert command.endswith(" | zstd | age -r age1xyz -r 'ssh-ed25519 AAAA ann'")
+    copied = planned(FILE, DumpOptions(encrypt_to=TO[:1])).steps[0].command
+    assert copied == "the online backup API within one read transaction, into memory; then age -r age1xyz"
+    packed = planned(FILE, DumpOptions(encrypt_to=TO[:1], compression=ZSTD)).steps[0].command
+    assert packed.endswith("into memory; then zstd | age -r age1xyz")
 
 
 def test_what_is_wrong_with_recipients_refuses() -> None:

@@ -272,7 +272,11 @@ def _steps(facts: DumpFacts, options: DumpOptions, database: str, data_name: str
 
 def _command(facts: DumpFacts, options: DumpOptions, database: str, data_name: str) -> str:
     if facts.info.engine is EngineName.SQLITE:
-        return f"the online backup API within one read transaction, into {data_name}{PARTIAL_SUFFIX}"
+        copied = "the online backup API within one read transaction, into"
+        if options.encrypt_to:
+            packer = f" | {options.compression.kind.value}" if _packs(options) else ""
+            return f"{copied} memory; then {(packer + _sealing(options)).removeprefix(' | ')}"
+        return f"{copied} {data_name}{PARTIAL_SUFFIX}"
     words = [facts.tool]
     if facts.info.engine is EngineName.POSTGRESQL:
         words += ["--snapshot=ID", f"--format={options.format.value}"]
