@@ -145,7 +145,7 @@ class ServerReplication:
     version: str = ""
     monotonic_seconds: float = 0.0
     is_replica: bool = False
-    is_role_known: bool = True  # False: the login may not see whether it is one
+    role_gap: str = ""  # why the login may not see whether it is one, and what would help
     system: str = ""
     identity: str = ""
     timeline: int | None = None
@@ -164,6 +164,11 @@ class ServerReplication:
     gaps: tuple[str, ...] = ()
     problem: str = ""
     problem_code: str = ""
+
+    @property
+    def is_role_known(self) -> bool:
+        """Whether the login may see if it is a replica."""
+        return not self.role_gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,7 @@ def test_what_may_not_be_seen_is_a_gap_with_its_grant() -> None:
     denied = ServerError("Access denied; you need REPLICATION CLIENT", code="1227")
     refusals: dict[str, Any] = {"SHOW MASTER STATUS": denied, "SHOW REPLICA STATUS": denied}
     seen = collect_replication(recorded(**refusals))
+    assert seen.role_gap == "role and lag of a replica need GRANT REPLICATION CLIENT ON *.* TO 'dba'@'%'"
     assert not seen.is_role_known
     assert [gap.partition("GRANT ")[2] for gap in seen.gaps] == ["REPLICATION CLIENT ON *.* TO 'dba'@'%'"] * 2
 

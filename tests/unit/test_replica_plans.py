@@ -178,6 +178,36 @@ def test_what_is_to_be_done_after_a_promotion_is_said_in_the_words_of_the_engine
         assert (word in text) == (of_postgresql is is_postgresql), text
 
 
+def siblings(*servers: ServerReplication) -> str:
+    """The warnings of who goes on following, and subscribing to, the old primary."""
+    return "\n".join(each for each in order(ReplicaAction.PROMOTE, "near", *servers).warnings if "go on" in each)
+
+
+def test_only_replicas_of_the_same_primary_are_said_to_follow_the_old_one() -> None:
+    far = replace(NEAR, profile="far", address="db3:5432", receivers=(replace(NEAR.receivers[0], slot="", name="far"),))
+    away = ReplicaStream(name="away", state="streaming", flushed=900, replayed=800)
+    keeper = ReplicaStream(name="log archive", state="streaming", written=900, flushed=900)
+    subscriber = ReplicaStream(name="reports", state="streaming", flushed=900, replayed=900, is_logical=True)
+    primary = replace(PRIMARY, streams=(*PRIMARY.streams, away, keeper, subscriber))
+    other = replace(far, profile="other", system="8")
+    alone = replace(far, profile="alone", is_replica=False, receivers=(), applier=None)
+    servers = (NEAR, far, other, alone)
+    assert siblings(primary, *servers) == (
+        "far, away go on following the old primary: point their primary_conninfo to near afterwards\n"
+        "reports go on subscribing to the old primary: they need slots on near, and ALTER SUBSCRIPTION … CONNECTION"
+        " to it"
+    )
+    following = "far go on following the old primary: point their primary_conninfo to near afterwards"
+    assert siblings(replace(primary, problem="refused"), *servers) == following
+    assert siblings(*servers) == following
+    down = replace(far, problem="refused", is_replica=False, system="")
+    assert siblings(replace(primary, streams=PRIMARY.streams), NEAR, down) == following
+    mysql = [replace(each, engine=EngineName.MYSQL, system="", receivers=(Receiver(status="streaming", slot=source,
+             source_identity=source),)) for each, source in ((NEAR, "1"), (far, "1"), (other, "9"))]  # fmt: skip
+    down = replace(PRIMARY, engine=EngineName.MYSQL, system="", streams=(), problem="refused")
+    assert siblings(down, *mysql).startswith("far go on following the old primary: point them to near with CHANGE")
+
+
 def test_in_production_the_profile_is_typed_as_well() -> None:
     snapshot = ReplicasSnapshot(
         profile="erp", taken_at=datetime.now(UTC), monotonic_seconds=1.0, servers=(PRIMARY, NEAR)
@@ -195,6 +225,11 @@ def test_in_production_the_profile_is_typed_as_well() -> None:
         ("far", NEAR, "far is not known here: name its profile in replicas"),
         ("near", replace(NEAR, problem="refused"), "near cannot be asked: refused"),
         ("near", replace(NEAR, is_replica=False), "near is a primary: there is nothing to promote"),
+        (
+            "near",
+            replace(NEAR, is_replica=False, role_gap="its role needs GRANT x"),
+            "whether near is a replica may not be seen by its login: its role needs GRANT x",
+        ),
         ("near", replace(NEAR, system="8"), "near is not a replica of this primary"),
         ("near", replace(NEAR, timeline=2, receivers=()), "near is on another timeline than its primary"),
         ("erp", NEAR, "erp is a primary"),

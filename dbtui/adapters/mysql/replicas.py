@@ -28,6 +28,7 @@ from dbtui.model.replicas import (
 from dbtui.model.text import format_duration, format_untrusted
 
 _ERROR_LENGTH, _NAME_LENGTH = 300, 60
+_ROLE = "replication"
 #: What the applier does while a query is in its way (manual, "Replication SQL Thread States", "Metadata Locking").
 _WAITS_FOR_QUERY = ("Waiting for table metadata lock", "Waiting for table flush", "Waiting for global read lock")
 
@@ -89,7 +90,7 @@ def collect_replication(target: MysqlTarget) -> ServerReplication:
         version=target.info.version,
         monotonic_seconds=began,
         is_replica=is_replica,
-        is_role_known=sources is not None,
+        role_gap="" if sources is not None else probes_of(target).refused[_ROLE],
         identity=known.get("server_id", ""),
         position=_number(log.get("Position")) if log else None,
         log_file=str(log.get("File", "")) if log else "",
@@ -179,7 +180,7 @@ def _collect_sources(target: MysqlTarget) -> list[Row] | None:
     """A row for each source; None when the login may not see them."""
     grant = grant_everywhere(target, replication_privilege(target))
     words = replica_words(target.is_mariadb, target.info.version_number)
-    return probes_of(target).ask("replication", words, f"role and lag of a replica need {grant}")
+    return probes_of(target).ask(_ROLE, words, f"role and lag of a replica need {grant}")
 
 
 def read_receiver(row: Row) -> Receiver:

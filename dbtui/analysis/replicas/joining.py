@@ -221,6 +221,12 @@ def _in_order(links: list[Link], root: ServerReplication | None) -> Iterator[Lin
             yield from under(server, 1)
 
 
+def keeps_log(stream: ReplicaStream) -> bool:
+    """Whether it is told what is kept and never what is applied: a tool that keeps the log, by whatever name."""
+    kept = stream.flushed if stream.flushed is not None else stream.written
+    return stream.state == "streaming" and kept is not None and stream.replayed is None
+
+
 def replayed_of(link: Link) -> Point | None:
     """Return how far a replica has applied the log, by whoever knows more: its own word is newer than its sender's."""
     own = link.server.applier if link.server is not None else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dbtui.analysis.replicas.joining import find_root
+from dbtui.analysis.replicas.joining import Link, find_root, join, keeps_log
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.replicas import (
     ReplicaAction,
@@ -78,6 +78,8 @@ def _order_refusals(
         yield f'{shown} is not known here: name its profile in replicas = ["…"] of profile {name}, or as a URL'
     elif server.problem:
         yield f"{shown} cannot be asked: {server.problem}"
+    elif server.role_gap:
+        yield f"whether {shown} is a replica may not be seen by its login: {server.role_gap}"
     elif not server.is_replica:
         yield f"{shown} is a primary: there is nothing to {'promote' if action is ReplicaAction.PROMOTE else 'replay'}"
     elif action is ReplicaAction.PROMOTE and verdict is not None and verdict.state in _FOREIGN:
@@ -146,13 +148,34 @@ def _promotion_warnings(
     if applier is not None and applier.delay_seconds:
         yield "it is delayed on purpose: what was received is applied at once, mistakes of the last moments included"
     name = server.profile
-    siblings = [each.name for each in assessment.replicas if name not in (each.name, each.parent) and each.depth == 0]
+    states = {each.key: each.state for each in assessment.replicas}
+    beside = [each for each in join(snapshot).links if each.depth == 0 and server not in (each.server, each.sender)]
+    beside = [each for each in beside if states.get(each.key) not in _FOREIGN]
+    siblings = [each.name for each in beside if _is_of_the_same(each, server)]
+    subscribers = [each.name for each in beside if each.stream is not None and each.stream.is_logical]
     below = [each.name for each in assessment.replicas if each.parent == name]
     if siblings:
         how = _POINTS_ELSEWHERE[server.engine].format(name=format_untrusted(name))
         yield f"{_names(siblings)} go on following the old primary: {how} afterwards"
+    if subscribers:
+        yield (
+            f"{_names(subscribers)} go on subscribing to the old primary: they need slots on {format_untrusted(name)},"
+            " and ALTER SUBSCRIPTION … CONNECTION to it"
+        )
     if below:
         yield f"{_names(below)} follow {format_untrusted(name)} along"
+
+
+def _is_of_the_same(link: Link, server: ServerReplication) -> bool:
+    """Whether what is beside a replica is another of the same primary, as far as is known."""
+    other, stream = link.server, link.stream
+    if other is None:
+        return stream is not None and not stream.is_logical and not keeps_log(stream)
+    if other.problem or not other.is_role_known:
+        return True  # it is configured as one
+    ours, theirs = ({each.source_identity for each in one.receivers} - {""} for one in (server, other))
+    is_elsewhere = bool(ours and theirs) and not ours & theirs
+    return other.is_replica and not is_elsewhere and not (server.system and other.system != server.system)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -66,8 +66,8 @@ def _describe_lag(link: Link, state: ReplicaState, measured: Measured, catch_up:
     applier = link.server.applier if link.server is not None else None
     behind = format_behind(measured.behind_bytes, measured.lag_seconds)
     if state is ReplicaState.UNKNOWN:
-        is_known = link.server is None or link.server.is_role_known
-        return "its lag is not known" if is_known else "whether it is a replica may not be seen by this login"
+        gap = link.server.role_gap if link.server is not None else ""
+        return f"whether it is a replica may not be seen by this login: {gap}" if gap else "its lag is not known"
     if state is ReplicaState.DELAYED and applier is not None:
         return f"applies {format_duration(applier.delay_seconds)} late on purpose; {behind} behind"
     if state is ReplicaState.CURRENT:
