@@ -162,12 +162,22 @@ def ask_in_background(
 ) -> None:
     """Run what asks something. From now on, and not only when the dialog is drawn, other keys are not looked at."""
     app = cast(Asks, node.app)
+    is_counted = True
 
     def asked() -> None:
-        app.asking -= 1
-        app.next_key()
+        nonlocal is_counted
+        if is_counted:
+            is_counted = False
+            app.asking -= 1
+            app.next_key()
 
-    run_in_background(node, name, work, *arguments, afterwards=asked)
+    async def working() -> None:
+        try:
+            await work(*arguments)
+        finally:
+            asked()  # now: what the answer wants done is not kept waiting by the question
+
+    run_in_background(node, name, working, afterwards=asked)
     app.asking += 1
 
 

@@ -50,11 +50,12 @@ def history_columns(
 
     `labels` are short names of remotes. `has_places`: backups lie in several places, and a column says where.
     """
-    where: list[Column[HistoryRow]] = [Column("WHERE", lambda row: _where(row, labels), _where_width(labels), grow=4, widest=24,
-                    order=lambda row: _where_text(row, labels))] if has_places else []  # fmt: skip
+    place: Column[HistoryRow] = Column("WHERE", lambda row: _where(row, labels), _where_width(labels), grow=3,
+                                       widest=24, order=lambda row: _where_text(row, labels))  # fmt: skip
+    where = [place] if has_places else []
     return [
         Column("AGE", lambda row: Span(format_age(_moment(row), now())), 6, order=_moment, descending=True),
-        Column("DATABASE", _database, 8 if has_places else 9, grow=3, widest=40,
+        Column("DATABASE", _database, 8 if has_places else 9, grow=4, widest=40,
                order=lambda row: _database_text(row).lower()),
         Column("ENGINE", lambda row: Span(_engine_text(row)), 7, spare=1, order=_engine_text),
         Column("FORMAT", _format, _FORMAT_AND_AGE if has_encrypted else _FORMAT, widest=20, grow=1,
