@@ -1,6 +1,9 @@
 """S3, against a server that answers as it is told: what real ones say now and then, and what none should say."""
 
+import contextlib
+import hashlib
 import re
+import socket
 import ssl
 import threading
 import time
@@ -57,8 +60,20 @@ class Scripted(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.answer: Callable[[Request], Answer] = lambda request: Answer()
         self.requests: list[Request] = []
+        self.connections: list[socket.socket] = []
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def drop_connections(self) -> None:
+        """End all, as a server or a firewall does after a while."""
+        for each in self.connections:
+            with contextlib.suppress(OSError):  # gone already
+                each.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
@@ -221,6 +236,22 @@ INITIATED = "<InitiateMultipartUploadResult xmlns='http://s3/'><UploadId>u</Uplo
 COMPLETED = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
 
 
+def test_small_files_share_a_connection(server: Scripted, remote: Remote, tmp_path: Path) -> None:
+    file = write_file(tmp_path / "a", 1000)
+    etag = {"ETag": f'"{hashlib.md5((tmp_path / "a").read_bytes()).hexdigest()}"'}
+    server.answer = lambda request: Answer(
+        200, "<ListMultipartUploadsResult/>" if request.method == "GET" else "", etag
+    )
+    for number in range(20):
+        run(remote.upload(tmp_path / "a", f"d/{number}", file))
+    assert len(server.connections) <= 2
+    server.drop_connections()
+    run(remote.upload(tmp_path / "a", "d/20", file))
+    assert [request.path for request in server.requests if request.method == "PUT"] == [
+        f"/backups/erp/d/{number}" for number in range(21)
+    ]
+
+
 class Amazon:
     """Answers uploads as Amazon does for a bucket with encryption keys of its own: ETags say nothing."""
 
@@ -256,6 +287,7 @@ def test_amazons_own_checksums_confirm_where_etags_do_not(
     source = CredentialSource(lambda: AwsCredentials("A", Secret("a"), Secret("token")))
     door = S3Door(s3_address("backups"), place, source, tls_context(RemoteSettings()), 2.0)
     assert S3Upload(door, tmp_path / "a", "a", file, "STANDARD_IA").run() is echo
+    door.close()
     assert server.requests[-1].headers["x-amz-security-token"] == "token"
     if size > 8 * MEBIBYTE:
         assert len(re.findall(rb"<ChecksumSHA256>[\w+/]{43}=</ChecksumSHA256>", amazon.completed)) == 3
@@ -275,8 +307,6 @@ def test_an_answer_of_success_that_is_an_error_is_one(server: Scripted, remote: 
         if request.method == "POST":
             completions.append(1)
             return refusal(200, "InternalError") if len(completions) < 3 else Answer(200, COMPLETED)
-        import hashlib
-
         return Answer(200, "", {"ETag": f'"{hashlib.md5(request.body).hexdigest()}"'})
 
     server.answer = answer

@@ -60,6 +60,11 @@ class S3Remote(ObjectStoreRemote):
         finally:
             link.close()
 
+    def close(self) -> None:
+        """End what is under way."""
+        super().close()
+        self._door.close()
+
     def upload(self, source: Path, name: str, file: BackupFile) -> Routine[Confirmation]:
         """Send a file in parts, going on with what an earlier try left, and compare the server's checksums with ours.
 

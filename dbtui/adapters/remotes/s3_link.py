@@ -74,13 +74,26 @@ class S3Reply:
 
 @dataclass(frozen=True)
 class S3Door:
-    """What all links to one bucket share."""
+    """What all links to one bucket share, with the connections that none of them uses now."""
 
     address: RemoteAddress
     place: S3Place
     credentials: CredentialSource
     tls: ssl.SSLContext
     timeout_seconds: float
+    idle: list[http.client.HTTPConnection] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while (connection := self.take_idle()) is not None:
+            connection.close()
+
+    def take_idle(self) -> http.client.HTTPConnection | None:
+        """Return a connection that nobody uses, if there is one."""
+        try:
+            return self.idle.pop()
+        except IndexError:  # perhaps another thread was quicker
+            return None
 
 
 class S3Link:
@@ -92,6 +105,7 @@ class S3Link:
         self._silence_seconds = max(0.5, self._patience * 0.25)
         self._connection: http.client.HTTPConnection | None = None
         self._socket: socket.socket | None = None
+        self._is_between_requests = False
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.has_tried_again = False
@@ -125,10 +139,12 @@ class S3Link:
                 _shut_down(self._socket)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Leave the connection to others; one on which something is half said is closed."""
         with self._lock:
             connection, self._connection, self._socket = self._connection, None, None
-        if connection is not None:
+        if connection is not None and self._is_between_requests and not self._stopped.is_set():
+            self.door.idle.append(connection)
+        elif connection is not None:
             connection.close()
 
     def _try(self, request: S3Request, allowed: tuple[int, ...]) -> S3Reply | DbtuiError:
@@ -138,7 +154,9 @@ class S3Link:
         try:
             reply = self._exchange(request)
         except (OSError, http.client.HTTPException) as error:
+            self._is_between_requests = False
             self.close()
+            self.door.close()  # the others may be as old
             return self._network_error(request, error)
         if (reply.status < 300 and not (reply.code and b"<Error>" in reply.body[:512])) or reply.status in allowed:
             return reply
@@ -163,6 +181,7 @@ class S3Link:
             request.method, path, query, headers, self.door.credentials(), place.region, datetime.now(UTC)
         )
         connection = self._connect()
+        self._is_between_requests = False
         target = f"{path}?{query}" if query else path
         if place.proxy and not place.is_encrypted:
             target = f"http://{place.netloc}{target}"
@@ -188,13 +207,18 @@ class S3Link:
         reply = connection.getresponse()
         data = reply.read(_MOST_BYTES + 1)
         headers = {name.lower(): value for name, value in reply.getheaders()}
-        if leave or reply.will_close or len(data) > _MOST_BYTES:
+        self._is_between_requests = not (leave or reply.will_close or len(data) > _MOST_BYTES)
+        if not self._is_between_requests:
             self.close()
         if len(data) > _MOST_BYTES:
             raise http.client.HTTPException("the answer is too long")
         return S3Reply(reply.status, headers, data)
 
     def _connect(self) -> http.client.HTTPConnection:
+        if self._connection is None and (idle := self.door.take_idle()) is not None:
+            self._connection = idle
+            idle.sock.settimeout(self._silence_seconds)
+            self._note(idle.sock)
         if self._connection is not None:
             return self._connection
         place = self.door.place
