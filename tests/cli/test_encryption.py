@@ -290,3 +290,16 @@ def test_a_passphrase_is_asked_for_once_and_not_shown(new_sample: NewSample, tmp
         assert process.wait() == code, seen
         assert typed not in seen
         assert seen.count("Passphrase for") == 1
+
+
+def test_retention_and_deletion_need_no_identity(new_sample: NewSample, tmp_path: Path, key: Key) -> None:
+    sample = new_sample("sqlite")
+    first, second = (create(sample, tmp_path, "--encrypt-to", key.recipient) for _ in range(2))
+    words = ("--yes", sample.name, "--json", "-q")
+    ran = run("backup", "expire", "DATABASE_URL", "--keep-last", 1, *words, cwd=tmp_path, DATABASE_URL=sample.url)
+    assert ran.code == 0, ran.stderr
+    assert {each.name for each in first.parent.iterdir()} == {second.name, f"{second.name}.manifest.json"}
+    identifier = second.name.partition(".")[0]
+    ran = run("backup", "delete", identifier, "--yes", identifier, cwd=tmp_path)
+    assert ran.code == 0, ran.stderr
+    assert not list(first.parent.iterdir())
