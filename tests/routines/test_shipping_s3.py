@@ -1,5 +1,7 @@
 """Backups of many files to and from an S3 server: several at a time, and whatever goes wrong is one outcome."""
 
+import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +151,12 @@ def test_a_login_that_may_not_delete_suffices(lab: Bucket, monkeypatch: pytest.M
     assert [row.backup_id for row in history.entries] == [entry.backup_id]
     assert history.remarks == ()
     assert lab.push(entry).was_there
+
+
+def test_a_remote_that_is_closed_drops_nothing_that_runs(lab: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+    with lab.open_remote() as remote:
+        begun = remote._begin(lambda: asyncio.sleep(60))
+    assert begun.cancelled()
+    del begun
+    gc.collect()
+    assert caplog.records == []

@@ -137,6 +137,7 @@ class ObjectStoreRemote:
         """End what is under way."""
         if self._loop.is_closed():
             return
+        futures.wait([asyncio.run_coroutine_threadsafe(_end_others(), self._loop)], 2 * _TIDYING_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -282,6 +283,15 @@ class _Feed:
                     check_hash(self.source, hashed.hexdigest(), self.file)
                 yield chunk
                 self.sent_bytes += len(chunk)
+
+
+async def _end_others() -> None:
+    """Cancel what still runs in this loop, and let it end: a task that is merely dropped complains."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=_TIDYING_SECONDS)
 
 
 async def _awaited(call: Call) -> Any:
