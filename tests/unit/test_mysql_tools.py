@@ -94,3 +94,19 @@ def test_patterns() -> None:
     chosen, unmatched = choose_tables(tables, ("user*", "nope"), ("users",))
     assert {table.name for table in chosen} == {"user_roles"}
     assert unmatched == ("nope",)
+
+
+def test_a_directory_of_path_that_may_not_be_entered_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root nothing is closed, so what the kernel would say is said here."""
+
+    looked = Path.is_file
+
+    def refuse(path: Path) -> bool:
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert not [tool for tool in find_tools({"PATH": str(tmp_path)}) if tool.path.startswith(str(tmp_path))]

@@ -26,7 +26,7 @@ def find_mydumper(environ: Mapping[str, str]) -> Tool:
     """Return the first mydumper found. Raises ToolError when there is none."""
     for directory in tool_directories(environ, BINARIES_VARIABLE, INSTALLED):
         path = (directory / _NAME).resolve()
-        if not path.is_file() or not os.access(path, os.X_OK):
+        if not os.access(path, os.X_OK) or not path.is_file():
             continue
         found = _VERSION.search(tool_output([str(path), "--version"]))
         if found is not None:

@@ -47,7 +47,7 @@ def find_tools(environ: Mapping[str, str]) -> tuple[Tool, ...]:
     for directory in tool_directories(environ, BINARIES_VARIABLE, INSTALLED):
         for name in _NAMES:
             path = (directory / name).resolve()
-            if str(path) in found or not path.is_file() or not os.access(path, os.X_OK):
+            if str(path) in found or not os.access(path, os.X_OK) or not path.is_file():
                 continue
             if (tool := _identify(str(directory / name), path.stat().st_mtime_ns)) is not None:
                 found[str(path)] = tool
