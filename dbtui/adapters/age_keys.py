@@ -151,7 +151,7 @@ def read_identity(path: Path, place: str) -> bytes:
 def parse_identity(content: bytes, place: str) -> Secret:
     """Return the keys of an identity file. No error repeats anything of it. Raises ConfigError."""
     if is_encrypted(content):
-        raise ConfigError(f"{place} is protected by a passphrase", "give it to a command in a terminal, which asks for it")
+        raise ConfigError(f"{place} is protected by a passphrase", "give it to a command in a terminal, which asks")
     try:
         text = content.decode("utf-8")
         known = parse_identities(text)
