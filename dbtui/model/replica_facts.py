@@ -3,14 +3,6 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTablespace:
-    """A tablespace of the source: its directory there."""
-
-    name: str
-    path: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
     """What the source says. `limits`: (used, most) of its WAL senders and slots.
@@ -38,7 +30,7 @@ class SourceFacts:
     kept_bytes: int | None = None
     has_full_pages: bool = True
     clock_skew_seconds: float = 0.0
-    tablespaces: tuple[SourceTablespace, ...] = ()
+    tablespaces: tuple[str, ...] = ()
     outside_files: tuple[str, ...] = ()
     checkpoint_seconds: float | None = None
     is_tunnelled: bool = False
@@ -56,7 +48,6 @@ class LeftAddition:
     began: str
     process: int
     server: str = ""
-    system: str = ""
     slot: str = ""
     passfile: str = ""
     has_slot: bool = False

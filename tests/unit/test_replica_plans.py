@@ -10,7 +10,7 @@ from dbtui.analysis.replicas.adding import complete_wish, plan_addition
 from dbtui.analysis.replicas.plan_words import describe_plan, describe_result
 from dbtui.analysis.replicas.planning import plan_order, plan_slot_drop
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
-from dbtui.model.replica_facts import AdditionFacts, LeftAddition, PlaceFacts, SourceFacts, SourceTablespace
+from dbtui.model.replica_facts import AdditionFacts, LeftAddition, PlaceFacts, SourceFacts
 from dbtui.model.replicas import (
     Applier,
     Receiver,
@@ -87,7 +87,7 @@ def test_what_is_refused(source: dict[str, object], place: dict[str, object], sa
     [
         ({"clock_skew_seconds": 75.0}, {}, "the clock of db1:5432 is 1 min 15 s ahead of this machine's"),
         ({"clock_skew_seconds": -75.0}, {}, "the clock of db1:5432 is 1 min 15 s behind this machine's"),
-        ({"tablespaces": (SourceTablespace("fast", "/ssd"),)}, {}, "the source has tablespaces (fast)"),
+        ({"tablespaces": ("fast",)}, {}, "the source has tablespaces (fast)"),
         ({"outside_files": ("/etc/pg.conf",)}, {}, "outside its data directory (/etc/pg.conf) and it is not copied"),
         ({"replica_names": ("Near-1",)}, {}, "a replica called Near-1 is there already"),
         ({"kept_bytes": 10**8}, {}, "a slot keeps 100 MB of the log at most"),

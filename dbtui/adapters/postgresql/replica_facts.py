@@ -94,7 +94,6 @@ def _commands(room: Workshop) -> tuple[tuple[str, str], ...]:
     wish, target = room.wish, room.target
     settings = "; ".join(f"{name} = {value!r}" for name, value in room.own_settings().items())
     found = [("create slot", f"{target.show_statement('create_replication_slot', slot=wish.slot)};")]
-    found.append(("drop slot", f"{target.show_statement('drop_replication_slot', slot=wish.slot)};"))
     if room.passfile is not None:
         found.append(
             ("passfile", f"write {room.passfile} (mode 0600): the password of {target.info.user} for {wish.name}")

@@ -110,7 +110,6 @@ def describe_left(marker: Marker, slot_names: tuple[str, ...], system: str, *, i
         began=marker.began,
         process=marker.process,
         server=marker.server,
-        system=marker.system,
         slot=marker.slot,
         passfile=marker.passfile if marker.passfile and Path(marker.passfile).exists() else "",
         has_slot=marker.system == system and marker.slot in slot_names,

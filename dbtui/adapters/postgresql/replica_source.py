@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 from psycopg2.extras import PhysicalReplicationConnection
@@ -13,7 +12,7 @@ from dbtui.adapters.libpq.failures import translate_connect
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.pools import is_local_process
 from dbtui.errors import UsageError
-from dbtui.model.replica_facts import SourceFacts, SourceTablespace
+from dbtui.model.replica_facts import SourceFacts
 
 _TRY_SECONDS = "5"
 _MEGABYTE = 1 << 20
@@ -94,15 +93,11 @@ def collect_source(target: PostgresqlTarget, settings: SourceSettings, skew_seco
         kept_bytes=None if kept is None or kept < 0 else kept * _MEGABYTE,
         has_full_pages=bool(row.has_full_pages),
         clock_skew_seconds=skew_seconds,
-        tablespaces=tuple(SourceTablespace(each.name, each.path) for each in _tablespaces(target)),
+        tablespaces=tuple(each.name for each in target.collect("collect_tablespace_places")),
         outside_files=settings.outside_files,
         checkpoint_seconds=settings.checkpoint_seconds,
         is_tunnelled=target.host in _LOOPBACK and not is_local_process(place.process_id),
     )
-
-
-def _tablespaces(target: PostgresqlTarget) -> list[Any]:
-    return target.collect("collect_tablespace_places")
 
 
 def replication_parameters(target: PostgresqlTarget, passfile: str, major: int) -> dict[str, str]:

@@ -184,7 +184,7 @@ def _warnings(wish: ReplicaWish, facts: AdditionFacts) -> Iterator[str]:
         skew = format_duration(abs(source.clock_skew_seconds))
         yield f"the clock of {source.address} is {skew} {way} this machine's: ages of the replica will be wrong by that"
     if source.tablespaces:
-        names = ", ".join(format_untrusted(each.name, 40) for each in source.tablespaces)
+        names = ", ".join(format_untrusted(each, 40) for each in source.tablespaces)
         yield f"the source has tablespaces ({names}): they are copied to directories beside {place.data_directory}"
     if source.outside_files:
         files = ", ".join(format_untrusted(each) for each in source.outside_files)
