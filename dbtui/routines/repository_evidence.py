@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from dbtui.adapters.streams import create_file, storage_errors
+from dbtui.adapters.streams import create_file, storage_errors, write_durably
 from dbtui.model.repositories import Repository, RepositoryBackup, RepositoryProof
 
 _VERSION = 1
@@ -55,8 +55,7 @@ def keep_proof(directory: Path, repository: Repository, backup: RepositoryBackup
         fresh.unlink(missing_ok=True)
         try:
             with create_file(fresh) as file:
-                file.write(data + b"\n")
-                os.fsync(file.fileno())
+                write_durably(file, data + b"\n")
             fresh.rename(path)
         finally:
             fresh.unlink(missing_ok=True)

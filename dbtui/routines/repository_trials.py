@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dbtui.adapters.adapter import Target, narrow
@@ -14,7 +14,7 @@ from dbtui.adapters.streams import storage_errors
 from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.adapters.throwaway.proving import free_bytes
 from dbtui.errors import ConnectError, ServerError, StorageError, ToolError
-from dbtui.model.events import CommandRan, Event, Progressed, Routine, StepFinished, StepStarted
+from dbtui.model.events import CommandRan, Progressed, Routine, StepFinished, StepStarted
 from dbtui.model.repositories import (
     RepositoryDetail,
     RepositoryRestoreOptions,
@@ -23,33 +23,13 @@ from dbtui.model.repositories import (
 )
 from dbtui.model.text import format_count, format_untrusted
 from dbtui.routines.context import RoutineContext
+from dbtui.routines.repository_findings import Findings
 
 _TICK_SECONDS = 0.1
 _FULL_BYTES = 4 << 20
 _NOT_ITS_FAULT = "which says nothing against the backup"
 #: What a program needs of our environment to reach a server of our own; nothing that leads elsewhere.
 _KEPT_VARIABLES = ("PATH", "TMPDIR", "DBTUI_PG_BIN", "LD_LIBRARY_PATH")
-
-
-@dataclass
-class Findings:
-    """What has been looked at so far, what was not, and what was wrong. `steps` are seconds by step."""
-
-    checked: list[str] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    where: str = ""
-    databases: int | None = None
-    tables: int | None = None
-    rows: int | None = None
-    steps: dict[str, float] = field(default_factory=dict)
-
-    def note(self, event: Event) -> Event:
-        """Keep how long a step took."""
-        if isinstance(event, StepFinished):
-            self.steps[event.step] = round(self.steps.get(event.step, 0.0) + event.seconds, 3)
-        return event
 
 
 class TrialServer:

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 from dbtui.adapters.driving import forward
-from dbtui.adapters.postgresql.restored import plan_trial
 from dbtui.adapters.repositories.places import Place
 from dbtui.adapters.repositories.repository import RepositoryAdapter
 from dbtui.analysis.repositories import assess_segments, describe_segments
@@ -24,7 +23,7 @@ from dbtui.routines.backups.proof import sweep_throwaways
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.repositories import open_adapter
 from dbtui.routines.repository_evidence import keep_proof
-from dbtui.routines.repository_trials import Findings, restore_on_trial
+from dbtui.routines.repository_findings import Findings
 
 _NOT_READ = ("indexes, and values stored out of line: only the rows of tables were read",)
 _NOT_RESTORED = ("whether a server starts from it: verify --restore tries that",)
@@ -43,6 +42,8 @@ def plan_repository_trial(
     `backup` is one that `find_repository_backup` returned. Raises ToolError (what to install, and what can be done
     instead), RefusedError (no room).
     """
+    from dbtui.adapters.postgresql.restored import plan_trial  # only who tries a restore needs the driver
+
     yield from ()
     account = Place(repository.run_as, c.environ, c.cancellation).account()
     return plan_trial(backup.server_version, backup.database_bytes, account, c.environ)
@@ -96,6 +97,8 @@ def _look(
     elif found.problems:
         found.unchecked.append("it was not restored: what is wrong is known already")
     else:
+        from dbtui.routines.repository_trials import restore_on_trial  # the same
+
         sweep_throwaways(c)
         found.unchecked += _NOT_READ
         yield from restore_on_trial(c, adapter, detail, trial, found)

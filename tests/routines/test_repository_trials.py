@@ -10,7 +10,8 @@ from dbtui.errors import ToolError
 from dbtui.model.repositories import Repository, RepositoryKind
 from dbtui.routines.context import RoutineContext
 from dbtui.routines.repositories import find_repository_backup, open_adapter
-from dbtui.routines.repository_trials import Findings, TrialServer, restore_on_trial
+from dbtui.routines.repository_findings import Findings
+from dbtui.routines.repository_trials import TrialServer, restore_on_trial
 from dbtui.routines.repository_verifying import plan_repository_trial
 from tests.fix_repositories import RepositoryWorld
 from tests.fix_servers import processes_in
