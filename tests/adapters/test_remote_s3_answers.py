@@ -1,5 +1,6 @@
 """S3, against a server that answers as it is told: what real ones say now and then, and what none should say."""
 
+import base64
 import contextlib
 import hashlib
 import re
@@ -250,6 +251,28 @@ def test_small_files_share_a_connection(server: Scripted, remote: Remote, tmp_pa
     assert [request.path for request in server.requests if request.method == "PUT"] == [
         f"/backups/erp/d/{number}" for number in range(21)
     ]
+
+
+def test_a_login_that_may_only_write_suffices_to_send(server: Scripted, remote: Remote, tmp_path: Path) -> None:
+    """And every body that is sent has its checksum with it, which a bucket with object lock demands."""
+    sent: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        if request.method in ("GET", "HEAD"):
+            return refusal(403, "AccessDenied")
+        if request.method == "POST":
+            return Answer(200, INITIATED if "uploads" in request.path else COMPLETED)
+        sent.append(request)
+        return Answer(200, "", {"ETag": f'"{hashlib.md5(request.body).hexdigest()}"'})
+
+    server.answer = answer
+    for size in (1000, 9 * MEBIBYTE):
+        file = write_file(tmp_path / "a", size)
+        assert run(remote.upload(tmp_path / "a", "a", file))[1] is Confirmation.CHECKSUM
+    remote.create("m", b"one")
+    assert len(sent) == 4
+    for request in sent:
+        assert base64.b64decode(request.headers["content-md5"]) == hashlib.md5(request.body).digest()
 
 
 class Amazon:

@@ -48,8 +48,9 @@ class S3Remote(ObjectStoreRemote):
     def _put_small(self, name: str, data: bytes, mode: Literal["create", "overwrite"]) -> str:
         """Write; return the ETag, which may be the MD5."""
         link = S3Link(self._door)
-        headers = {"if-none-match": "*"} if mode == "create" else {}
-        request = S3Request("PUT", join_key(self._address, name), f"write {name}", {}, headers, Bytes(data))
+        body = Bytes(data)
+        headers = {"Content-MD5": body.content_md5} | ({"if-none-match": "*"} if mode == "create" else {})
+        request = S3Request("PUT", join_key(self._address, name), f"write {name}", {}, headers, body)
         try:
             with self._cancellation.interrupting(link.stop):
                 return link.send(request).headers.get("etag", "").strip('"')

@@ -50,6 +50,11 @@ class Bytes(Body):
         """Yield it."""
         yield self.data
 
+    @property
+    def content_md5(self) -> str:
+        """Its MD5 as HTTP's header writes it."""
+        return _base64(hashlib.md5(self.data, usedforsecurity=False).hexdigest())
+
 
 @dataclass
 class Part(Body):
@@ -85,7 +90,17 @@ class Part(Body):
     @property
     def sha256_base64(self) -> str:
         """Its SHA-256 as S3's headers write it."""
-        return base64.b64encode(bytes.fromhex(self.sha256)).decode("ascii")
+        return _base64(self.sha256)
+
+    def digest_headers(self, *, with_sha256: bool) -> dict[str, str]:
+        """Return the header by which the server checks what arrives; a bucket with object lock demands one."""
+        if with_sha256:
+            return {"x-amz-checksum-sha256": self.sha256_base64}
+        return {"Content-MD5": _base64(self.md5)}
+
+
+def _base64(digits: str) -> str:
+    return base64.b64encode(bytes.fromhex(digits)).decode("ascii")
 
 
 def read_stretch(descriptor: int, path: Path, offset: int, size_bytes: int) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from dbtui.model.backups import BackupFile
 _LINKS = 4
 _TRIES = 3  # of a part that arrived otherwise than it was sent
 _ABORT_SECONDS = 2.0
-_ABSENT = 404
+_OK, _FORBIDDEN, _ABSENT = 200, 403, 404  # a login may be allowed to write and not to look
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -104,10 +104,10 @@ class S3Upload:
 
     def _is_there(self, descriptor: int) -> bool:
         """Return whether an earlier try, or another run, has put the whole file there, by its parts' checksums."""
-        reply = self._links[0].send(S3Request("HEAD", self.key, f"look for {self.name}"), allowed=(_ABSENT,))
+        reply = self._links[0].send(S3Request("HEAD", self.key, f"look for {self.name}"), allowed=(_ABSENT, _FORBIDDEN))
         there = reply.headers.get("etag", "").strip('"')
         count = -(-self.file.size_bytes // plan_part_bytes(self.file.size_bytes))
-        if reply.status == _ABSENT or not there.endswith(f"-{count}"):
+        if reply.status != _OK or not there.endswith(f"-{count}"):
             return False
         whole = hashlib.md5(usedforsecurity=False)
         parts = Parts(descriptor, self.source, self.file, Checksums(sha256=False, md5=True))
@@ -197,8 +197,7 @@ class S3Upload:
 
     def _send_until_confirmed(self, link: S3Link, part: Part, query: dict[str, str], headers: dict[str, str]) -> bool:
         """Send a part, again if the server computed another checksum; return whether it computed ours."""
-        if self._with_checksums:
-            headers["x-amz-checksum-sha256"] = part.sha256_base64
+        headers |= part.digest_headers(with_sha256=self._with_checksums)
         for _ in range(_TRIES):
             reply = link.send(S3Request("PUT", self.key, f"write {self.name}", query, headers, part))
             etag = reply.headers.get("etag", "").strip('"')

@@ -103,7 +103,7 @@ class ObjectStoreRemote:
 
     def create(self, name: str, data: bytes) -> None:
         """Write a small object at once, never over another. Raises RemoteExistsError when the name is taken."""
-        if self.find_object(name) is not None:  # some servers heed no condition, and write over it
+        if self._seems_taken(name):  # some servers heed no condition, and write over it
             raise RemoteExistsError(f"{self._address} holds {name} already")
         try:
             done = self._put_small(name, data, "create")
@@ -116,6 +116,13 @@ class ObjectStoreRemote:
             raise RemoteError(
                 f"{name} did not arrive in {self._address} as it was sent; it was removed there", "try again"
             )
+
+    def _seems_taken(self, name: str) -> bool:
+        try:
+            return self.find_object(name) is not None
+        except RemoteError:  # a login may be allowed to write and not to look; what else is wrong, writing tells
+            check_name(self._address, name)
+            return False
 
     def _put_small(self, name: str, data: bytes, mode: Literal["create", "overwrite"]) -> str:
         """Write; return the ETag, which may be the MD5."""
