@@ -199,8 +199,8 @@ async def test_backups_of_a_repository_are_rows_of_the_history(world: World, kep
     """In their place by age; what can be done with them, and what cannot, is said."""
     app = world.app(kept)
     async with app.run_test(size=LARGE) as pilot:
-        text = await wait_to_see(pilot, "main cluster", "pgbackrest", "12 GB", "✖ pgbackrest:main: the last WAL")
-        assert text.index("● restored") < text.index("main cluster") < text.index("● checksums")
+        text = await wait_to_see(pilot, "main", "pgbackrest", "12 GB", "✖ pgbackrest:main: the last WAL")
+        assert text.index("● restored") < text.index("pgbackrest  ") < text.index("● checksums")
         await pilot.press("j")
         await wait_to_see(pilot, "pgbackrest:main/20261123-000000F", "made by pgBackRest")
         for key, name in (("d", "delete"), ("p", "pin"), ("enter", "open"), ("space", "mark")):
@@ -216,10 +216,10 @@ async def test_a_repository_that_cannot_be_asked_keeps_its_rows(world: World, ke
     """And says why, in a line."""
     app = world.app(kept)
     async with app.run_test(size=LARGE) as pilot:
-        await wait_to_see(pilot, "main cluster")
+        await wait_to_see(pilot, "pgbackrest  ")
         trouble = RepositoryFinding(RepositoryConcern.UNREACHABLE, FindingLevel.TROUBLE, "pgbackrest is not installed")
         world.reports[MAIN] = RepositoryReport(repository=MAIN, taken_at=NOW, problem="pgbackrest is not installed",
                                                findings=(trouble,))  # fmt: skip
         await pilot.press("R")
         text = await wait_to_see(pilot, "✖ pgbackrest is not installed")
-        assert "main cluster" in text
+        assert "pgbackrest  " in text

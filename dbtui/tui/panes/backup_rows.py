@@ -44,18 +44,19 @@ def history_columns(
     labels: Mapping[str, str],
     *,
     has_encrypted: bool,
-    has_places: bool,
+    keepers: frozenset[str],
 ) -> list[Column[HistoryRow]]:
     """Return the columns. `shrunk` tells by backup id how much smaller than its forerunner a backup is.
 
-    `labels` are short names of remotes. `has_places`: backups lie in several places, and a column says where.
+    `labels` are short names of remotes, `keepers` the tools that keep repositories: with any of them a column says
+    where a backup lies.
     """
-    place: Column[HistoryRow] = Column("WHERE", lambda row: _where(row, labels), _where_width(labels), grow=3,
+    place: Column[HistoryRow] = Column("WHERE", lambda row: _where(row, labels), _where_width(labels, keepers), grow=3,
                                        widest=24, order=lambda row: _where_text(row, labels))  # fmt: skip
-    where = [place] if has_places else []
+    where = [place] if labels or keepers else []
     return [
         Column("AGE", lambda row: Span(format_age(_moment(row), now())), 6, order=_moment, descending=True),
-        Column("DATABASE", _database, 8 if has_places else 9, grow=4, widest=40,
+        Column("DATABASE", _database, 8 if where else 9, grow=4, widest=40,
                order=lambda row: _database_text(row).lower()),
         Column("ENGINE", lambda row: Span(_engine_text(row)), 7, spare=1, order=_engine_text),
         Column("FORMAT", _format, _FORMAT_AND_AGE if has_encrypted else _FORMAT, widest=20, grow=1,
@@ -113,10 +114,10 @@ def _count(row: HistoryRow, name: str) -> Span:
     return dim("–") if value is None else Span(format_count(value))
 
 
-def _where_width(labels: Mapping[str, str]) -> int:
-    """Room for `here+s3`, or what else the only remote is called; names of several remotes may be cut."""
-    longest = max((len(label) for label in labels.values()), default=0)
-    return max(7, min(_WIDEST_WHERE, len(f"{HERE}+") + longest))
+def _where_width(labels: Mapping[str, str], keepers: frozenset[str]) -> int:
+    """Room for `here+s3`, or what else stands there; names of several remotes may be cut."""
+    longest = max((len(text) for text in (*(f"{HERE}+{label}" for label in labels.values()), *keepers)), default=0)
+    return max(7, min(_WIDEST_WHERE, longest))
 
 
 def _where_text(row: HistoryRow, labels: Mapping[str, str]) -> str:
@@ -133,10 +134,11 @@ def _where(row: HistoryRow, labels: Mapping[str, str]) -> Span:
 def _proof(row: HistoryRow, shrunk: Callable[[str], float | None], now: Callable[[], datetime]) -> Line:
     if isinstance(row, BackupEntry):
         return proof_line(row, shrunk(row.backup_id))
-    text = describe_soundness(row, now())
-    sign, _, said = text.partition(" ")
-    return line(Span(f"{sign} ", _TONES.get(sign, Tone.DIM)), Span(said.partition(",")[0], _TONES.get(sign, Tone.DIM)
-                if sign != "●" else Tone.PLAIN))  # fmt: skip
+    sign, _, said = describe_soundness(row, now()).partition(" ")
+    tone = _TONES.get(sign, Tone.DIM)
+    if tone is Tone.OK:
+        return line(Span(f"{sign} ", tone), Span(_proof_text(row)))
+    return line(Span(f"{sign} ", tone), Span(said.partition(",")[0], tone))
 
 
 def _proof_text(row: HistoryRow) -> str:

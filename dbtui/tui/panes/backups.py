@@ -65,7 +65,8 @@ class BackupsPane(BackupOrders):
         self._here: tuple[BackupEntry, ...] = ()
         self._entries: tuple[BackupEntry, ...] = ()  # here and in remotes
         self._labels: dict[str, str] = {}  # what remotes are called in the list
-        self._has_encrypted = self._has_places = self._is_shown = self._reads_places = False
+        self._keepers: frozenset[str] = frozenset()  # the tools that keep repositories
+        self._has_encrypted = self._is_shown = self._reads_places = False
         self.places = PlacesFeed(self, runner, self._places_changed)
         self._shrunk: dict[str, float] = {}
         self._tables: dict[str, tuple[BackupTable, ...]] = {}  # of the backups that the cursor was on
@@ -88,7 +89,7 @@ class BackupsPane(BackupOrders):
 
     def _columns(self) -> list[Column[HistoryRow]]:
         return history_columns(lambda: datetime.now(UTC), self._shrunk_by, self._labels,
-                               has_encrypted=self._has_encrypted, has_places=self._has_places)  # fmt: skip
+                               has_encrypted=self._has_encrypted, keepers=self._keepers)  # fmt: skip
 
     # ------------------------------------------------------------ parts
 
@@ -187,7 +188,7 @@ class BackupsPane(BackupOrders):
         self._shrunk = assess_shrinking(self._entries)
         opened = self.opened.name if self.opened else ""
         physical = [backup for report in seen.reports for backup in report.backups]
-        self._choose_columns(has_physical=bool(physical))
+        self._choose_columns(frozenset(backup.repository.partition(":")[0] for backup in physical))
         rows = merge_rows(self._entries, physical)
         self.keep_mark_among(self._entries)
         if self._taken_at is not None or rows:
@@ -197,13 +198,13 @@ class BackupsPane(BackupOrders):
             self.inside.entry = next((entry for entry in self._entries if row_key(entry) == key), self.entry)
         self._show_places()
 
-    def _choose_columns(self, *, has_physical: bool) -> None:
+    def _choose_columns(self, keepers: frozenset[str]) -> None:
         """A column says where backups lie, and a wider one which are encrypted, where that tells something."""
         labels = label_remotes(self.places.remotes)
         has_encrypted = any(entry.encryption for entry in self._entries)
-        wanted = (labels, has_encrypted, bool(labels) or has_physical)
-        if wanted != (self._labels, self._has_encrypted, self._has_places):
-            self._labels, self._has_encrypted, self._has_places = wanted
+        wanted = (labels, has_encrypted, keepers)
+        if wanted != (self._labels, self._has_encrypted, self._keepers):
+            self._labels, self._has_encrypted, self._keepers = wanted
             self.history.show_columns(self._columns())
 
     # ------------------------------------------------------------ other places
