@@ -17,7 +17,7 @@ from tests.faults.matrix.trials import Kind, Trial
 from tests.faults.matrix.worlds import World
 
 SEED = 20261123
-MEGABYTES = 8
+MEGABYTES = 6
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,15 @@
 """Runs the trials and prints each with its seed, then the table: `script/faults --kind kill --engine postgresql`."""
 
 import argparse
+import queue
 import secrets
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 from dbtui.demo.servers import ServerDirectory
@@ -51,6 +55,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=int, metavar="N", help="this trial alone")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeats the same choices")
     parser.add_argument("--minutes", type=float, metavar="M", help="begin no trial after so long")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trials at a time, each with its own servers")
     parser.add_argument("--megabytes", type=int, default=24, metavar="N", help="about the size of the databases")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     return parser.parse_args(arguments)
@@ -59,27 +64,44 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     """Run the trials that are asked for. Returns 0 if nothing was lost."""
     options = parse_arguments(arguments)
-    wanted = tuple(options.kind or ("",))
-    kinds = [kind for kind in KINDS if kind.name.startswith(wanted)]
+    heed_signals()
+    kinds = [kind for kind in KINDS if kind.name.startswith(tuple(options.kind or ("",)))]
+    trials = plan_trials(kinds, options.engine or ENGINES, options.trials, options.seed)
+    wanted = [(kind, trial) for kind, trial in trials if options.only in (None, trial.number)]
     deadline = time.monotonic() + (options.minutes * 60 if options.minutes else float("inf"))
     tally = Tally()
     print(f"seed {options.seed}", flush=True)
-    with (
-        ServerDirectory.create() as directory,
-        tempfile.TemporaryDirectory(prefix="dbtui-faults-") as folder,
-        World(directory, Path(folder) / "world", options.megabytes) as world,
-    ):
-        for kind, trial in plan_trials(kinds, options.engine or ENGINES, options.trials, options.seed):
-            if time.monotonic() > deadline:
-                print("the time is up", flush=True)
-                break
-            if options.only is None or trial.number == options.only:
-                report_trial(world, kind, trial, tally)
-    print()
-    print(format_table(kinds, tally))
+    with ExitStack() as stack:
+        directory = stack.enter_context(ServerDirectory.create())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dbtui-faults-")))
+        worlds: queue.SimpleQueue[World] = queue.SimpleQueue()
+        for number in range(options.jobs):
+            worlds.put(stack.enter_context(World(directory, folder / f"world-{number}", options.megabytes)))
+
+        def try_in_turn(kind: Kind, trial: Trial) -> None:
+            if time.monotonic() < deadline:
+                world = worlds.get()
+                try:
+                    report_trial(world, kind, trial, tally)
+                finally:
+                    worlds.put(world)
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for done in [pool.submit(try_in_turn, kind, trial) for kind, trial in wanted]:
+                done.result()
+    print(f"\n{format_table(kinds, tally)}")
     if options.readme:
         write_readme(kinds, tally)
     return 1 if tally.lost else 0
+
+
+def heed_signals() -> None:
+    """Under nohup, or in the background of a script, these are ignored, and so they would be by all that is started."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def report_trial(world: World, kind: Kind, trial: Trial, tally: Tally) -> None:
@@ -88,16 +110,13 @@ def report_trial(world: World, kind: Kind, trial: Trial, tally: Tally) -> None:
     report = try_it(world, kind, trial)
     tally.add(kind.name, report)
     verdict = "LOST" if report.losses else "survived"
-    print(
-        f"{verdict:8} {trial.kind} {trial.engine} #{trial.number} {report.fault} ({time.monotonic() - began:.1f} s)",
-        flush=True,
-    )
-    for remark in report.remarks:
-        print(f"         {remark}", flush=True)
-    for loss in report.losses:
-        print(f"         lost: {loss}", flush=True)
+    seconds = f"({time.monotonic() - began:.1f} s)"
+    lines = [f"{verdict:8} {trial.kind} {trial.engine} #{trial.number} {report.fault} {seconds}"]
+    lines += [f"         {remark}" for remark in report.remarks]
+    lines += [f"         lost: {loss}" for loss in report.losses]
     if report.losses:
-        print(f"         again: {trial.command}", flush=True)
+        lines.append(f"         again: {trial.command}")
+    print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

@@ -51,17 +51,19 @@ def _check_files(scene: Scene, ran: Ran, expected: Expected, report: Report) -> 
 
 
 def check_entries(scene: Scene, report: Report) -> list[dict[str, Any]]:
-    """Verify every backup of the list; return those that are new. Each new one has the right sum."""
+    """Verify every new backup of the list, restore its ledger, and return them. Earlier ones are still listed."""
     known = {name.split(".")[0] for name in scene.earlier}
     entries = scene.listed()
     if missing := known - {entry["backup_id"] for entry in entries}:
         report.lose(f"earlier backups are not listed any more: {missing}")
     new = []
     for entry in entries:
+        if entry["kind"] == "complete" and entry["backup_id"] in known:
+            continue
         if entry["kind"] == "complete":
             if said := scene.verify(entry["backup_id"]):
                 report.lose(said)
-            elif entry["backup_id"] not in known:
+            else:
                 new.append(entry)
         elif not _is_unvouched(scene, entry):
             report.lose(f"{entry['backup_id']} is {entry['kind']}: {entry['problem']}")

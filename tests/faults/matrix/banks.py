@@ -15,6 +15,7 @@ import pymysql
 
 from dbtui.demo.servers import MariaDB, PostgreSQL, ServerDirectory
 from tests.faults.matrix.ledgers import ACCOUNTS, AUDIT, EACH, transfer
+from tests.fix_servers import unique_name
 
 DATABASE = "bank"
 #: The same with hardly any bulk, for trials that are many and short.
@@ -133,7 +134,7 @@ class PostgresqlBank(Bank):
     short_forms = (("--format", "plain", "--compress", "zstd"), ("--format", "directory", "--jobs", "2"))
 
     def __init__(self, directory: ServerDirectory, megabytes: int) -> None:
-        self.server = PostgreSQL(directory, name="bank-pg").start()
+        self.server = PostgreSQL(directory, name=unique_name("pg")).start()
         self._make(DATABASE, rows_for(megabytes))
         self._make(PURSE, _PURSE_ROWS)
 
@@ -223,7 +224,7 @@ class MariadbBank(Bank):
     )
 
     def __init__(self, directory: ServerDirectory, megabytes: int) -> None:
-        self.server = MariaDB(directory, name="bank-maria").start()
+        self.server = MariaDB(directory, name=unique_name("maria")).start()
         self._make(DATABASE, rows_for(megabytes))
         self._make(PURSE, _PURSE_ROWS)
         # A login of its own, so that its sessions are not taken for those of dbtui; over TCP, for PyMySQL forgets to

@@ -4,17 +4,22 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
 from tests.faults.matrix.aftermath import CANNOT_CONNECT, FAILED, INTERRUPTED, SUCCEEDED, Expected, check_aftermath
-from tests.faults.matrix.banks import ENGINES, SERVERS
-from tests.faults.matrix.scenes import Scene, opened
+from tests.faults.matrix.banks import ENGINES, RECIPIENT, SERVERS
+from tests.faults.matrix.scenes import Ran, Scene, opened
 from tests.faults.matrix.trials import Kind, Report, Trial
 from tests.faults.matrix.worlds import Reference, World
 
 _POLL_SECONDS = 0.001
+#: A run that was over before the moment came is struck earlier, until the share is as small as this.
+_EARLIER, _EARLIEST = 0.5, 0.05
+#: How much of a run the tool takes part in: what follows are checks.
+_TOOL_SHARE = 0.7
 
 
 class Moment:
@@ -28,12 +33,17 @@ class Moment:
     def __str__(self) -> str:
         return f"at {self.share:.0%} of its {'bytes' if self.by_bytes else 'time'}"
 
-    def await_in(self, scene: Scene, process: "subprocess.Popen[str]", *, at_least: Callable[[], bool] = bool) -> None:
-        """Wait for the moment, and for `at_least` if it is given, or for the end of the process."""
+    def await_in(
+        self,
+        scene: Scene,
+        process: "subprocess.Popen[str]",
+        is_there: Callable[["subprocess.Popen[str]"], bool] | None = None,
+    ) -> None:
+        """Wait for the moment, and for what is to be struck if that is not there yet, or for the process's end."""
         began = time.monotonic()
         while process.poll() is None and not self._has_come(scene, time.monotonic() - began):
             time.sleep(_POLL_SECONDS)
-        while at_least is not bool and process.poll() is None and not at_least():
+        while is_there is not None and process.poll() is None and not is_there(process):
             time.sleep(_POLL_SECONDS)
 
     def _has_come(self, scene: Scene, seconds: float) -> bool:
@@ -43,21 +53,44 @@ class Moment:
 
 
 def kill_dbtui(world: World, trial: Trial, report: Report) -> None:
-    """Send dbtui a signal; half of the gentle ones are followed by a second, as by somebody who is impatient."""
+    """Send dbtui a signal."""
     chance = trial.chance()
     form = chance.choice(world.forms(trial.engine))
     number = chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
     moment = Moment(chance, world.reference(trial.engine, form))
-    with opened(world, trial.engine, form) as scene:
-        with scene.money():
-            process = scene.start(*scene.create_words)
-            moment.await_in(scene, process)
-            process.send_signal(number)
-            ran = scene.finish(process)
+
+    def strike(process: "subprocess.Popen[str]") -> bool:
+        process.send_signal(number)
+        return process.returncode is None
+
+    with _struck(world, trial.engine, form, moment, strike) as (scene, ran):
         report.fault = f"{' '.join(form) or 'plain'}: {number.name} {moment}"
         killed = number is signal.SIGKILL
         codes = (SUCCEEDED, -number) if killed else (SUCCEEDED, INTERRUPTED, *_before_handlers(number, moment))
         check_aftermath(scene, ran, Expected(codes, leaves_partials=killed), report)
+
+
+@contextmanager
+def _struck(
+    world: World,
+    engine: str,
+    form: tuple[str, ...],
+    moment: Moment,
+    strike: Callable[["subprocess.Popen[str]"], bool],
+    is_there: Callable[["subprocess.Popen[str]"], bool] | None = None,
+) -> Iterator[tuple[Scene, Ran]]:
+    """A backup that was struck at the moment; yields how it ended. One that was quicker is made again."""
+    while True:
+        with opened(world, engine, form) as scene:
+            with scene.money():
+                process = scene.start(*scene.create_words)
+                moment.await_in(scene, process, is_there)
+                has_hit = strike(process)
+                ran = scene.finish(process)
+            if has_hit or moment.share < _EARLIEST:
+                yield scene, ran
+                return
+            moment.share *= _EARLIER
 
 
 def _before_handlers(number: signal.Signals, moment: Moment) -> tuple[int, ...]:
@@ -80,17 +113,18 @@ def _kill_child(
     form = chance.choice(forms)
     number = chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
     moment = Moment(chance, world.reference(trial.engine, form))
-    with opened(world, trial.engine, form) as scene:
-        with scene.money():
-            process = scene.start(*scene.create_words)
-            moment.await_in(scene, process, at_least=lambda: bool(_children(process, names)))
-            struck = _children(process, names)
-            for child in struck:
+
+    moment.share *= _TOOL_SHARE
+
+    def strike(process: "subprocess.Popen[str]") -> bool:
+        struck = _children(process, names)
+        for child in struck:
+            with suppress(psutil.NoSuchProcess):
                 child.send_signal(number)
-            ran = scene.finish(process)
+        return bool(struck)
+
+    with _struck(world, trial.engine, form, moment, strike, lambda of: bool(_children(of, names))) as (scene, ran):
         report.fault = f"{' '.join(form) or 'plain'}: {number.name} to {' or '.join(names)} {moment}"
-        if not struck:
-            report.fault += " (it had ended already)"
         check_aftermath(scene, ran, Expected((SUCCEEDED, FAILED)), report)
 
 
@@ -102,7 +136,8 @@ def kill_tool(world: World, trial: Trial, report: Report) -> None:
 
 def kill_compressor(world: World, trial: Trial, report: Report) -> None:
     """End the zstd that packs what the tool writes."""
-    forms = tuple(form for form in world.forms(trial.engine) if "zstd" in form)
+    packed = (form for form in world.forms(trial.engine) if "zstd" in form)
+    forms = tuple(form for form in packed if "directory" not in form and RECIPIENT not in form)
     _kill_child(world, trial, report, ("zstd",), forms)
 
 
