@@ -50,6 +50,36 @@ def test_an_interrupted_restore_leaves_nothing(pgbackrest_world: RepositoryWorld
     wait_until(lambda: processes_in(place) == [])
 
 
+def test_an_interrupted_trial_leaves_nothing(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
+    wrapped(pgbackrest_world, tmp_path, "hang")
+    environ = environment(DBTUI_CONFIG=str(tmp_path / "config.toml"), TMPDIR="/tmp")
+    words = argv("backup", "verify", pgbackrest_world.reference(0), "--restore")
+    with subprocess.Popen(words, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as program:
+
+        def own() -> list[Path]:
+            owned = {path.parent for path in Path("/tmp").glob("dbtui-*/owner.pid") if _is_of(path, program.pid)}
+            return [path for path in owned if (path / "throwaway/data/base/half").exists()]
+
+        try:
+            wait_until(lambda: bool(own()) or program.poll() is not None)
+            (place,) = own()
+            program.send_signal(signal.SIGTERM)
+            _out, said = program.communicate(timeout=60)
+        finally:
+            program.kill()
+    assert program.returncode == 130, said
+    assert not place.exists()
+    wait_until(lambda: processes_in(place) == [])
+    assert "not proven" in dbtui(pgbackrest_world, tmp_path, "backup", "list").stdout
+
+
+def _is_of(path: Path, pid: int) -> bool:
+    try:
+        return path.read_text().split()[:1] == [str(pid)]
+    except OSError:  # of another test, gone meanwhile
+        return False
+
+
 def test_what_was_there_comes_back_when_the_tool_fails(pgbackrest_world: RepositoryWorld, tmp_path: Path) -> None:
     world, place = pgbackrest_world, pgbackrest_world.place()
     words = ("backup", "restore", world.reference(0), "--into", place, "--yes", place.name)
