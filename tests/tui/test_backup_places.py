@@ -155,6 +155,15 @@ async def test_schedules_are_told_overdue_ones_first(world: World) -> None:
         assert "shop" not in screen_text(app)
 
 
+async def test_a_schedule_that_nobody_runs_is_said(world: World) -> None:
+    """It waits for its first run, which never comes: why not is a line."""
+    reason = "its timer is not enabled: systemctl --user enable --now dbtui-backup.timer"
+    world.schedules = (schedule(Standing.WAITING, reason=reason),)
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=LARGE) as pilot:
+        await wait_to_see(pilot, "▲ waiting for its first run: dbtui backup create erp  its timer is not enabled")
+
+
 async def test_where_there_is_nothing_to_say_the_list_is_as_it_was(world: World) -> None:
     """No line, no column; w says how to get there."""
     app = world.app(world.profiles[0])

@@ -43,9 +43,11 @@ def place_lines(places: SeenPlaces, opened: str, now: datetime, most: int) -> li
 
 def _troubles(places: SeenPlaces, schedules: Sequence[ScheduleState], now: datetime) -> Iterator[Line]:
     for state in schedules:
-        if state.standing.is_trouble:
+        never_runs = state.next_run_at is None and bool(state.reason)
+        if state.standing.is_trouble or never_runs:
             tone = Tone.TROUBLE if state.is_overdue else Tone.WARNING
-            yield line(" ", _SIGNS[state.standing], Span(f"{state.standing.value}: {_command(state)}", tone),
+            sign = _SIGNS[state.standing] if state.standing.is_trouble else Span("▲ ", Tone.WARNING)
+            yield line(" ", sign, Span(f"{state.standing.value}: {_command(state)}", tone),
                        dim(f"  {state.reason}"))  # fmt: skip
     if places.schedules_problem:
         yield line(" ", Span("▲ ", Tone.WARNING), Span(places.schedules_problem))
