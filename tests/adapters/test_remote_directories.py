@@ -1,6 +1,7 @@
 """A directory as a remote: whole files or none, private, durable, and never through a link out of it."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def test_what_arrives_otherwise_than_it_was_sent_gets_no_name(
 
     def spoil(descriptor: int, offset: int, length: int, advice: int) -> None:
         """The disk returns something else than was written."""
-        with (share / "a.sending").open("r+b") as opened:
+        (unfinished,) = share.glob("a.*.sending")
+        with unfinished.open("r+b") as opened:
             opened.seek(MEBIBYTE)
             opened.write(b"!")
         advise(descriptor, offset, length, advice)
@@ -91,6 +93,26 @@ def test_what_arrives_otherwise_than_it_was_sent_gets_no_name(
     with pytest.raises(RemoteError, match="another SHA-256"):
         run(remote.upload(tmp_path / "a", "a", file))
     assert list(share.iterdir()) == []
+
+
+def test_two_at_once_send_the_same_file_and_it_is_whole(remote: Remote, share: Path, tmp_path: Path) -> None:
+    file = write_file(tmp_path / "a", 3 * MEBIBYTE)
+    routines = [remote.upload(tmp_path / "a", "a", file) for _ in range(2)]
+    for routine in routines:
+        next(routine)
+    assert [run(routine)[1] for routine in routines] == [Confirmation.READ_BACK] * 2
+    assert [path.name for path in share.iterdir()] == ["a"]
+    assert (share / "a").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_what_killed_runs_left_is_swept_after_a_week(remote: Remote, share: Path, tmp_path: Path) -> None:
+    file = write_file(tmp_path / "a", 5)
+    for name, days in (("a.00.sending", 8), ("a.11.sending", 6), ("ab.22.sending", 8)):
+        (share / name).write_bytes(b"left")
+        os.utime(share / name, (time.time() - days * 86_400,) * 2)
+    run(remote.upload(tmp_path / "a", "a", file))
+    assert sorted(path.name for path in share.iterdir()) == ["a", "a.11.sending", "ab.22.sending"]
+    assert [each.name for each in remote.list_objects()] == ["a"]
 
 
 def test_a_file_that_is_not_what_its_manifest_says_is_not_sent(remote: Remote, share: Path, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Another directory of this machine as a remote: a mounted share, a second disk. Files are whole or not there."""
 
+import glob
 import hashlib
 import os
+import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,10 +22,11 @@ from dbtui.model.events import Progressed, Routine
 from dbtui.model.remotes import Confirmation, RemoteAddress, RemoteObject
 
 _UNFINISHED = ".sending"
+_LEFT_FOR_GOOD_SECONDS = 7 * 86_400
 
 
 class DirectoryRemote:
-    """A directory. What is being written lies beside its name with the ending `.sending`, which is never listed."""
+    """A directory. What is being written lies beside its name as `NAME.<16 digits>.sending`, which is never listed."""
 
     def __init__(self, address: RemoteAddress, cancellation: Cancellation) -> None:
         self._address = address
@@ -83,9 +87,9 @@ class DirectoryRemote:
         """Write a small object at once, never over another. Raises RemoteExistsError when the name is taken."""
         path = self._path(name)
         self._make_room(path)
+        _sweep(path)
         unfinished = _unfinished(path)
         with storage_errors(path):
-            unfinished.unlink(missing_ok=True)
             try:
                 with create_file(unfinished) as opened:
                     opened.write(data)
@@ -101,9 +105,8 @@ class DirectoryRemote:
         """Copy a file, have it durable, read it back from the disk and hash it, and only then give it its name."""
         path = self._path(name)
         self._make_room(path)
+        _sweep(path)
         unfinished = _unfinished(path)
-        with storage_errors(unfinished):
-            unfinished.unlink(missing_ok=True)
         with storage_errors(source), source.open("rb") as opened:
             check_size(source, opened.fileno(), file)
             with receiving(unfinished) as received:
@@ -193,7 +196,15 @@ class DirectoryRemote:
 
 
 def _unfinished(path: Path) -> Path:
-    return path.with_name(path.name + _UNFINISHED)
+    return path.with_name(f"{path.name}.{secrets.token_hex(8)}{_UNFINISHED}")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what runs that were killed left of this name a week ago and more."""
+    with suppress(OSError):  # somebody else's
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*{_UNFINISHED}"):
+            if time.time() - left.lstat().st_mtime > _LEFT_FOR_GOOD_SECONDS:
+                left.unlink()
 
 
 def _object(name: str, found: os.stat_result) -> RemoteObject:
