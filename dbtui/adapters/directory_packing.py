@@ -16,7 +16,15 @@ import zstandard
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.driving import exhaust
-from dbtui.adapters.streams import CHUNK_BYTES, WRITEBACK_BYTES, create_file, hash_file, start_writeback, storage_errors
+from dbtui.adapters.streams import (
+    CHUNK_BYTES,
+    WRITEBACK_BYTES,
+    create_file,
+    hash_file,
+    start_writeback,
+    storage_errors,
+    write_all,
+)
 from dbtui.errors import Cancelled, DbtuiError
 from dbtui.model.backups import BackupFile, Compression, CompressionKind
 
@@ -218,9 +226,7 @@ def _ignore(_done: int) -> None:
 
 def _write(file: BinaryIO, digest: "hashlib._Hash", data: bytes) -> int:
     digest.update(data)
-    remaining = memoryview(data)
-    while remaining:
-        remaining = remaining[file.write(remaining) :]
+    write_all(file, data)
     return len(data)
 
 

@@ -60,6 +60,19 @@ def create_file(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "r+b", buffering=0)
 
 
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Write all of it: an unbuffered file takes less when its disk is nearly full, and says why only the next time."""
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
+
+
+def write_durably(file: BinaryIO, data: bytes) -> None:
+    """Write all of it, and wait until it is on the disk."""
+    write_all(file, data)
+    os.fsync(file.fileno())
+
+
 def fsync_path(path: Path) -> None:
     """Make a file or directory's contents durable. Raises StorageError."""
     with storage_errors(path):
@@ -152,9 +165,7 @@ class _FileSink:
 
     def write(self, data: bytes | memoryview) -> None:
         self._digest.update(data)
-        remaining = memoryview(data)
-        while remaining:
-            remaining = remaining[self._file.write(remaining) :]
+        write_all(self._file, data)
         self.size_bytes += len(data)
         if self.size_bytes - self._written_back >= WRITEBACK_BYTES:
             start_writeback(self._file.fileno(), self._written_back, self.size_bytes - self._written_back)

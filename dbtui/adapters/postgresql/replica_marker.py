@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.adapters.postgresql.replica_files import identity_of
-from dbtui.adapters.streams import create_file, fsync_path, storage_errors
+from dbtui.adapters.streams import create_file, fsync_path, storage_errors, write_durably
 from dbtui.adapters.throwaway.watchdog import start_of
 from dbtui.errors import StorageError
 from dbtui.model.replica_facts import LeftAddition
@@ -55,8 +55,7 @@ def write_marker(marker: Marker) -> None:
     with storage_errors(path):
         fresh.unlink(missing_ok=True)
         with create_file(fresh) as file:
-            file.write(json.dumps(asdict(marker)).encode())
-            os.fsync(file.fileno())
+            write_durably(file, json.dumps(asdict(marker)).encode())
         fresh.replace(path)
     fsync_path(path.parent)
 

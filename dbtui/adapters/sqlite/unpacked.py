@@ -24,7 +24,7 @@ from dbtui.adapters.encryption import open_data
 from dbtui.adapters.memory_directories import forget_memory_folder, note_memory_folder, open_memory_directory
 from dbtui.adapters.sqlite.header import HEADER_BYTES, check_size, parse_header
 from dbtui.adapters.sqlite.translate import shown
-from dbtui.adapters.streams import CHUNK_BYTES, create_file, storage_errors
+from dbtui.adapters.streams import CHUNK_BYTES, create_file, storage_errors, write_all
 from dbtui.adapters.throwaway.directories import ServerDirectory
 from dbtui.errors import DamagedBackupError, StorageError
 from dbtui.model.backups import StoredBackup
@@ -202,9 +202,7 @@ def _pour(
                 raise DamagedBackupError(
                     f"{name} is altered: it unpacks to more than the {limit} bytes it may have", "use another backup"
                 )
-            remaining = memoryview(chunk)
-            while remaining:
-                remaining = remaining[target.write(remaining) :]
+            write_all(target, chunk)
             tell(done, limit)
             chunk = source.read(CHUNK_BYTES)
 

@@ -64,6 +64,11 @@ def _remove(directory: Path, manifest: Path | None, data: Path | None, doomed: I
         with storage_errors(manifest):
             manifest.rename(mark)
         fsync_path(directory)
+    _remove_data(directory, data, mark, doomed)
+
+
+def _remove_data(directory: Path, data: Path | None, mark: Path | None, doomed: Iterable[Path]) -> None:
+    """Remove the files, the evidence beside them, and only then the mark that says they are to go."""
     for path in doomed:
         remove_path(path)
     if data is not None and mark is not None:
@@ -100,11 +105,7 @@ def finish_deletion(mark: Path) -> str:
             raise RefusedError(f"{mark} is the mark of another backup's deletion", "look at it by hand")
         if data.with_name(name + MANIFEST_SUFFIX).exists():
             raise RefusedError(f"{data} has a manifest again", f"it stays; remove {mark.name} by hand")
-        _remove(mark.parent, None, None, [mark.parent / file.path for file in manifest.files])
-        remove_path(proofs_path(str(data)))
-        remove_path(mark)
-        _remove_directory(data)
-        fsync_path(mark.parent)
+        _remove_data(mark.parent, data, mark, [mark.parent / file.path for file in manifest.files])
     return name
 
 

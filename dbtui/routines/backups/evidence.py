@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from dbtui.adapters.streams import create_file, fsync_path, storage_errors
+from dbtui.adapters.streams import create_file, fsync_path, storage_errors, write_durably
 from dbtui.model.backups import BackupEntry
 from dbtui.model.proofs import MOST_PROOFS, PROOFS_SUFFIX, PROOFS_VERSION, Proof, ProofOutcome
 from dbtui.routines.backups.store import remove_path
@@ -55,10 +55,7 @@ def keep_proof(entry: BackupEntry, proof: Proof) -> None:
     remove_path(fresh)  # of a run that was killed; the backup's lock keeps others away
     try:
         with storage_errors(path), create_file(fresh) as file:
-            remaining = memoryview(data + b"\n")
-            while remaining:
-                remaining = remaining[file.write(remaining) :]
-            os.fsync(file.fileno())
+            write_durably(file, data + b"\n")
         with storage_errors(path):
             fresh.rename(path)
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from dbtui.adapters.streams import create_file, fsync_path, storage_errors
+from dbtui.adapters.streams import create_file, fsync_path, storage_errors, write_durably
 from dbtui.errors import RefusedError, RemoteExistsError, StorageError
 from dbtui.model.backups import BackupEntry, EntryKind
 from dbtui.model.events import Routine, StepFinished, StepStarted
@@ -41,9 +41,11 @@ def pin_backup(c: RoutineContext, entry: BackupEntry, reason: str = "") -> Routi
             return False
         raise
     with storage_errors(path), file:
-        file.write(_encode(pin))
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            write_durably(file, _encode(pin))
+        except OSError:
+            remove_path(path)  # half a pin would be taken for one by the next try
+            raise
     fsync_path(path.parent)
     yield StepFinished("pin", time.monotonic() - began)
     return True

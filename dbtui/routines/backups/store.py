@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from dbtui.adapters.streams import create_file, fsync_path, storage_error, storage_errors
+from dbtui.adapters.streams import create_file, fsync_path, storage_error, storage_errors, write_durably
 from dbtui.analysis.backups import parse_backup_id, parse_data_name
 from dbtui.errors import StorageError
 from dbtui.model.backups import MANIFEST_SUFFIX, PARTIAL_SUFFIX, Manifest
@@ -143,7 +143,7 @@ class PendingBackup:
         fsync_path(self.directory)
         reserved = _reservation_path(self.directory, self.backup_id)
         with storage_errors(self.manifest_path):
-            _write_durably(self.reservation, encoded or encode_manifest(manifest))
+            write_durably(self.reservation, encoded or encode_manifest(manifest))
             reserved.rename(self.manifest_path)
         self.is_ours = False
         fsync_path(self.directory)
@@ -268,13 +268,6 @@ def _make_private(path: Path) -> None:
         fsync_path(path)
 
 
-def _write_durably(file: BinaryIO, data: bytes) -> None:
-    remaining = memoryview(data)
-    while remaining:
-        remaining = remaining[file.write(remaining) :]
-    os.fsync(file.fileno())
-
-
 def replace_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest anew, whole or not at all. Raises StorageError."""
     fresh = _reservation_path(path.parent, _stem(path.name))
@@ -283,7 +276,7 @@ def replace_manifest(path: Path, manifest: Manifest) -> None:
         raise StorageError(f"{fresh} is in the way", "another run writes this manifest: try again when it has ended")
     try:
         with storage_errors(path):
-            _write_durably(file, encode_manifest(manifest))
+            write_durably(file, encode_manifest(manifest))
             fresh.rename(path)
         fsync_path(path.parent)
     finally:
