@@ -69,7 +69,7 @@ async def test_one_history_says_where_each_backup_lies(
         await pilot.press("slash", *"encrypted", "enter")
         await wait_until(pilot, lambda: len(app.backups_pane.history.view.shown) == 1)
         await pilot.press("i")
-        await wait_to_see(pilot, "lies in", f"{S3}/erp-20261030T150000Z.sql", "and not here", "recipients")
+        await wait_to_see(pilot, "lies in", f"{S3}/erp-20261030T150000Z.sql", "and not here", "no key to open it")
         await pilot.press("escape", "escape", "slash", *"here+s3", "enter")
         await wait_until(pilot, lambda: len(app.backups_pane.history.view.shown) == 0)
 
@@ -161,7 +161,7 @@ async def test_a_schedule_that_nobody_runs_is_said(world: World) -> None:
     world.schedules = (schedule(Standing.WAITING, reason=reason),)
     app = world.app(world.profiles[0])
     async with app.run_test(size=LARGE) as pilot:
-        await wait_to_see(pilot, "▲ waiting for its first run: dbtui backup create erp  its timer is not enabled")
+        await wait_to_see(pilot, "▲ does not run: dbtui backup create erp  its timer is not enabled")
 
 
 async def test_where_there_is_nothing_to_say_the_list_is_as_it_was(world: World) -> None:

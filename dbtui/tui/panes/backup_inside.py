@@ -37,9 +37,11 @@ class ContentsView(Horizontal):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of("contents")
 
-    def __init__(self, runner: JobRunner, shrunk: Callable[[str], float | None]) -> None:
+    def __init__(
+        self, runner: JobRunner, shrunk: Callable[[str], float | None], opens_with: Callable[[BackupEntry], str]
+    ) -> None:
         super().__init__(id="contents-view", classes="split")
-        self._runner, self._shrunk_by = runner, shrunk
+        self._runner, self._shrunk_by, self._opens_with = runner, shrunk, opens_with
         self.entry: BackupEntry | None = None  # the backup that is looked into
         self.contents: BackupContents | None = None
         self.ticked: frozenset[TableName] = frozenset()
@@ -128,7 +130,8 @@ class ContentsView(Horizontal):
         entry = self.entry
         if entry is None:
             return
-        lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id))
+        lines = listing.show_entry(entry, datetime.now(UTC), self._shrunk_by(entry.backup_id),
+                                   opens_with=self._opens_with(entry))  # fmt: skip
         if self.contents is not None:
             lines += [line()] + [line(dim("▲ "), text) for text in self.contents.warnings]
         if entry.remote:

@@ -57,8 +57,13 @@ def proof_line(entry: BackupEntry, shrunk: float | None) -> Line:
     return line(dim("○ not proven"))
 
 
-def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin | None = None) -> list[Line]:
-    """Return all that is known of a backup; `pin`: who has pinned it and why, once that was read."""
+def show_entry(
+    entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin | None = None, opens_with: str = ""
+) -> list[Line]:
+    """Return all that is known of a backup.
+
+    `pin`: who has pinned it and why, once that was read. `opens_with`: where the key of an encrypted one comes from.
+    """
     lines: list[Line] = [line(strong(entry.backup_id)), BLANK]
     if entry.problem:
         lines += [line(Span("✖ ", Tone.TROUBLE), Span(entry.problem, Tone.TROUBLE)), BLANK]
@@ -73,7 +78,7 @@ def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin
         fact("database", entry.database or "–", dim(f"  profile {entry.profile}" if entry.profile else "")),
         fact("engine", f"{entry.flavour or engine_text(entry)} {entry.server_version}"),
         fact("format", format_text(entry)),
-        *_encrypted(entry),
+        *_encrypted(entry, opens_with),
         fact("size", format_bytes(entry.size_bytes)),
         fact("tables", "–" if entry.tables is None else str(entry.tables),
              dim("" if entry.rows is None else f"  {entry.rows:,} rows".replace(",", " "))),
@@ -85,12 +90,15 @@ def show_entry(entry: BackupEntry, now: datetime, shrunk: float | None, pin: Pin
     return lines
 
 
-def _encrypted(entry: BackupEntry) -> list[Line]:
+def _encrypted(entry: BackupEntry, opens_with: str) -> list[Line]:
     if not entry.encryption:
         return []
+    sign = Span(entry.encryption, Tone.ACCENT)
+    if opens_with:
+        return [fact("encrypted", sign, dim(f"  opened with {opens_with}"))]
     return [
-        fact("encrypted", Span(entry.encryption, Tone.ACCENT), dim("  opens with the key of one of its recipients:")),
-        fact("", dim("identity or identity_command of the profile, or DBTUI_AGE_IDENTITY")),
+        fact("encrypted", sign, dim("  no key to open it is named here:")),
+        fact("", dim("identity or identity_command in the configuration, or DBTUI_AGE_IDENTITY")),
     ]
 
 

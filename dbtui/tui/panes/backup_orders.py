@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbtui.identities import VARIABLE
 from dbtui.jobs import JobRunner
 from dbtui.model.backups import BackupEntry, TableName
 from dbtui.model.connections import ConnectionProfile
@@ -51,6 +52,16 @@ class BackupOrders(ComparingPane):
         else:
             names = [self._settings.remote, *(profile.remote for profile in self._profiles)]
         return tuple(dict.fromkeys(name for name in names if name))
+
+    def opens_with(self, entry: BackupEntry) -> str:
+        """Return where the key comes from that opens an encrypted backup; empty when none is named here."""
+        if self._runner.context.environ.get(VARIABLE):
+            return VARIABLE
+        profile = next((each for each in self._profiles if each.name == entry.profile), None)
+        place = profile or self._settings
+        owner = f"profile {profile.name}" if profile is not None else "the configuration"
+        named = "identity" if place.identity else "identity_command" if place.identity_command else ""
+        return f"{named} of {owner}" if named else ""
 
     @property
     def ticked_tables(self) -> tuple[TableName, ...]:

@@ -47,7 +47,8 @@ def _troubles(places: SeenPlaces, schedules: Sequence[ScheduleState], now: datet
         if state.standing.is_trouble or never_runs:
             tone = Tone.TROUBLE if state.is_overdue else Tone.WARNING
             sign = _SIGNS[state.standing] if state.standing.is_trouble else Span("▲ ", Tone.WARNING)
-            yield line(" ", sign, Span(f"{state.standing.value}: {_command(state)}", tone),
+            said = state.standing.value if state.standing.is_trouble else "does not run"
+            yield line(" ", sign, Span(f"{said}: {_command(state)}", tone),
                        dim(f"  {state.reason}"))  # fmt: skip
     if places.schedules_problem:
         yield line(" ", Span("▲ ", Tone.WARNING), Span(places.schedules_problem))

@@ -81,7 +81,7 @@ class BackupsPane(BackupOrders):
                 yield Lines(id="places")
                 yield Table(self._columns(), row_key, lambda row: row_search(row, self._labels), id="history")
             yield TextPanel(id="entry-detail", classes="detail")
-        yield ContentsView(self._runner, self._shrunk_by)
+        yield ContentsView(self._runner, self._shrunk_by, self.opens_with)
         yield DiffView(self._runner)
 
     def _shrunk_by(self, backup_id: str) -> float | None:
@@ -271,7 +271,8 @@ class BackupsPane(BackupOrders):
 
     def _entry_lines(self, entry: BackupEntry, width: int) -> list[Line]:
         key, now = row_key(entry), datetime.now(UTC)
-        lines = listing.show_entry(entry, now, self._shrunk_by(entry.backup_id), self._pins.get(key))
+        lines = listing.show_entry(entry, now, self._shrunk_by(entry.backup_id), self._pins.get(key),
+                                   self.opens_with(entry))  # fmt: skip
         tables = self._tables.get(key)
         if tables is not None:
             return [*lines, *listing.show_proofs(self._proofs.get(key, ()), now), BLANK,
