@@ -99,9 +99,13 @@ class Receiver:
     channel: str = ""
 
 
+#: As pg_get_wal_replay_pause_state spells it.
+NOT_PAUSED, PAUSE_REQUESTED = "not paused", "pause requested"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applier:
-    """How a replica applies the log. `pause`: "not paused", "pause requested", "paused".
+    """How a replica applies the log. `pause`: NOT_PAUSED, PAUSE_REQUESTED, "paused".
 
     `replay_age_seconds`: since the commit that was applied last was made: an age, no lag, when nothing is written.
     `lag_seconds`: MySQL's own figure (Seconds_Behind_Source). `conflicts`: statements cancelled for it, by kind.
@@ -110,7 +114,7 @@ class Applier:
     """
 
     replayed: int | None = None
-    pause: str = "not paused"
+    pause: str = NOT_PAUSED
     replay_age_seconds: float | None = None
     lag_seconds: float | None = None
     delay_seconds: float = 0.0  # on purpose
@@ -123,6 +127,11 @@ class Applier:
     is_running: bool = True
     error: str = ""
     gtid: str = ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody has told it to pause, and it has, or is about to."""
+        return self.pause != NOT_PAUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dbtui.jobs import JobRequest
 from dbtui.model.connections import ConnectionProfile, Environment, ServerInfo
 from dbtui.model.events import Progressed, Routine, StepStarted
 from dbtui.model.replicas import (
+    NOT_PAUSED,
     BaseBackupProgress,
     ReplicaAction,
     ReplicaPlan,
@@ -45,7 +46,7 @@ def scene(
     *,
     written: int = 0,
     behind: int = 0,
-    pause: str = "not paused",
+    pause: str = NOT_PAUSED,
     primary_fields: dict[str, Any] | None = None,
     near_fields: dict[str, Any] | None = None,
 ) -> ReplicasSnapshot:

@@ -17,6 +17,7 @@ from dbtui.errors import UsageError
 from dbtui.model.events import Routine
 from dbtui.model.replica_facts import AdditionFacts
 from dbtui.model.replicas import (
+    NOT_PAUSED,
     Applier,
     Receiver,
     ReplicaAction,
@@ -218,7 +219,7 @@ def _applier(row: Row) -> Applier:
         replayed=_number(read_column(row, "Exec_Log_Pos")),
         log_file=str(read_column(row, "Relay_Log_File") or ""),
         # A stopped applier without an error was stopped by somebody.
-        pause="not paused" if is_running or error else "paused",
+        pause=NOT_PAUSED if is_running or error else "paused",
         lag_seconds=None if behind is None else float(str(behind)),
         delay_seconds=float(str(row.get("SQL_Delay") or 0)),
         is_running=is_running,

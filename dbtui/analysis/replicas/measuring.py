@@ -208,7 +208,7 @@ def _fresh_figure(stream: ReplicaStream | None, applier: Applier | None) -> floa
     """What the sender measured, unless it is from before replay stood still."""
     if stream is None or stream.replay_seconds is None or stream.reply_age_seconds is None:
         return None
-    if applier is not None and (applier.pause != "not paused" or applier.is_stalled or applier.delay_seconds):
+    if applier is not None and (applier.is_held or applier.is_stalled or applier.delay_seconds):
         return None
     return stream.replay_seconds if stream.reply_age_seconds <= _FRESH_SECONDS and applier is not None else None
 

@@ -143,7 +143,7 @@ def _promotion_warnings(
     if waiting := unapplied_bytes(server):
         yield f"{format_bytes(waiting)} that it has received are applied before it takes writes"
     applier = server.applier
-    if applier is not None and applier.pause != "not paused":
+    if applier is not None and applier.is_held:
         yield "replay is paused there: promoting it ends that"
     if applier is not None and applier.delay_seconds:
         yield "it is delayed on purpose: what was received is applied at once, mistakes of the last moments included"

@@ -7,7 +7,7 @@ from dbtui.analysis.replicas.measuring import Measured
 from dbtui.analysis.replicas.states import find_slot, narrowest
 from dbtui.analysis.replicas.words import format_behind, format_lag, format_left, format_promise
 from dbtui.model.connections import EngineName
-from dbtui.model.replicas import LagStage, ReplicaState, ServerReplication
+from dbtui.model.replicas import PAUSE_REQUESTED, LagStage, ReplicaState, ServerReplication
 from dbtui.model.text import format_bytes, format_duration, format_untrusted
 
 #: Each stage has a cure of its own.
@@ -91,7 +91,7 @@ def _describe_pause(link: Link, root: ServerReplication | None, measured: Measur
     if link.server is not None and link.server.engine is EngineName.MYSQL:
         said = f"its applier was stopped by somebody, with {_to_apply(measured)} to apply"
         return said, _resume_command(link.server, root)
-    is_asked = applier is not None and applier.pause == "pause requested"
+    is_asked = applier is not None and applier.pause == PAUSE_REQUESTED
     what = "a pause of replay was asked for" if is_asked else "replay is paused"
     return f"{what}, with {_to_apply(measured)} to apply", "SELECT pg_wal_replay_resume();"
 

@@ -6,7 +6,6 @@ from dbtui.analysis.replicas.thresholds import ReplicaThresholds
 from dbtui.model.connections import EngineName
 from dbtui.model.replicas import LagStage, ReplicaState, ReplicationSlot, ServerReplication
 
-_NOT_PAUSED = "not paused"
 _LOST = "lost"
 _TROUBLE = frozenset(
     (
@@ -46,11 +45,11 @@ def find_state(
     if slot is not None and slot.status == _LOST:
         return ReplicaState.SLOT_LOST
     applier = server.applier if server is not None else None
-    if applier is not None and not applier.is_running and applier.pause == _NOT_PAUSED:
+    if applier is not None and not applier.is_running and not applier.is_held:
         return ReplicaState.STOPPED
     if server is not None and is_receiver_dead(link):
         return ReplicaState.RECEIVER_DEAD
-    if applier is not None and applier.pause != _NOT_PAUSED:
+    if applier is not None and applier.is_held:
         return ReplicaState.PAUSED
     if applier is not None and applier.is_stalled and measured.behind_bytes != 0:
         return ReplicaState.CONFLICT

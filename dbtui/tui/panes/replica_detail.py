@@ -164,7 +164,7 @@ def _receiver(receiver: Receiver) -> Iterator[Line]:
 
 
 def _applier(applier: Applier) -> Iterator[Line]:
-    if applier.pause != "not paused":
+    if applier.is_held:
         yield fact("applier", Span(f"▲ {applier.pause}", Tone.WARNING),
                    f": {spoken_key('replicas.resume')} resumes it")  # fmt: skip
     elif not applier.is_running:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from dbtui.tui.panes.replica_groups import Group
     from dbtui.tui.panes.replica_rows import ReplicaRow
 
-_NOT_PAUSED = "not paused"
-
 
 class ReplicaOrders(Pane):
     """The orders of the replicas pane. What they are about is the pane's."""
@@ -98,7 +96,7 @@ class ReplicaOrders(Pane):
 
     def _is_held(self) -> bool:
         applier = self.row.server.applier if self.row is not None and self.row.server is not None else None
-        return applier is not None and applier.pause != _NOT_PAUSED
+        return applier is not None and applier.is_held
 
     def _no_hold(self) -> str:
         return self._no_promotion() or ("replay is paused already" if self._is_held() else "")
