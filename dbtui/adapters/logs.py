@@ -1,5 +1,7 @@
 """Files of statements: the format is told from the first lines, statements are read as they come, in bounded memory."""
 
+import errno
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +48,8 @@ def open_log(
 
     `format_name`: a value of LogFormat. `prefix`: PostgreSQL's log_line_prefix, told from the lines when empty.
     `is_followed`: goes on when the file grows and is rotated, until `cancellation` is requested.
-    Raises UsageError when the format is not known, the file is empty, binary or not read here; StorageError.
+    Raises UsageError when there is no such file, the format is not known, the file is empty, binary or not read here;
+    StorageError.
     """
     kind = _named(format_name) if format_name else None
     cancellation = cancellation or current_cancellation()
@@ -172,9 +175,27 @@ def _open_source(source: str | Path | BinaryIO, is_followed: bool) -> LogSource:
     if not isinstance(source, str | Path):
         return PipeSource(source, str(getattr(source, "name", "the stream")))
     path = Path(source)
+    if not is_followed:
+        _check_path(path)
     if path.is_fifo():
         return FifoSource(path)
     return FollowedFile(path) if is_followed else FileSource(path)
+
+
+def _check_path(path: Path) -> None:
+    """A file that cannot be there is a wrong word of the operator; one that may not be read is another matter."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"there is no file {path}", "name a log of a server, a recorded trace, or - for stdin"
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise UsageError(f"{path} names no file: {error.strerror}", "name a log or a trace") from None
+        return  # opening it says why
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is a directory", "name one of the files in it")
 
 
 def _await(source: LogSource, cancellation: Cancellation) -> None:

@@ -1,7 +1,5 @@
 """Reading statements that ran and judging them, asking a server which take the time, and for the plan of one."""
 
-import errno
-import stat
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -87,7 +85,6 @@ def inspect_statements(
 
     Raises UsageError (the file, its format, the models), StorageError, ToolError, ConnectError, ServerError, Cancelled.
     """
-    _check_path(wish.path)
     with open_log(wish.path, wish.format_name, wish.prefix, cancellation=c.cancellation) as log:
         background = yield from collect_background(c, profile, wish.models, wish.round_trip_seconds)
         began = time.monotonic()
@@ -96,22 +93,6 @@ def inspect_statements(
         yield from _feed(detector, log)
         yield StepFinished("read", time.monotonic() - began)
         return detector.findings(report=log.report)
-
-
-def _check_path(path: str) -> None:
-    """A file that cannot be there is a wrong word on the command line; one that may not be read is another matter."""
-    try:
-        mode = Path(path).stat().st_mode if path != "-" else stat.S_IFREG
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(
-            f"there is no file {path}", "name a log of a server, a recorded trace, or - for stdin"
-        ) from None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
-            raise UsageError(f"{path} names no file: {error.strerror}", "name a log or a trace") from None
-        return  # opening it says why
-    if stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is a directory", "name one of the files in it")
 
 
 def _feed(detector: Detector, log: LogReader) -> Routine[None]:

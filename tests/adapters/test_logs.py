@@ -138,7 +138,8 @@ def test_files_that_are_no_text_are_told(data: bytes, word: str, tmp_path: Path)
 
 
 def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "nothing")
+    assert "there is no file" in refusal(tmp_path / "nothing")
+    assert "names no file: File name too long" in refusal(tmp_path / ("x" * 300))
     assert "is a directory" in refusal(tmp_path)
     assert "gzip -dc" in refusal(io.BytesIO(gzip.compress(b"x")))
 
