@@ -24,10 +24,12 @@ from dbtui.model.events import Routine
 from dbtui.model.proofs import ThrowawayPlan
 from dbtui.model.remote_addresses import parse_remote_address
 from dbtui.routines import backups
+from dbtui.routines.backups.pins import pin_remote, unpin_remote
 from dbtui.routines.backups.remote_find import RemoteBackup, find_remote_backup
+from dbtui.routines.backups.remote_removal import delete_remote_backup
 from dbtui.routines.backups.staging import apply_restore_far, plan_restore_far, with_fetched
 from dbtui.routines.context import RoutineContext
-from dbtui.tui import requests
+from dbtui.tui import requests, retention_requests
 
 ResultT = TypeVar("ResultT")
 
@@ -102,3 +104,36 @@ def restore(
         return (yield from apply_restore_far(context, far, directory, profile, plan))
 
     return replace(requests.restore(profile, plan), start=start)
+
+
+# ---------------------------------------------------------------- what lies there itself
+
+
+def delete(entry: BackupEntry) -> JobRequest[str]:
+    """Delete a backup in its remote."""
+
+    def start(context: RoutineContext) -> Routine[str]:
+        far = yield from find_far(context, entry)
+        return (yield from delete_remote_backup(context, far.address, far.data_name))
+
+    return replace(requests.delete(entry), start=start)
+
+
+def pin(entry: BackupEntry, reason: str) -> JobRequest[bool]:
+    """Pin a backup in its remote. `reason` may be empty."""
+
+    def start(context: RoutineContext) -> Routine[bool]:
+        far = yield from find_far(context, entry)
+        return (yield from pin_remote(context, far, reason))
+
+    return replace(retention_requests.pin(entry, reason), start=start)
+
+
+def unpin(entry: BackupEntry) -> JobRequest[bool]:
+    """Take a backup's pin away in its remote."""
+
+    def start(context: RoutineContext) -> Routine[bool]:
+        far = yield from find_far(context, entry)
+        return (yield from unpin_remote(context, far))
+
+    return replace(retention_requests.unpin(entry), start=start)

@@ -144,7 +144,7 @@ def is_here(situation: Situation) -> bool:
 
 def needs_pinnable(situation: Situation) -> str | None:
     """It pins the backup under the cursor, which must be a whole one."""
-    if (reason := needs_here(situation)) is not None or situation.entry is None:
+    if (reason := needs_entry(situation)) is not None or situation.entry is None:
         return reason
     return None if situation.entry.kind == "complete" else "only a backup with manifest and data can be pinned"
 

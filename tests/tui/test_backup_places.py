@@ -75,7 +75,7 @@ async def test_one_history_says_where_each_backup_lies(
 
 
 async def test_what_lies_only_in_a_remote_is_told_by_its_manifest(world: World, shipped: ConnectionProfile) -> None:
-    """What needs its data says which key fetches it; nothing deletes or pins it."""
+    """What needs its data says which key fetches it; what is deleted is said with its place."""
     app = world.app(shipped)
     async with app.run_test(size=SMALL) as pilot:
         await wait_to_see(pilot, "here+s3")
@@ -87,9 +87,10 @@ async def test_what_lies_only_in_a_remote_is_told_by_its_manifest(world: World, 
         await wait_to_see(pilot, "pull: this backup lies here already")
         await pilot.press("slash", *"encrypted", "enter")
         await wait_to_see(pilot, "L pull")
-        for key, name in (("d", "delete"), ("p", "pin"), ("P", "push")):
-            await pilot.press(key)
-            await wait_to_see(pilot, f"{name}: this backup lies only in a remote: L fetches it first")
+        await pilot.press("P")
+        await wait_to_see(pilot, "push: this backup lies only in a remote: L fetches it first")
+        await pilot.press("d")
+        await wait_to_see(pilot, "Deletes erp-20261030T150000Z", f"{S3}/erp-20261030T150000Z.sql")
 
 
 async def test_an_unreachable_remote_is_a_line_and_what_was_seen_stays(

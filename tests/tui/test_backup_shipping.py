@@ -129,6 +129,35 @@ async def test_what_lies_only_in_a_remote_is_seen_verified_restored_and_pulled(g
         assert {path.name for path in ground.directory.iterdir()} == ground.held()
 
 
+async def test_what_lies_in_a_remote_is_pinned_and_deleted_there(ground: Ground) -> None:
+    """The pin keeps it; deleting one here says where copies stay, and they do."""
+    copied = ground.held()
+    ground.forget()
+    app = ground.app()
+    async with app.run_test(size=WIDE) as pilot:
+        await wait_to_see(pilot, "not proven", "and not here")
+        await pilot.press("p")
+        await wait_to_see(pilot, "Pin this backup?")
+        await pilot.press("enter")
+        await wait_to_see(pilot, f"{ground.backup_id} is pinned: it stays", "app pinned")
+        assert f"{ground.backup_id}.sqlite.pin.json" in ground.held()
+        await pilot.press("d", *ground.backup_id.replace("-", " ").split()[0], "minus", *ground.backup_id[4:])
+        await wait_until(pilot, lambda: not app.dialogs[-1].query_one("#yes").disabled)
+        await pilot.press("enter", "enter")
+        await wait_to_see(pilot, "is pinned")
+        assert f"{ground.backup_id}.sqlite" in ground.held()
+        await wait_until(pilot, lambda: not app.runner.running)
+        await pilot.press("p")
+        await wait_to_see(pilot, "Take the pin away?")
+        await pilot.press("y")
+        await wait_until(pilot, lambda: "app pinned" not in screen_text(app))
+        await pilot.press("d", *ground.backup_id.replace("-", " ").split()[0], "minus", *ground.backup_id[4:])
+        await wait_until(pilot, lambda: not app.dialogs[-1].query_one("#yes").disabled)
+        await pilot.press("enter", "enter")
+        await wait_to_see(pilot, "No backup in")
+        assert ground.held() == copied
+
+
 async def test_a_push_shows_how_far_it_is_and_is_cancelled_by_keys(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,10 +169,11 @@ class BackupOrders(ComparingPane):
         text = [
             line("Deletes ", strong(entry.backup_id), " and its manifest. There is no undo."),
             line(dim("file  "), entry.data_path or "already gone"),
+            *(line(dim("a copy stays in  "), copy) for copy in entry.copies),
         ]
         names = [("backup's name", entry.backup_id)]
         if await ask(self, TypeToConfirm("Delete a backup", text, names, "Delete")):
-            self.post_message(JobWanted(requests.delete(entry)))
+            self.post_message(JobWanted(far_requests.delete(entry) if entry.remote else requests.delete(entry)))
 
     def act_expire(self) -> None:
         """Ask by which policy, show what survives, remove the rest."""

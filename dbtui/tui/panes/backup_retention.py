@@ -8,6 +8,7 @@ from dbtui.jobs import JobRunner
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
 from dbtui.model.policies import RetentionPolicy
+from dbtui.tui import far_requests
 from dbtui.tui import retention_requests as requests
 from dbtui.tui.cells import line, strong
 from dbtui.tui.dialogs.dialog import Confirm, ask
@@ -43,8 +44,9 @@ async def change_pin(pane: Pane, entry: BackupEntry) -> None:
     if not entry.is_pinned:
         reason = await ask(pane, PinDialog(entry))
         if reason is not None:
-            pane.post_message(JobWanted(requests.pin(entry, reason)))
+            pinning = far_requests.pin(entry, reason) if entry.remote else requests.pin(entry, reason)
+            pane.post_message(JobWanted(pinning))
         return
     text = [line("Lets retention and deletion remove ", strong(entry.backup_id), " again.")]
     if await ask(pane, Confirm("Take the pin away?", text, "Unpin", "Cancel")):
-        pane.post_message(JobWanted(requests.unpin(entry)))
+        pane.post_message(JobWanted(far_requests.unpin(entry) if entry.remote else requests.unpin(entry)))

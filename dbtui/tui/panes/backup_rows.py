@@ -44,6 +44,7 @@ def history_columns(
     labels: Mapping[str, str],
     *,
     has_encrypted: bool,
+    has_pinned: bool,
     keepers: frozenset[str],
 ) -> list[Column[HistoryRow]]:
     """Return the columns. `shrunk` tells by backup id how much smaller than its forerunner a backup is.
@@ -51,12 +52,12 @@ def history_columns(
     `labels` are short names of remotes, `keepers` the tools that keep repositories: with any of them a column says
     where a backup lies.
     """
-    place: Column[HistoryRow] = Column("WHERE", lambda row: _where(row, labels), _where_width(labels, keepers), grow=3,
+    place: Column[HistoryRow] = Column("WHERE", lambda row: _where(row, labels), _where_width(labels, keepers), grow=2,
                                        widest=24, order=lambda row: _where_text(row, labels))  # fmt: skip
     where = [place] if labels or keepers else []
     return [
         Column("AGE", lambda row: Span(format_age(_moment(row), now())), 6, order=_moment, descending=True),
-        Column("DATABASE", _database, 8 if where else 9, grow=4, widest=40,
+        Column("DATABASE", _database, 10 if has_pinned else 8 if where else 9, grow=5, widest=40,
                order=lambda row: _database_text(row).lower()),
         Column("ENGINE", lambda row: Span(_engine_text(row)), 7, spare=2, order=_engine_text),
         Column("FORMAT", _format, _FORMAT_AND_AGE if has_encrypted else _FORMAT, widest=20, grow=1,

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 _SETTLE_SECONDS = 0.15
 _TALL = 30
-#: What changes a remote or a repository, or is written down as the run of a schedule.
-_SHIPPED = ("backup push", "backup pull", "backup create", "backup verify", "backup restore")
 
 
 class HistoryView(Horizontal):
@@ -66,7 +64,7 @@ class BackupsPane(BackupOrders):
         self._entries: tuple[BackupEntry, ...] = ()  # here and in remotes
         self._labels: dict[str, str] = {}  # what remotes are called in the list
         self._keepers: frozenset[str] = frozenset()  # the tools that keep repositories
-        self._has_encrypted = self._is_shown = self._reads_places = False
+        self._has_encrypted = self._has_pinned = self._is_shown = self._reads_places = False
         self.places = PlacesFeed(self, runner, self._places_changed)
         self._shrunk: dict[str, float] = {}
         self._tables: dict[str, tuple[BackupTable, ...]] = {}  # of the backups that the cursor was on
@@ -89,7 +87,8 @@ class BackupsPane(BackupOrders):
 
     def _columns(self) -> list[Column[HistoryRow]]:
         return history_columns(lambda: datetime.now(UTC), self._shrunk_by, self._labels,
-                               has_encrypted=self._has_encrypted, keepers=self._keepers)  # fmt: skip
+                               has_encrypted=self._has_encrypted, has_pinned=self._has_pinned,
+                               keepers=self._keepers)  # fmt: skip
 
     # ------------------------------------------------------------ parts
 
@@ -202,9 +201,10 @@ class BackupsPane(BackupOrders):
         """A column says where backups lie, and a wider one which are encrypted, where that tells something."""
         labels = label_remotes(self.places.remotes)
         has_encrypted = any(entry.encryption for entry in self._entries)
-        wanted = (labels, has_encrypted, keepers)
-        if wanted != (self._labels, self._has_encrypted, self._keepers):
-            self._labels, self._has_encrypted, self._keepers = wanted
+        has_pinned = any(entry.is_pinned for entry in self._entries)
+        wanted = (labels, has_encrypted, has_pinned, keepers)
+        if wanted != (self._labels, self._has_encrypted, self._has_pinned, self._keepers):
+            self._labels, self._has_encrypted, self._has_pinned, self._keepers = wanted
             self.history.show_columns(self._columns())
 
     # ------------------------------------------------------------ other places
@@ -382,5 +382,5 @@ class BackupsPane(BackupOrders):
                 for key in [key for key in known if key.rpartition("/")[2] == job.request.subject]:
                     known.pop(key)
         self._load_history()
-        if job.request.routine in _SHIPPED and outcome.error is None:
+        if job.request.routine.startswith("backup ") and outcome.error is None:
             self._look_at_places()
