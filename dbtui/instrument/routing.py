@@ -258,7 +258,7 @@ class ReadWriteSession(Session):
         try:
             self._want(self.replicas.log.ask_position(connection.connection.dbapi_connection))
         except Exception as error:
-            self.replicas.note_unknown_position(describe(error))
+            _LOG.warning("where a commit stands is not known, its session reads from the primary: %s", describe(error))
             connection.invalidate(error)
         else:
             self._is_behind_unknown = False

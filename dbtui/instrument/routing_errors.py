@@ -3,7 +3,6 @@
 from enum import Enum
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 #: The server ends, or begins, and takes nobody in (PostgreSQL manual, appendix A, class 57).
 _ENDING = frozenset(("57P01", "57P02", "57P03", "57P05"))
@@ -43,11 +42,6 @@ def judge_error(error: BaseException) -> Verdict:
     if code in _NOT_HERE or code in _MYSQL_NOT_HERE or (isinstance(code, str) and code[:2] in _OWN_TROUBLE):
         return Verdict.PRIMARY
     return Verdict.RAISE
-
-
-def judge_no_connection(error: Exception) -> Verdict:
-    """Say what it means that a replica's pool gave no connection. A pool that is exhausted is no outage."""
-    return Verdict.PRIMARY if isinstance(error, PoolTimeout) else Verdict.OUTAGE
 
 
 def error_code(error: DBAPIError) -> str | int:

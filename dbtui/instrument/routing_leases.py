@@ -6,9 +6,9 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.util import await_only
 
-from dbtui.instrument.routing_errors import Verdict, judge_no_connection
 from dbtui.instrument.routing_replicas import ReplicaSet
 from dbtui.instrument.routing_states import Replica
 
@@ -57,9 +57,9 @@ def borrow(replicas: ReplicaSet, wanted: Any, tried: tuple[Replica, ...]) -> tup
         tried = (*tried, replica)
         try:
             connection = LentConnection(replica.engine)
+        except PoolTimeout:  # a pool that is exhausted is no outage
+            return None, tried
         except Exception as error:
-            if judge_no_connection(error) is not Verdict.OUTAGE:
-                return None, tried
             replica.note_failure(error)
             continue
         try:

@@ -150,10 +150,6 @@ class ReplicaSet:
                 *(self._watch_replica(each) for each in self.replicas),
             )
 
-    def note_unknown_position(self, reason: str) -> None:
-        """After a commit the primary could not say where its log ends: the session reads from the primary."""
-        _LOG.warning("the position of a commit is not known, its session reads from the primary: %s", reason)
-
     def close(self) -> None:
         """Stop looking; every read goes to the primary. The engines stay as they are. May be called twice."""
         with self._lock:

@@ -154,7 +154,7 @@ def test_only_what_was_committed_moves_the_position(lab: Lab) -> None:
 
 
 def test_without_a_position_after_its_commit_a_session_reads_from_the_primary(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     replicas = lab.open_set()
 
@@ -166,6 +166,7 @@ def test_without_a_position_after_its_commit_a_session_reads_from_the_primary(
             patched.setattr(replicas.log, "ask_position", fail)
             write(session, 3)
         assert session.position == "primary"
+        assert "where a commit stands is not known, its session reads from the primary: " in caplog.text
         assert session.scalar(NUMBER) == 3
         assert port_of(session) == lab.primary.port
         with ReadWriteSession(replicas=replicas, after=session.position) as other:

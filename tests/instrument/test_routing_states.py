@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from dbtui.instrument import routing_states
-from dbtui.instrument.routing_errors import Verdict, judge_error, judge_no_connection
+from dbtui.instrument.routing_errors import Verdict, judge_error
 from dbtui.instrument.routing_looks import PrimaryLook, ReplicaLook
 from dbtui.instrument.routing_postgresql import PostgreSQLLog
 from dbtui.instrument.routing_replicas import ReplicaSet
@@ -173,11 +172,6 @@ def raised(code: object, *, is_lost: bool = False) -> DBAPIError:
 )
 def test_an_error_says_where_to_read_next(error: Exception, verdict: Verdict) -> None:
     assert judge_error(error) is verdict
-
-
-def test_an_exhausted_pool_is_no_outage() -> None:
-    assert judge_no_connection(PoolTimeout()) is Verdict.PRIMARY
-    assert judge_no_connection(OSError()) is Verdict.OUTAGE
 
 
 def test_errors_are_described_in_one_line_without_secrets() -> None:
