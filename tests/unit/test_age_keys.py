@@ -61,7 +61,10 @@ def test_recipients_are_read_one_by_one_and_from_files(tmp_path: Path) -> None:
         ("@/no/such/file", "the file of recipients /no/such/file cannot be read: No such file or directory"),
         ("age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t", "or one of a plugin"),
         ("ecdsa-sha2-nistp256 AAAA", "is no SSH key that age can use (ssh-ed25519 and ssh-rsa)"),
-        (SECRET, "this is an identity, which is secret; give its recipient: age-keygen -y FILE"),
+        # Named: workers that collect tests whose names hold a fresh secret disagree about them and run none.
+        pytest.param(
+            SECRET, "this is an identity, which is secret; give its recipient: age-keygen -y FILE", id="secret"
+        ),
     ],
 )
 def test_a_wrong_recipient_is_told_with_its_place(typed: str, said: str) -> None:
