@@ -53,6 +53,13 @@ def test_a_round_trip(new_sample: NewSample, tmp_path: Path, key: Key, engine: s
     assert restored_rows(sample, name) == sample.rows()
 
 
+def test_a_copy_that_is_only_encrypted_names_no_compression(new_sample: NewSample, tmp_path: Path, key: Key) -> None:
+    sample = new_sample("sqlite")
+    ran = run("backup", "create", "--encrypt-to", key.recipient, cwd=tmp_path, DATABASE_URL=sample.url)
+    assert ran.code == 0, ran.stderr
+    assert "check  structure and row counts\n" in ran.stderr
+
+
 @pytest.mark.parametrize("compress", ["gzip:1", "zstd"])
 def test_an_archive_of_postgresql(new_sample: NewSample, tmp_path: Path, key: Key, compress: str) -> None:
     sample = new_sample("postgresql")

@@ -174,10 +174,10 @@ def select_tables(
 def _finish(target: SqliteTarget, request: DumpRequest, partial: Path, copy: Path) -> Routine[DumpResult]:
     """Check and count the copy while its bytes are hashed or packed."""
     compression = request.options.compression
-    packs = _packs(request.options)
+    is_packed = compression.kind is not CompressionKind.NONE
     began = time.monotonic()
     size = copy.stat().st_size
-    yield StepStarted("check", "structure and row counts" + (f", {compression}" if packs else ""))
+    yield StepStarted("check", "structure and row counts" + (f", {compression}" if is_packed else ""))
     with contextlib.ExitStack() as stack:
         looker = stack.enter_context(open_untrusted(copy))
         checking = stack.enter_context(
