@@ -89,9 +89,9 @@ def test_an_upload_that_lost_its_network_is_gone_on_with(
     s3_server: S3Server, network: FaultyNetwork, tmp_path: Path
 ) -> None:
     bucket = s3_server.make_bucket()
-    file = write_file(tmp_path / "a", 64 * MEBIBYTE)
+    file = write_file(tmp_path / "a", 80 * MEBIBYTE)
     with opened(bucket, network.url, timeout_seconds=1) as remote:
-        network.begin(Faults(cut_after=45 * MEBIBYTE, refuse_after_cut=True))
+        network.begin(Faults(cut_after=68 * MEBIBYTE, refuse_after_cut=True))
         with pytest.raises(ConnectError, match="broke the connection off"):
             run(remote.upload(tmp_path / "a", "a", file))
     assert s3_server.keys(bucket) == {}
@@ -99,7 +99,7 @@ def test_an_upload_that_lost_its_network_is_gone_on_with(
     network.begin(Faults())
     with opened(bucket, network.url) as remote:
         assert run(remote.upload(tmp_path / "a", "a", file))[1] is Confirmation.CHECKSUM
-    assert network.sent_bytes < 60 * MEBIBYTE
+    assert network.sent_bytes < 76 * MEBIBYTE
     assert s3_server.open_uploads(bucket) == []
     assert hashlib.sha256(s3_server.read(bucket, "erp/a")).hexdigest() == file.sha256
 
@@ -120,12 +120,12 @@ for event in remote.upload(Path(path), "a", BackupFile("a", int(size), sha256)):
 
 def test_an_upload_that_was_killed_is_gone_on_with(s3_server: S3Server, network: FaultyNetwork, tmp_path: Path) -> None:
     bucket = s3_server.make_bucket()
-    file = write_file(tmp_path / "a", 64 * MEBIBYTE)
+    file = write_file(tmp_path / "a", 80 * MEBIBYTE)
     network.begin(Faults(bytes_per_second=20 * MEBIBYTE))
     argv = [sys.executable, "-c", SENDER, bucket, network.url, str(tmp_path / "a"), str(file.size_bytes), file.sha256]
     with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as sender:
         assert sender.stdout is not None
-        while int(sender.stdout.readline()) < 45 * MEBIBYTE:
+        while int(sender.stdout.readline()) < 68 * MEBIBYTE:
             pass
         sender.kill()
     assert s3_server.keys(bucket) == {}
@@ -133,7 +133,7 @@ def test_an_upload_that_was_killed_is_gone_on_with(s3_server: S3Server, network:
     network.begin(Faults())
     with opened(bucket, network.url) as remote:
         assert run(remote.upload(tmp_path / "a", "a", file))[1] is Confirmation.CHECKSUM
-    assert network.sent_bytes < 60 * MEBIBYTE
+    assert network.sent_bytes < 76 * MEBIBYTE
     assert s3_server.open_uploads(bucket) == []
     assert hashlib.sha256(s3_server.read(bucket, "erp/a")).hexdigest() == file.sha256
 

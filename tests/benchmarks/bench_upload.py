@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import re
 import resource
+import secrets
 import socketserver
 import statistics
 import subprocess
@@ -138,7 +139,7 @@ def upload_bare(url: str, bucket: str, path: Path) -> None:
 def upload_ours(url: str, bucket: str, path: Path, file: BackupFile) -> None:
     """What `backup push` does with each file."""
     remote = open_remote(s3_address(bucket, "ours"), s3_settings(url, timeout_seconds=60.0), {}, Cancellation())
-    _, confirmation = run(remote.upload(path, path.name, file))
+    _, confirmation = run(remote.upload(path, secrets.token_hex(8), file))  # what is there is not sent again
     remote.close()
     assert confirmation is Confirmation.CHECKSUM
 

@@ -24,8 +24,8 @@ _UNSIGNED = "UNSIGNED-PAYLOAD"
 class Checksums:
     """Which checksums of each part are computed, and so how the server's are compared.
 
-    `sha256` is needed where requests are not encrypted, for their signature, and where the server itself computes it
-    and says so (Amazon); `md5` where it does not: there it is the part's ETag.
+    `sha256` where the server itself computes it and says so (Amazon); `md5` where it does not: there it is the part's
+    ETag, and its header, which the signature covers, is what the server holds the body against.
     """
 
     sha256: bool

@@ -21,7 +21,7 @@ from dbtui.adapters.streams import storage_errors
 from dbtui.errors import Cancelled, ConnectError, DbtuiError, RemoteError
 from dbtui.model.backups import BackupFile
 
-_LINKS = 4
+_LINKS = 6  # a server takes a moment for each part, in which others are sent
 _TRIES = 3  # of a part that arrived otherwise than it was sent
 _ABORT_SECONDS = 2.0
 _OK, _FORBIDDEN, _ABSENT = 200, 403, 404  # a login may be allowed to write and not to look
@@ -47,9 +47,7 @@ class S3Upload:
         self.resumed_bytes = 0
         self._class = {"x-amz-storage-class": storage_class} if storage_class else {}
         self._with_checksums = door.place.is_amazon
-        self._checksums = Checksums(
-            sha256=self._with_checksums or not door.place.is_encrypted, md5=not self._with_checksums
-        )
+        self._checksums = Checksums(sha256=self._with_checksums, md5=not self._with_checksums)
         self._is_small = file.size_bytes <= plan_part_bytes(0)
         self._lock = threading.Lock()
         self._stopped = False
