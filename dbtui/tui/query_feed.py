@@ -11,6 +11,7 @@ from dbtui.analysis.queries.live_sums import LiveLook, LiveSums
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.tui import query_requests as requests
+from dbtui.tui.paces import step_pace
 from dbtui.tui.workers import outcome_of, run_in_background
 
 LOOK_SECONDS = 3.0
@@ -101,8 +102,7 @@ class QueryFeed:
 
     def change_pace(self, step: int) -> float:
         """Look more or less often; return every how many seconds."""
-        near = min(range(len(PACES)), key=lambda place: abs(PACES[place] - self.seconds))
-        self.seconds = PACES[max(0, min(near + step, len(PACES) - 1))]
+        self.seconds = step_pace(self.seconds, step, PACES)
         if self.is_watching:
             self.restart()
         return self.pace

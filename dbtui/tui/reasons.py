@@ -6,6 +6,7 @@ A sentence that is `Spoken` names actions in braces: `Action.reason` puts their 
 from collections.abc import Callable
 
 from dbtui.model.connections import EngineName
+from dbtui.tui.live_sides import choose_live
 from dbtui.tui.situation import Situation
 
 
@@ -223,9 +224,8 @@ def needs_live(situation: Situation) -> str | None:
     entry = situation.entry
     if (reason := needs_readable(situation)) is not None or entry is None:
         return reason
-    known = (*situation.profiles, situation.opened) if situation.opened else situation.profiles
-    fitting = [p for p in known if p.engine is entry.engine and (p.name == entry.profile or p is situation.opened)]
-    return None if fitting else Spoken("the database it was made from is not known; " + FIRST_OPEN)
+    live = choose_live(entry, situation.opened, situation.profiles)
+    return None if live is not None else Spoken("the database it was made from is not known; " + FIRST_OPEN)
 
 
 def needs_pool(situation: Situation) -> str | None:

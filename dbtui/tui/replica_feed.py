@@ -10,11 +10,11 @@ from dbtui.errors import DbtuiError
 from dbtui.jobs import JobRunner
 from dbtui.model.replicas import ReplicasSnapshot
 from dbtui.tui import replica_requests as requests
+from dbtui.tui.paces import step_pace
 from dbtui.tui.panes.replica_groups import Group
 from dbtui.tui.workers import outcome_of, run_in_background
 
 LOOK_SECONDS = 2.0
-PACES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _LEAST_RETRY_SECONDS = 10.0
 #: Of many groups each is asked so much more rarely; the first, which is that of the open target, is not.
 _APART_SECONDS = 0.25
@@ -114,8 +114,7 @@ class ReplicaFeed:
 
     def change_pace(self, step: int) -> float:
         """Look more or less often; return every how many seconds."""
-        near = min(range(len(PACES)), key=lambda place: abs(PACES[place] - self.seconds))
-        self.seconds = PACES[max(0, min(near + step, len(PACES) - 1))]
+        self.seconds = step_pace(self.seconds, step)
         return self.pace
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile
+from dbtui.tui.live_sides import choose_live
 from dbtui.tui.messages import SituationChanged
-from dbtui.tui.panes.backup_diff import DiffView, choose_live
+from dbtui.tui.panes.backup_diff import DiffView
 from dbtui.tui.panes.backup_rows import HistoryRow, row_key
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.widgets.table import Table

@@ -1,7 +1,6 @@
 """Two backups, or a backup and its live database, side by side: a level of the backups pane."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -25,16 +24,6 @@ from dbtui.tui.spoken_keys import speak_keys
 from dbtui.tui.widgets.drawn import Lines, TextPanel
 from dbtui.tui.widgets.table import Table
 from dbtui.tui.workers import outcome_of, run_in_background
-
-
-def choose_live(
-    entry: BackupEntry, opened: ConnectionProfile | None, profiles: Sequence[ConnectionProfile]
-) -> ConnectionProfile | None:
-    """Return the connection that a backup is compared with: the one it was made from, else the open one of its kind."""
-    made_from = [profile for profile in profiles if profile.name == entry.profile]
-    open_one = [opened] if opened is not None else []
-    fitting = [profile for profile in (*made_from, *open_one) if profile.engine is entry.engine]
-    return fitting[0] if fitting else None
 
 
 class DiffView(Vertical):

@@ -20,6 +20,7 @@ from dbtui.tui.dialogs.password import PasswordDialog
 from dbtui.tui.early import EarlyWatches
 from dbtui.tui.focusing import focus_now, is_shown
 from dbtui.tui.messages import SituationChanged, StatusCollected, TargetOpened
+from dbtui.tui.paces import step_pace
 from dbtui.tui.panes.connection_detail import EMPTY, show_connection, show_profile
 from dbtui.tui.panes.connection_rows import Row, connection_columns, connection_search, row_after
 from dbtui.tui.panes.pane import Pane
@@ -43,7 +44,6 @@ _DRAW_SECONDS = 0.4
 _LIST_DRAW_SECONDS = 1.0
 #: An answer that is so much later than the pace has it is missed.
 _LATE_SECONDS = 3.0
-_PACES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
 class ListView(Vertical):
@@ -363,8 +363,7 @@ class ConnectionsPane(Pane):
 
     def _change_pace(self, step: int) -> None:
         now = self.live_seconds if self.viewing else self.list_seconds
-        near = min(range(len(_PACES)), key=lambda place: abs(_PACES[place] - now))
-        seconds = _PACES[max(0, min(near + step, len(_PACES) - 1))]
+        seconds = step_pace(now, step)
         if self.viewing:
             self.live_seconds = seconds
         else:

@@ -21,6 +21,7 @@ from dbtui.tui.ages import age_text
 from dbtui.tui.cells import Tone
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.messages import SituationChanged
+from dbtui.tui.paces import step_pace
 from dbtui.tui.panes.pane import Pane
 from dbtui.tui.panes.partition_branches import TreeView
 from dbtui.tui.panes.partition_plans import PlanView
@@ -371,7 +372,6 @@ class PartitionsPane(Pane):
         self._change_pace(1)
 
     def _change_pace(self, step: int) -> None:
-        near = min(range(len(_PACES)), key=lambda place: abs(_PACES[place] - self.look_seconds))
-        self.look_seconds = _PACES[max(0, min(near + step, len(_PACES) - 1))]
+        self.look_seconds = step_pace(self.look_seconds, step, _PACES)
         self._schedule()
         self.announce(f"asking every {self.look_seconds:g} s")

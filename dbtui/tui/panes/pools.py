@@ -23,6 +23,7 @@ from dbtui.tui.cells import BLANK, Line, Tone, dim, line
 from dbtui.tui.focusing import focus_now
 from dbtui.tui.ladder_feed import LadderFeed
 from dbtui.tui.messages import LadderChanged, LadderWanted, SituationChanged
+from dbtui.tui.paces import step_pace
 from dbtui.tui.panes import pool_charts as charts
 from dbtui.tui.panes import pool_rows as rows
 from dbtui.tui.panes.pool_clients import ClientsView
@@ -35,7 +36,6 @@ from dbtui.tui.widgets.table import Table
 
 LADDER, CLIENTS, CHARTS, RESULT = "", "clients", "charts", "result"
 LIVE_SECONDS, HIDDEN_SECONDS = 1.0, 5.0
-_PACES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _KINDS: tuple[Tier | None, ...] = (None, Tier.POOLER, Tier.APP)
 _KIND_NAMES = {None: "pools", Tier.POOLER: "PgBouncer's pools", Tier.APP: "application pools"}
 #: From so many rows and columns on, the charts have a place of their own between ladder and pools.
@@ -461,8 +461,7 @@ class PoolsPane(PoolOrders):
         self._change_pace(1)
 
     def _change_pace(self, step: int) -> None:
-        near = min(range(len(_PACES)), key=lambda place: abs(_PACES[place] - self.live_seconds))
-        self.live_seconds = _PACES[max(0, min(near + step, len(_PACES) - 1))]
+        self.live_seconds = step_pace(self.live_seconds, step)
         self._set_pace()
         self.announce(f"asking every {self.live_seconds:g} s")
 
