@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dbtui.analysis.copying import assess_copying
+from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import Environment, Secret, TargetStatus
 from dbtui.model.doctor import TerminalFacts
 from dbtui.model.jobs import JobState
@@ -125,7 +126,8 @@ async def test_sorting_keeps_the_cursor(world: World) -> None:
         for _ in range(5):
             await pilot.press("s")
         await wait_to_see(pilot, "sorted by size", "SIZE↓")
-        assert app.backups_pane.history.view.shown[0].backup_id.startswith("shop")
+        first = app.backups_pane.history.view.shown[0]
+        assert isinstance(first, BackupEntry) and first.backup_id.startswith("shop")
         assert app.backups_pane.history.cursor_key == key
         await pilot.press("S")
         await wait_to_see(pilot, "SIZE↑")

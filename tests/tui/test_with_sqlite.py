@@ -10,6 +10,7 @@ import pytest
 from dbtui.config import Settings, parse_url
 from dbtui.history import History
 from dbtui.jobs import JobRunner
+from dbtui.model.backups import BackupEntry
 from dbtui.model.connections import ConnectionProfile, Environment
 from dbtui.routines.context import RoutineContext
 from dbtui.tui.app import DbtuiApp
@@ -100,7 +101,7 @@ async def test_the_whole_way(database: Path, tmp_path: Path) -> None:
         await pilot.press("d")
         await wait_to_see(pilot, "There is no undo")
         entry = app.backups_pane.history.cursor_row
-        assert entry is not None
+        assert isinstance(entry, BackupEntry)
         await pilot.press(*entry.backup_id, "enter", "enter")
         await wait_to_see(pilot, "No backup in")
         assert list((tmp_path / "backups").glob("app-*")) == []
