@@ -34,9 +34,18 @@ class OrderedKeysApp(App[int], inherit_bindings=False):
     @property
     def holds_keys(self) -> bool:
         """Whether a dialog was asked for that takes no key: it has not got the focus yet, or was answered already."""
-        focused = self.screen.focused if self.screen_stack else None
-        open_dialogs = [dialog for dialog in self.dialogs if not dialog.answered.done()]
-        return self.asking > 0 and not any(focused and dialog in focused.ancestors for dialog in open_dialogs)
+        return self.asking > 0 and self._open_dialog is None
+
+    @property
+    def _open_dialog(self) -> Dialog[Any] | None:
+        """The dialog that keys are for."""
+        return next((each for each in reversed(self.dialogs) if each.is_ready and not each.answered.done()), None)
+
+    def _focus_dialog(self) -> None:
+        """The field that had the focus may have been hidden or disabled: keys stay with the dialog all the same."""
+        dialog, focused = self._open_dialog, self.screen.focused
+        if dialog is not None and (focused is None or dialog not in focused.ancestors):
+            dialog.focus_first()
 
     async def on_event(self, event: events.Event) -> None:
         """Let a key from the terminal pass, or wait."""
@@ -44,10 +53,12 @@ class OrderedKeysApp(App[int], inherit_bindings=False):
             await super().on_event(event)
         elif self._under_way is not None or self._waiting or self.holds_keys:
             self._waiting.append(event)
+            self.next_key()
         else:
             await self._pass(event)
 
     async def _pass(self, event: events.Key) -> None:
+        self._focus_dialog()
         self._under_way = event
         target = self.focused or self.screen
         await super().on_event(event)

@@ -85,3 +85,19 @@ async def test_a_dialog_whose_question_is_cancelled_while_it_opens_goes(
         assert app.dialogs
         app.workers.cancel_node(app.pane)
         await wait_until(pilot, lambda: not app.dialogs and app.asking == 0, what="the dialog to go")
+
+
+async def test_a_dialog_whose_field_went_keeps_the_keys(world: World) -> None:
+    """What had the focus was hidden, or disabled: escape still leaves the dialog, and nothing reaches the list."""
+    app = world.app(world.profiles[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_to_see(pilot, "not proven")
+        await pilot.press("d")
+        await wait_to_see(pilot, "There is no undo")
+        app.screen.set_focus(None)
+        await pilot.press("tab")
+        await wait_until(pilot, lambda: app.focused is not None and app.dialogs[0] in app.focused.ancestors)
+        app.screen.set_focus(app.backups_pane.history)
+        _type(app, "j", "escape", "j")
+        await wait_until(pilot, lambda: app.backups_pane.history.cursor == 1, what="the cursor on the second row")
+        assert not app.dialogs

@@ -31,6 +31,7 @@ class Dialog(Vertical, Generic[AnswerT]):
         super().__init__(**arguments)
         self.dialog_title = title
         self.answered: asyncio.Future[AnswerT | None] = asyncio.get_running_loop().create_future()
+        self.is_ready = False  # whether it has got the focus: from then on keys are for it
         self.set_class(production, "-production")
 
     def compose(self) -> ComposeResult:
@@ -146,6 +147,7 @@ async def ask(node: Widget, dialog: Dialog[AnswerT]) -> AnswerT | None:
     try:
         await screen.query_one("#panes").mount(dialog)
         dialog.focus_first()
+        dialog.is_ready = True
         cast(Asks, node.app).next_key()
         node.post_message(SituationChanged())
         return await dialog.answered
