@@ -2,9 +2,9 @@
 
 Ours hashes the whole file against its manifest, and compares the server's checksum of every part with its own; the bare
 client does neither. "sink" is a server that reads, computes the checksum that S3 promises, and forgets, first as fast
-as a network of 1 Gbit/s would let it, then as fast as it can. "moto" is a server that keeps what it is sent. Where there is
-no network between, hashing takes the time, and nothing is promised. Each upload runs in a process of its own, which also tells how
-much memory it took above what it had when it began. Run with `python -m tests.benchmarks.bench_upload`.
+as a network of 1 Gbit/s would let it, then as fast as it can. "moto" is a server that keeps what it is sent. Where no
+network is between, hashing takes the time, and nothing is promised. Each upload runs in a process of its own, which
+also tells how much memory it took above what it had when it began. Run with `python -m tests.benchmarks.bench_upload`.
 """
 
 import argparse
