@@ -131,6 +131,30 @@ def test_what_mydumper_would_lose_is_refused(mariadb_database: str) -> None:
         assert any("history" in remark for remark in found.remarks)
 
 
+def test_a_table_that_mydumper_passes_over_is_no_empty_one(mariadb_database: str, tmp_path: Path) -> None:
+    with opened(mariadb_database) as target:
+        rows = ["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1)"]
+        merged = [
+            "CREATE TABLE m (a int) ENGINE=MyISAM",
+            "INSERT INTO m VALUES (1)",
+            "CREATE TABLE mm (a int) ENGINE=MERGE UNION=(m)",
+        ]
+        fill(target, [*rows, *merged, "CREATE TABLE none (a int)"])
+        target.rows(f"ALTER TABLE `{target.database}`.t COMMENT 'VIEW'")
+        said = "\n".join(_obstacles(target, ()))
+        assert (
+            "table mm: mydumper reads no rows of a table that merges" in said
+            and "table t: mydumper takes it for a view" in said
+        )
+        assert _obstacles(target, ("mm", "t")) == ()
+        # Whatever else it may pass over: what it did not begin with is told from what is empty.
+        asked = DumpOptions(format=BackupFormat.DIRECTORY, exclude_tables=("mm",))
+        found = BACKUPS.collect_dump_facts(target, asked)
+        (tmp_path / "x.dir").mkdir()
+        with pytest.raises(ToolError, match="passed over table t: its rows would be missing"):
+            drain(BACKUPS.dump(target, DumpRequest(partial_path=str(tmp_path / "x.dir"), options=asked, facts=found)))
+
+
 def _obstacles(target: MysqlTarget, left_out: tuple[str, ...]) -> tuple[str, ...]:
     asked = DumpOptions(format=BackupFormat.DIRECTORY, exclude_tables=left_out)
     return BACKUPS.collect_dump_facts(target, asked).broken_objects

@@ -77,6 +77,10 @@ def _dump_once(target: MysqlTarget, request: DumpRequest) -> Routine[DumpResult]
     strangers = sorted(set(counts.rows) - set(created.tables))
     if strangers:
         raise ToolError(f"rows of {show_name(strangers[0])} came, but not its definition", "take the backup again")
+    wanted = {table.name for table in request.facts.tables} if not request.options.schema_only else set()
+    if missing := (wanted & set(created.tables)) - counts.begun:
+        shown = show_name(min(missing))
+        raise ToolError(f"mydumper passed over table {shown}: its rows would be missing", "use --format plain")
     return DumpResult(
         files=(*files, *(BackupFile(name, each.size_bytes, each.sha256) for name, each in written)),
         tables=tuple(
@@ -104,6 +108,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
+        self.begun: set[str] = set()  # tables that mydumper said it dumps, also those without a row
         self._lock = threading.Lock()
 
     @property
@@ -144,6 +149,7 @@ def _dump_rows(
     def listen(line: str) -> None:
         if found := _DUMPING.search(line):
             current[0] = found[1]
+            counts.begun.add(found[1])
 
     with target.tool_arguments(None) as login, _left_out(target, request) as omitted:
         argv = [request.facts.tool_path, login, *_arguments(target, request, omitted)]

@@ -55,6 +55,15 @@ def find_obstacles(target: MysqlTarget, tables: Iterable[TableFacts]) -> Iterato
             column = show_name(str(row["column_name"]))
             why = "leaves out its invisible" if row["is_invisible"] else f"writes as no {row['type']} its"
             yield f"table {show_name(str(row['name']))}: mydumper {why} column {column}; {_INSTEAD}"
+    for row in target.collect("tables_for_no_mydumper", schema=target.database):
+        if str(row["name"]) in named:
+            is_merged = str(row["engine"]).upper() == "MRG_MYISAM"
+            why = (
+                "reads no rows of a table that merges others"
+                if is_merged
+                else "takes it for a view: its comment is VIEW"
+            )
+            yield f"table {show_name(str(row['name']))}: mydumper {why}; {_INSTEAD}"
     if "NO_BACKSLASH_ESCAPES" in str(target.collect_one("global_sql_mode")["mode"]).upper():
         yield "the server's sql_mode has NO_BACKSLASH_ESCAPES, in which mydumper writes texts wrong; use --format plain"
 

@@ -36,6 +36,12 @@ FROM information_schema.columns
 WHERE table_schema = :schema AND (extra LIKE '%INVISIBLE%' OR data_type IN ('uuid', 'inet4', 'inet6'))
 ORDER BY table_name, ordinal_position;
 
+-- name: tables_for_no_mydumper
+-- It takes a table with the comment VIEW for a view, and reads no rows through tables that merge others.
+SELECT table_name AS name, engine AS engine FROM information_schema.tables
+WHERE table_schema = :schema AND table_type <> 'VIEW' AND (engine = 'MRG_MyISAM' OR table_comment = 'VIEW')
+ORDER BY table_name;
+
 -- name: global_sql_mode
 -- What sessions of tools begin with.
 SELECT @@GLOBAL.sql_mode AS mode;
