@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dbtui.adapters.processes import tool_environment, tool_output
+from dbtui.adapters.space import free_bytes
 from dbtui.errors import ToolError
 from dbtui.model.doctor import CredentialFile, DirectoryFacts, InstalledTool, TerminalFacts
 from dbtui.model.pools import HostLoad
@@ -120,18 +121,13 @@ def collect_directory(purpose: str, path: Path) -> DirectoryFacts:
     while mode is None and there != there.parent:
         there = there.parent
         mode = _mode_of(there)
-    try:
-        disk = os.statvfs(there)
-        free_bytes = disk.f_bavail * disk.f_frsize
-    except OSError:
-        free_bytes = None
     return DirectoryFacts(
         purpose=purpose,
         path=str(path),
         exists=exists,
         is_writable=mode is not None and stat.S_ISDIR(mode) and os.access(there, os.W_OK | os.X_OK),
         is_open_to_others=exists and mode is not None and bool(mode & 0o077),
-        free_bytes=free_bytes,
+        free_bytes=free_bytes(path),
     )
 
 

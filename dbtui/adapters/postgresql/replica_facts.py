@@ -13,11 +13,11 @@ from dbtui.adapters.postgresql.replica_place import (
     account_name,
     find_directory_problem,
     find_port_problem,
-    free_bytes,
 )
 from dbtui.adapters.postgresql.replica_server import show_command
 from dbtui.adapters.postgresql.replica_source import collect_settings, collect_source
 from dbtui.adapters.postgresql.replica_workshop import Workshop
+from dbtui.adapters.space import free_bytes
 from dbtui.errors import StorageError
 from dbtui.model.replica_facts import AdditionFacts, LeftAddition, PlaceFacts, SourceFacts
 from dbtui.model.replicas import ReplicaWish

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from dbtui.adapters.postgresql.replica_place import may_use
 from dbtui.adapters.postgresql.replica_source import LIMITS, SourceSettings
 from dbtui.adapters.processes import Account
 from dbtui.adapters.streams import storage_errors
@@ -109,23 +110,9 @@ def own_settings(wish: ReplicaWish, conninfo: str, socket_directory: str) -> dic
 def choose_socket_directory(settings: SourceSettings, directory: Path, account: Account | None) -> str:
     """Return where the replica's socket goes: where the source's is, if that can be written here, else to its data."""
     first = settings.values.get("unix_socket_directories", "").split(",")[0].strip().strip('"')
-    if first.startswith("/") and _may_write(Path(first), account):
+    if first.startswith("/") and may_use(Path(first), account, os.W_OK | os.X_OK):
         return first
     return str(directory) if len(os.fsencode(directory)) < _MOST_SOCKET_PATH - len("/.s.PGSQL.65535.lock") else ""
-
-
-def _may_write(directory: Path, account: Account | None) -> bool:
-    if account is None:
-        return os.access(directory, os.W_OK | os.X_OK)
-    try:
-        found = directory.stat()
-    except OSError:
-        return False
-    if found.st_uid == account.uid:
-        return bool(found.st_mode & 0o300 == 0o300)
-    if found.st_gid in os.getgrouplist(account.name, account.gid):
-        return bool(found.st_mode & 0o030 == 0o030)
-    return bool(found.st_mode & 0o003 == 0o003)
 
 
 def write_settings(wish: ReplicaWish, source: SourceSettings, mine: Mapping[str, str], account: Account | None) -> None:

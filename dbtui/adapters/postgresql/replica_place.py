@@ -129,23 +129,27 @@ def _find_parent_problem(directory: Path, account: Account | None) -> str:
     if not os.access(parent, os.W_OK | os.X_OK):
         below = format_untrusted(str(directory / "data"))
         return f"{shown} cannot be written by this account: name a directory below one that can, such as {below}"
-    closed = next((each for each in (parent, *parent.parents) if not may_enter(each, account)), None)
+    closed = next((each for each in (parent, *parent.parents) if not may_use(each, account, os.X_OK)), None)
     if closed is not None:
         who = f"{account_name(account)}, who would run the replica"
         return f"{format_untrusted(str(closed))} is closed to {who}: chmod o+x {closed}, or name another place"
     return ""
 
 
-def may_enter(directory: Path, account: Account | None) -> bool:
-    """Whether an account may go through a directory."""
+def may_use(directory: Path, account: Account | None, wanted: int) -> bool:
+    """Whether an account may do something in a directory. `wanted`: of os.R_OK, os.W_OK and os.X_OK, added."""
     if account is None:
-        return os.access(directory, os.X_OK)
-    found = directory.stat()
+        return os.access(directory, wanted)
+    try:
+        found = directory.stat()
+    except OSError:
+        return False
+    shift = 0
     if found.st_uid == account.uid:
-        return bool(found.st_mode & stat.S_IXUSR)
-    if found.st_gid in os.getgrouplist(account.name, account.gid):
-        return bool(found.st_mode & stat.S_IXGRP)
-    return bool(found.st_mode & stat.S_IXOTH)
+        shift = 6
+    elif found.st_gid in os.getgrouplist(account.name, account.gid):
+        shift = 3
+    return (found.st_mode >> shift) & wanted == wanted
 
 
 def find_port_problem(host: str, port: int) -> str:
@@ -165,13 +169,3 @@ def find_port_problem(host: str, port: int) -> str:
             return f"the port {port} is taken: another server listens there; name a free one"
         return f"nothing can listen at {format_untrusted(host)}:{port}: {error.strerror}"
     return ""
-
-
-def free_bytes(directory: Path) -> int | None:
-    """Return what is free on the disk that the directory is, or will be, on."""
-    place = next((each for each in (directory, *directory.parents) if each.is_dir()), Path("/"))
-    try:
-        disk = os.statvfs(place)
-    except OSError:
-        return None
-    return disk.f_bavail * disk.f_frsize

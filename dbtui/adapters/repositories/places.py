@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.repositories.calling import Answer, ask
+from dbtui.adapters.space import free_bytes
 from dbtui.errors import StorageError, ToolError
 from dbtui.model.repositories import DirectoryFacts, Tablespace
 from dbtui.model.text import format_untrusted
@@ -43,7 +44,7 @@ class Place:
         """Return what lies at a directory, and which of the `others` exist. Nothing is changed."""
         path = Path(directory)
         taken = tuple(name for name in others if self._exists(name))
-        free = _free_bytes(path)
+        free = free_bytes(path)
         if not self._exists(directory):
             return DirectoryFacts(
                 path=directory, free_bytes=free, parent_exists=self._exists(str(path.parent)), taken=taken
@@ -162,12 +163,3 @@ def _is_mount(path: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.is_mount()
     return False
-
-
-def _free_bytes(path: Path) -> int | None:
-    """The room on the disk where a directory is, or would be; None: it cannot be told."""
-    for place in (path, *path.parents):
-        with contextlib.suppress(OSError):
-            about = os.statvfs(place)
-            return about.f_bavail * about.f_frsize
-    return None

@@ -9,6 +9,7 @@ from pathlib import Path
 import dbtui
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.age_keys import collect_recipients
+from dbtui.adapters.space import free_bytes
 from dbtui.analysis import backups as analysis
 from dbtui.errors import RefusedError, ToolError, UsageError
 from dbtui.model.backups import (
@@ -29,7 +30,7 @@ from dbtui.routines.backups.answering import while_answering
 from dbtui.routines.backups.find import find_previous
 from dbtui.routines.backups.manifest import AGE
 from dbtui.routines.backups.shapes import confirm_shape, look_at_shape
-from dbtui.routines.backups.store import PendingBackup, free_bytes, pending_backup, prepare_directory, taken_ids
+from dbtui.routines.backups.store import PendingBackup, pending_backup, prepare_directory, taken_ids
 from dbtui.routines.backups.stored import database_of, public_url
 from dbtui.routines.context import RoutineContext
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dbtui.adapters.remotes.remote import Remote
+from dbtui.adapters.space import free_bytes
 from dbtui.adapters.streams import storage_errors
 from dbtui.errors import DamagedBackupError, LockedError, UsageError
 from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, Manifest, PlanStep
@@ -24,7 +25,7 @@ from dbtui.routines.backups.manifest import decode_manifest, read_limited
 from dbtui.routines.backups.moving import fetch_files
 from dbtui.routines.backups.remote_copy import RemoteManifest, find_sizes, fingerprint_of, read_remote_manifest
 from dbtui.routines.backups.remote_find import find_manifest_name
-from dbtui.routines.backups.store import PendingBackup, free_bytes, pending_backup, prepare_directory
+from dbtui.routines.backups.store import PendingBackup, pending_backup, prepare_directory
 from dbtui.routines.context import RoutineContext
 
 #: What a file system wants beside the data itself.

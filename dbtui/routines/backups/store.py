@@ -61,17 +61,6 @@ def _unusable(path: Path, error: OSError | RuntimeError) -> StorageError:
     return StorageError(f"{path} is a symbolic link that leads to itself", "choose another backup directory")
 
 
-def free_bytes(directory: Path) -> int | None:
-    """Return the room for us on the disk that holds a directory, which need not exist yet; None if unknown."""
-    for place in (directory, *directory.parents):
-        try:
-            about = os.statvfs(place)
-        except OSError:
-            continue
-        return about.f_bavail * about.f_frsize
-    return None
-
-
 def taken_ids(directory: Path) -> Callable[[str], bool]:
     """Return a test for whether an id is used by anything in a directory now."""
     try:
