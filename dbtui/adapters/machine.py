@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dbtui.adapters.disks import free_bytes
 from dbtui.adapters.processes import tool_environment, tool_output
-from dbtui.adapters.space import free_bytes
 from dbtui.errors import ToolError
 from dbtui.model.doctor import CredentialFile, DirectoryFacts, InstalledTool, TerminalFacts
 from dbtui.model.pools import HostLoad

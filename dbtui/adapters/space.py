@@ -15,17 +15,6 @@ _RESERVE_SHARE = 0.02
 _LOOK_SECONDS = 1.0
 
 
-def free_bytes(path: Path) -> int | None:
-    """Return the room for us on the disk where a path is, or would be; None when that cannot be told."""
-    for place in (path, *path.parents):
-        try:
-            disk = os.statvfs(place)
-        except OSError:
-            continue
-        return disk.f_bavail * disk.f_frsize
-    return None
-
-
 class SpaceWatch:
     """Looks at the free space once a second. It keeps 256 MiB free, on a small disk the fiftieth part of it."""
 

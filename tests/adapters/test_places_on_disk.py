@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dbtui.adapters.disks import free_bytes
 from dbtui.adapters.machine import collect_directory
 from dbtui.adapters.postgresql.replica_place import may_use
 from dbtui.adapters.processes import Account
-from dbtui.adapters.space import free_bytes
 
 ENTER, WRITE = os.X_OK, os.W_OK | os.X_OK
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from dbtui.adapters.clocks import measure_skew
+from dbtui.adapters.disks import free_bytes
 from dbtui.adapters.postgresql.basebackup import copy_arguments
 from dbtui.adapters.postgresql.connect import PostgresqlTarget
 from dbtui.adapters.postgresql.replica_files import file_settings
@@ -17,7 +18,6 @@ from dbtui.adapters.postgresql.replica_place import (
 from dbtui.adapters.postgresql.replica_server import show_command
 from dbtui.adapters.postgresql.replica_source import collect_settings, collect_source
 from dbtui.adapters.postgresql.replica_workshop import Workshop
-from dbtui.adapters.space import free_bytes
 from dbtui.errors import StorageError
 from dbtui.model.replica_facts import AdditionFacts, LeftAddition, PlaceFacts, SourceFacts
 from dbtui.model.replicas import ReplicaWish

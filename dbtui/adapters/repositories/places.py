@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dbtui.adapters.cancellation import Cancellation
+from dbtui.adapters.disks import free_bytes
 from dbtui.adapters.repositories.calling import Answer, ask
-from dbtui.adapters.space import free_bytes
 from dbtui.errors import StorageError, ToolError
 from dbtui.model.repositories import DirectoryFacts, Tablespace
 from dbtui.model.text import format_untrusted

@@ -9,7 +9,7 @@ from pathlib import Path
 import dbtui
 from dbtui.adapters.adapter import Target
 from dbtui.adapters.age_keys import collect_recipients
-from dbtui.adapters.space import free_bytes
+from dbtui.adapters.disks import free_bytes
 from dbtui.analysis import backups as analysis
 from dbtui.errors import RefusedError, ToolError, UsageError
 from dbtui.model.backups import (

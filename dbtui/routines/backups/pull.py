@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dbtui.adapters.disks import free_bytes
 from dbtui.adapters.remotes.remote import Remote
-from dbtui.adapters.space import free_bytes
 from dbtui.adapters.streams import storage_errors
 from dbtui.errors import DamagedBackupError, LockedError, UsageError
 from dbtui.model.backups import PARTIAL_SUFFIX, BackupEntry, BackupFormat, EntryKind, Manifest, PlanStep
