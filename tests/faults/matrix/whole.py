@@ -53,7 +53,7 @@ def hostile(_world: World, trial: Trial, report: Report) -> None:
     files = sorted((ROOT / "tests" / "faults").glob(_FILES[trial.engine]))
     with tempfile.TemporaryDirectory(prefix="dbtui-faults-") as folder:
         results = Path(folder) / "results.xml"
-        words = ("-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={results}", *map(str, files))
+        words = ("-q", "-o", f"cache_dir={folder}/cache", f"--junitxml={results}", *map(str, files))
         done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True)
         if not results.exists():
             report.lose(f"the tests did not run: {done.stdout[-500:]}{done.stderr[-500:]}")
