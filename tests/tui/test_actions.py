@@ -150,4 +150,4 @@ def test_help_tells_the_reason() -> None:
     """What is greyed says why there too."""
     text = "\n".join(plain_text(drawn) for drawn in show_help(Situation(scopes=("history", "backups", "global"))))
     assert "not now: open a connection first: 1, then enter" in text
-    assert "Delete this backup from the disk" in text
+    assert "Delete this backup, where it lies" in text
