@@ -215,6 +215,22 @@ def test_a_copy_that_is_deleted_while_it_is_mended_gets_no_manifest_back(lab: La
     assert listed(lab) == []
 
 
+def test_a_copy_that_somebody_completed_meanwhile_is_not_removed_with_what_is_altered_here(lab: Lab) -> None:
+    entry = as_directory(lab, lab.back_up())
+    whole = {path.relative_to(lab.here): path.read_bytes() for path in lab.here.rglob("*") if path.is_file()}
+    flip(Path(entry.data_path) / "9.dat", 3)
+    pushing = apply_push(lab.c, lab.plan_push(entry))
+    for event in pushing:
+        if isinstance(event, Progressed):
+            break
+    for name, data in whole.items():  # from another machine, where it is whole
+        (lab.there / name).parent.mkdir(exist_ok=True)
+        (lab.there / name).write_bytes(data)
+    with pytest.raises(DamagedBackupError, match="altered"):
+        drive(pushing)
+    assert listed(lab) == [(entry.backup_id, EntryKind.COMPLETE)]
+
+
 def test_nobody_deletes_a_backup_while_it_is_pushed(lab: Lab) -> None:
     entry = lab.back_up()
     pushing = apply_push(lab.c, lab.plan_push(entry))

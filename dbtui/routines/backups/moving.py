@@ -1,6 +1,7 @@
 """Moving the files of one backup to a remote and from one: many at a time, with one progress of all."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from dbtui.adapters.driving import exhaust, forward
 from dbtui.adapters.remotes.remote import Remote
 from dbtui.adapters.remotes.together import work_together
 from dbtui.adapters.streams import fsync_path, hash_file
-from dbtui.errors import DamagedBackupError, RemoteDamageError, StorageError
+from dbtui.errors import DamagedBackupError, RemoteDamageError, RemoteError, StorageError
 from dbtui.model.backups import BackupFile
 from dbtui.model.events import Event, Progressed, Routine
 from dbtui.model.remotes import Confirmation, RemoteKind
@@ -106,7 +107,12 @@ def _send(c: RoutineContext, directory: Path, remote: Remote, file: BackupFile) 
         yield from _check_contents(c, path, file, error)
         raise
     if confirmation is Confirmation.SIZE:  # that says nothing of the file here
-        yield from _check_contents(c, path, file, None)
+        try:
+            yield from _check_contents(c, path, file, None)
+        except DamagedBackupError:
+            with suppress(RemoteError):  # a login that may not delete
+                remote.remove(file.path)
+            raise
     return confirmation
 
 

@@ -307,8 +307,10 @@ def _send_all(
         confirmations = yield from send_files(c, remote, local.directory, files)
     except DamagedBackupError:  # nobody can complete this one
         with suppress(RemoteError):  # a login that may not delete: it is no backup all the same
-            for file in files:
-                remote.remove(file.path)
+            # Files without a manifest are nobody's backup; with one they are that of who was faster.
+            if plan.is_listed or remote.find_object(local.base + MANIFEST_SUFFIX) is None:
+                for file in files:
+                    remote.remove(file.path)
         _remove_mark(remote, local)
         raise
     yield StepFinished("push", time.monotonic() - began)
