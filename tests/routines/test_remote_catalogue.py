@@ -22,7 +22,7 @@ from dbtui.routines.backups import collect_entries
 from dbtui.routines.backups.remote_catalogue import collect_remote_entries, collect_remote_history
 from dbtui.routines.context import RoutineContext
 from tests.backup_histories import date_back
-from tests.shipping_lab import Lab, drive
+from tests.shipping_lab import Lab, drive, manifest_of, rewrite
 
 
 @pytest.fixture
@@ -162,6 +162,20 @@ def test_one_manifest_that_cannot_be_read_hides_no_other(lab: Lab) -> None:
 
 def refuse(address: RemoteAddress) -> None:
     raise ConnectError(f"{address} is not reached", "see the network")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size_bytes": 10**30}, {"tables": [{"schema": "main", "name": "t", "rows": 10**30, "rows_are": "exact"}]}],
+)
+def test_numbers_that_nothing_has_hide_no_other_backup(lab: Lab, change: dict[str, Any]) -> None:
+    entries = [lab.back_up(), lab.back_up()]
+    for entry in entries:
+        lab.push(entry)
+    rewrite(lab.there / manifest_of(entries[0]).name, lambda manifest: manifest.update(change))
+    for _ in range(2):  # read, and by the index
+        kinds = {entry.backup_id: entry.kind for entry in drive(collect_remote_entries(lab.c, lab.address)).entries}
+        assert kinds == {entries[0].backup_id: EntryKind.BROKEN, entries[1].backup_id: EntryKind.COMPLETE}
 
 
 def test_a_remote_that_is_not_reached_is_a_gap(lab: Lab) -> None:

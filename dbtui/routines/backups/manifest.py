@@ -19,17 +19,21 @@ LARGEST_BYTES = 64 << 20
 AGE = "age"
 
 
+#: More than any disk holds; beyond it JSON has no numbers.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 60)]
+
+
 class SlimTable(msgspec.Struct, gc=False):
     """What a list needs of a table."""
 
-    rows: int | None = None
+    rows: Annotated[int, msgspec.Meta(le=1 << 50)] | None = None
 
 
 class SlimFile(msgspec.Struct, gc=False):
     """What a list needs of a file."""
 
     path: str
-    size_bytes: int
+    size_bytes: _Count
     sha256: str
 
 
@@ -45,7 +49,7 @@ class SlimManifest(msgspec.Struct, gc=False):
     format: BackupFormat
     compression: str
     begin_time: str
-    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    size_bytes: _Count
     files: list[SlimFile]
     tables: list[SlimTable]
     url: str = ""
