@@ -25,7 +25,7 @@ from dbtui.routines.backups.remote_removal import delete_remote_backup
 from dbtui.routines.context import RoutineContext
 from tests.backup_histories import DAY, back_up, date_back, ids_in, make_file
 from tests.fix_remotes import S3Server, s3_address, s3_settings
-from tests.shipping_lab import drive
+from tests.shipping_lab import drive, rewrite
 
 
 class CutRemote(DirectoryRemote):
@@ -144,6 +144,14 @@ def test_a_cut_backup_counts_for_nothing(place: Place) -> None:
     data.write_bytes(data.read_bytes()[:-1])
     plan = place.plan(last=1)
     assert [each.backup_id for each in plan.left_alone] == [place.ids[0]]
+    assert [each.backup_id for each in plan.groups[0].kept] == [place.ids[1]]
+
+
+def test_a_manifest_with_an_impossible_time_stops_no_policy(place: Place) -> None:
+    manifest = place.directory / f"{place.ids[0]}.sqlite.manifest.json"
+    rewrite(manifest, lambda document: document.update(begin_time="9999-99-99T99:99:99Z"))
+    plan = place.plan(last=1)
+    assert [each.backup_id for each in plan.left_alone] == [f"{place.ids[0]}.sqlite"]
     assert [each.backup_id for each in plan.groups[0].kept] == [place.ids[1]]
 
 

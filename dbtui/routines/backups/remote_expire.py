@@ -81,7 +81,10 @@ def _look_at(
 ) -> RetentionBackup | LeftAlone:
     if isinstance(found, DbtuiError):
         return LeftAlone(name.removesuffix(MANIFEST_SUFFIX), EntryKind.BROKEN, found.message)
-    entry = row_of(listing, name, found.encoded)
+    try:
+        entry = row_of(listing, name, found.encoded)
+    except DamagedBackupError as error:
+        return LeftAlone(name.removesuffix(MANIFEST_SUFFIX), EntryKind.BROKEN, error.message)
     if entry.kind is not EntryKind.COMPLETE or entry.engine is None:
         return LeftAlone(entry.backup_id, entry.kind, entry.problem)
     if request.profile is not None and not is_of(found.manifest, request.profile):
