@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,8 @@ def read_identity(path: Path, place: str) -> bytes:
     shown = format_untrusted(str(path))
     try:
         about = path.stat()
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode)):  # a shell's <(…) is a pipe
+            raise ConfigError(f"{place}: the identity {shown} is no file", "name the file that age-keygen wrote")
         if about.st_mode & 0o077:
             raise ConfigError(f"{place}: {shown} holds a secret key and others may read it", f"chmod 600 '{shown}'")
         return _read_small(path)

@@ -227,3 +227,11 @@ def test_directories_in_memory_go_with_their_block() -> None:
     ):
         pass
     assert isinstance(told.value, DbtuiError)
+
+
+def test_nobody_is_told_to_change_the_mode_of_what_is_no_identity(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for path in (Path("/dev/null"), tmp_path):
+        with pytest.raises(ConfigError, match="is no file") as raised:
+            read_identity(path, "--identity")
+        assert "chmod" not in str(raised.value)
