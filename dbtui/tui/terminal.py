@@ -129,6 +129,14 @@ def _drain(descriptor: int, seconds: float) -> None:
             return
 
 
+def _may_write_in_background() -> None:
+    """Let this thread give the terminal back also where the shell has put the program into the background.
+
+    The kernel would stop the program for that, before its end. A mask holds whatever Textual does with the handler.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+
+
 def _is_gone() -> bool:
     try:
         os.tcgetpgrp(0)
@@ -180,6 +188,7 @@ class Watch:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: object) -> None:
+        _may_write_in_background()
         self._exit_code = 128 + number
         self._code.set()
 
@@ -199,6 +208,7 @@ class Watch:
         os._exit(self._exit_code)
 
     def _restore(self) -> None:
+        _may_write_in_background()
         with suppress(OSError):
             os.write(1, (_RESET + _LEAVE_ALTERNATE_SCREEN).encode())
         if self._before is not None:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import ptyprocess
 import pytest
 
 from dbtui.tui import terminal
@@ -179,6 +181,42 @@ def test_hooks_are_told_of_what_a_vanished_terminal_ends(start_ui: Start, tmp_pa
         os.kill(ui.process.pid, signal.SIGTERM)
     ui.end_seconds(terminal.HOOK_SECONDS + 5)
     assert (tmp_path / "told").read_text() == "cancelled"
+
+
+_STARTED_IN_THE_BACKGROUND = """
+import subprocess, sys
+ui = subprocess.Popen([sys.executable, "-m", "dbtui", *sys.argv[1:]], process_group=0, stdin=0, stdout=1, stderr=2)
+print("STARTED", ui.pid, flush=True)
+ui.wait()
+"""
+
+
+def test_one_that_the_shell_holds_in_the_background_can_be_ended(tmp_path: Path) -> None:
+    """It is stopped when it touches the terminal; giving that back must not stop it a second time."""
+    program = [sys.executable, "-c", _STARTED_IN_THE_BACKGROUND, f"sqlite:///{tmp_path}/a.db"]
+    home = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    with sqlite3.connect(tmp_path / "a.db") as made:
+        made.execute("CREATE TABLE t (a)")
+    made.close()
+    shell = ptyprocess.PtyProcess.spawn(program, cwd=str(ROOT), env={**os.environ, **home, "TERM": "xterm-256color"})
+    try:
+        said = b""
+        while b"STARTED" not in said or not said.endswith(b"\n"):
+            said += shell.read(1)
+        ui = psutil.Process(int(said.split()[1]))
+        _wait_for(lambda: ui.status() == psutil.STATUS_STOPPED)
+        ui.send_signal(signal.SIGTERM)
+        ui.send_signal(signal.SIGCONT)
+        _wait_for(lambda: not ui.is_running() or ui.status() == psutil.STATUS_ZOMBIE)
+    finally:
+        shell.close(force=True)
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("word", ["slow", "stuck"])
