@@ -33,6 +33,7 @@ COMMANDS = {
 #: By name, for they know this module.
 _CONCLUSION = "dbtui.cli.conclusion"
 _GROUP, _UI = "dbtui.cli.group", "dbtui.cli.ui"
+_OPEN_TO_OTHERS = 0o022
 #: What was typed, for `dbtui.cli.conclusion`, which finds the runs of a schedule by it.
 TYPED: list[str] = []
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         from dbtui.cli.argv import mask_own_argv
 
         mask_own_argv()
+    os.umask(os.umask(_OPEN_TO_OTHERS) | _OPEN_TO_OTHERS)  # directories on the way to ours are not to be the world's
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)

@@ -1,6 +1,7 @@
 """The program as a whole: help, version, first words, exit codes of what is typed wrong, completion."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -237,3 +238,14 @@ def test_json_is_ascii_whatever_the_names(tmp_path: Path) -> None:
     assert json.loads(ran.stdout)["backups"][0]["backup_id"] == "x\udcff.sql"
     text = run("backup", "list", "--dir", name, cwd=tmp_path).stdout
     assert "x?.sql" in text
+
+
+def test_directories_on_the_way_to_ours_are_not_the_worlds_to_write(tmp_path: Path) -> None:
+    made = sqlite3.connect(tmp_path / "a.db")
+    made.execute("CREATE TABLE t (a)")
+    made.close()
+    deep = tmp_path / "one" / "two" / "backups"
+    words = ("backup", "create", f"sqlite:///{tmp_path}/a.db", "--dir", deep)
+    ran = run(*words, cwd=tmp_path, before=("sh", "-c", 'umask 000; exec "$@"', "sh"))
+    assert ran.code == 0, ran.stderr
+    assert [path.stat().st_mode & 0o022 for path in (deep, deep.parent, deep.parent.parent)] == [0, 0, 0]
