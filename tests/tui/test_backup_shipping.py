@@ -60,8 +60,9 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
-    return Ground(tmp_path)
+def ground(short_directory: Path) -> Ground:
+    """In a directory whose path is short enough for what stands behind it on the screen not to be cut."""
+    return Ground(short_directory)
 
 
 async def test_a_backup_is_pushed_by_keys_and_the_history_says_where_it_lies(ground: Ground) -> None:

@@ -103,10 +103,10 @@ def _encrypted(entry: BackupEntry, opens_with: str) -> list[Line]:
 
 
 def _places(entry: BackupEntry) -> list[Line]:
-    here = fact("file", entry.data_path or "gone")
+    here = [fact("file", entry.data_path or "gone")]
     if entry.remote:
-        here = fact("lies in", entry.data_path, dim("  and not here"))
-    return [here, *(fact("" if place else "copies", copy) for place, copy in enumerate(entry.copies))]
+        here = [fact("lies in", entry.data_path), fact("", dim("and not here"))]
+    return [*here, *(fact("" if place else "copies", copy) for place, copy in enumerate(entry.copies))]
 
 
 def _proof_sentence(entry: BackupEntry, now: datetime) -> Line:
