@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,8 +12,10 @@ from dbtui.model.policies import RetentionPolicy
 from dbtui.model.remote_addresses import parse_remote_address
 from dbtui.model.remotes import RemoteAddress, RemoteKind, RemoteSettings
 from dbtui.passwords import Passwords
-from dbtui.policy_settings import Source
 from dbtui.retention_settings import KeepTable, parse_keep
+
+if TYPE_CHECKING:
+    from dbtui.policy_settings import Source
 
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 3600.0
 
@@ -51,7 +54,7 @@ class RemoteProfile:
     keep: RetentionPolicy | None = None
 
 
-def parse_remote(source: Source, where: tuple[str, ...], text: str) -> str:
+def parse_remote(source: "Source", where: tuple[str, ...], text: str) -> str:
     """Return the address that `remote` of a profile, or of the file, names. Raises ConfigError."""
     try:
         return str(parse_remote_address(text))
@@ -59,7 +62,7 @@ def parse_remote(source: Source, where: tuple[str, ...], text: str) -> str:
         raise source.error(where, "remote", f"remote: {error.message}", error.hint) from None
 
 
-def parse_remote_table(source: Source, text: str, typed: RemoteTable) -> RemoteProfile:
+def parse_remote_table(source: "Source", text: str, typed: RemoteTable) -> RemoteProfile:
     """Return what [remotes."s3://…"] says. Raises ConfigError."""
     where = ("remotes", text)
     try:
@@ -113,7 +116,7 @@ _KEYS = {
 }  # fmt: skip
 
 
-def _check_keys(source: Source, where: tuple[str, ...], address: RemoteAddress, typed: RemoteTable) -> None:
+def _check_keys(source: "Source", where: tuple[str, ...], address: RemoteAddress, typed: RemoteTable) -> None:
     """A key that means nothing for this kind of remote was meant to do something."""
     known = {*_KEYS[address.kind], "timeout_seconds", "keep"}
     for key in typed.__struct_fields__:

@@ -4,13 +4,15 @@
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dbtui.errors import ConfigError
 from dbtui.model.policies import CountedProof, RetentionPolicy
-from dbtui.policy_settings import Source
+
+if TYPE_CHECKING:
+    from dbtui.policy_settings import Source
 
 _AGE = re.compile(r"([0-9]{1,5}) ?(min|h|d|w)", re.ASCII)
 _AGE_SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
@@ -29,7 +31,7 @@ class KeepTable(msgspec.Struct, forbid_unknown_fields=True):
     counts: str = CountedProof.COMPLETE.value
 
 
-def parse_keep(source: Source, where: tuple[str, ...], typed: KeepTable) -> RetentionPolicy:
+def parse_keep(source: "Source", where: tuple[str, ...], typed: KeepTable) -> RetentionPolicy:
     """Return the policy. Raises ConfigError."""
     words: dict[str, Any] = {name: getattr(typed, name) for name in _NUMBERS}
     for name, number in words.items():
@@ -46,7 +48,7 @@ def parse_keep(source: Source, where: tuple[str, ...], typed: KeepTable) -> Rete
     return policy
 
 
-def parse_age(source: Source, where: tuple[str, ...], text: str) -> float:
+def parse_age(source: "Source", where: tuple[str, ...], text: str) -> float:
     """Return how many seconds old the newest backup may be; 0 for "none": as old as it likes. Raises ConfigError."""
     if text.strip() == "none":
         return 0.0
@@ -57,5 +59,5 @@ def parse_age(source: Source, where: tuple[str, ...], text: str) -> float:
     return int(found[1]) * _AGE_SECONDS[found[2]]
 
 
-def _error(source: Source, where: tuple[str, ...], message: str, hint: str) -> ConfigError:
+def _error(source: "Source", where: tuple[str, ...], message: str, hint: str) -> ConfigError:
     return source.error(where[:-1], where[-1], f"keep: {message}", hint)

@@ -279,7 +279,7 @@ import dbtui.cli.main, dbtui.config
 from dbtui.cli.ui import import_first
 from dbtui.model.connections import EngineName
 import_first({EngineName.POSTGRESQL})
-import dbtui.tui.app
+import dbtui.tui.start, dbtui.tui.app
 """
     modules = modules_after(code)
     assert {"dbtui.tui.panes.connections", "dbtui.adapters.postgresql.adapter"} <= modules

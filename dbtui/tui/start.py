@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dbtui.config import Passwords, state_dir
@@ -10,7 +10,6 @@ from dbtui.history import History
 from dbtui.identities import Identities
 from dbtui.jobs import JobRunner
 from dbtui.model.connections import ConnectionProfile
-from dbtui.remote_settings import RemoteAccess
 from dbtui.routines.context import RoutineContext
 from dbtui.tui import terminal
 from dbtui.tui.early import EarlyWatches
@@ -20,6 +19,7 @@ from dbtui.tui.typed_passwords import TypedPasswords
 if TYPE_CHECKING:
     from dbtui.config import Settings
     from dbtui.model.pools import PoolsSnapshot
+    from dbtui.model.remotes import RemoteAddress, RemoteSettings
 
 
 def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) -> JobRunner:
@@ -33,7 +33,7 @@ def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) 
         password_of=found,
         forget_password=passwords.forget,
         environ=environ,
-        remote_settings=RemoteAccess(settings.remotes if settings else (), passwords).settings_of,
+        remote_settings=_remote_settings(passwords, settings),
         identity_of=_identities(environ, passwords, settings).find,
     )
     runner = JobRunner(context, History(state_dir(environ)))
@@ -42,6 +42,15 @@ def make_runner(environ: Mapping[str, str], settings: "Settings | None" = None) 
 
         runner.tell_hooks = HookTeller(settings, context, runner.history, lambda: (*passwords.known, *found.known))
     return runner
+
+
+def _remote_settings(passwords: Passwords, settings: "Settings | None") -> "Callable[[RemoteAddress], RemoteSettings]":
+    def settings_of(address: "RemoteAddress") -> "RemoteSettings":
+        from dbtui.remote_settings import RemoteAccess  # the first screen asks no remote
+
+        return RemoteAccess(settings.remotes if settings else (), passwords).settings_of(address)
+
+    return settings_of
 
 
 def _identities(environ: Mapping[str, str], passwords: Passwords, settings: "Settings | None") -> Identities:
