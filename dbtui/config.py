@@ -19,9 +19,7 @@ from dbtui.config_source import Source, convert, dotted_line, line_of
 from dbtui.errors import ConfigError, UsageError
 from dbtui.model.connections import ConnectionProfile, EngineName, Environment
 from dbtui.model.formats import BackupFormat, Compression, CompressionKind
-from dbtui.model.hooks import HookSettings
 from dbtui.model.policies import PartitionPolicy, RetentionPolicy
-from dbtui.model.repositories import Repository
 from dbtui.model.text import format_untrusted
 from dbtui.model.urls import ACCEPTED_SCHEMES, DatabaseUrl, parse_database_url, redact_url
 from dbtui.passwords import Passwords, find_password
@@ -29,6 +27,8 @@ from dbtui.pool_settings import PoolsTable, check_places, parse_thresholds
 
 if TYPE_CHECKING:
     from dbtui.analysis.pools import Thresholds
+    from dbtui.model.hooks import HookSettings
+    from dbtui.model.repositories import Repository
     from dbtui.remote_settings import RemoteProfile
 
 __all__ = [
@@ -92,7 +92,7 @@ class Settings:
     identity_command: tuple[str, ...] = ()
     remote: str = ""  # where copies of backups go, where a profile says nothing else
     remotes: "tuple[RemoteProfile, ...]" = ()  # how they are reached
-    hooks: HookSettings | None = None  # who is told when something has ended, where a profile says nothing else
+    hooks: "HookSettings | None" = None  # who is told when something has ended, where a profile says nothing else
     max_backup_age_seconds: float | None = None  # as of ConnectionProfile
 
     def profile(self, name: str) -> ConnectionProfile | None:
@@ -299,7 +299,7 @@ def _parse_profile(source: Source, name: str, values: dict[str, Any], file: _Fil
 
 def _parse_repository(
     source: Source, where: tuple[str, ...], profile: ConnectionProfile, value: str | dict[str, Any]
-) -> Repository | None:
+) -> "Repository | None":
     if not value:
         return None
     if profile.engine is not EngineName.POSTGRESQL:
@@ -338,8 +338,8 @@ def _parse_age(source: Source, where: tuple[str, ...], text: str) -> float | Non
 
 
 def _parse_hooks(
-    source: Source, where: tuple[str, ...], values: dict[str, Any], above: HookSettings | None
-) -> HookSettings | None:
+    source: Source, where: tuple[str, ...], values: dict[str, Any], above: "HookSettings | None"
+) -> "HookSettings | None":
     if not values:
         return above
     from dbtui.hook_settings import HooksTable, parse_hooks  # not needed for the first screen

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from dbtui.model.hooks import HookSettings
 from dbtui.model.policies import PartitionPolicy, RetentionPolicy
-from dbtui.model.repositories import Repository
+
+if TYPE_CHECKING:  # the first screen has no use for them
+    from dbtui.model.hooks import HookSettings
+    from dbtui.model.repositories import Repository
 
 
 class EngineName(StrEnum):
@@ -78,10 +81,10 @@ class ConnectionProfile:
     keep: RetentionPolicy | None = None  # how many of its backups stay
     #: How old its newest good backup may be. None: what `keep` asks for, if anything; 0: as old as it likes.
     max_backup_age_seconds: float | None = None
-    hooks: HookSettings | None = None  # who is told when something has ended
+    hooks: "HookSettings | None" = None  # who is told when something has ended
     remote: str = ""  # the address of the remote that copies of its backups go to
     replicas: tuple[str, ...] = ()  # the names of their profiles
-    repository: Repository | None = None  # where pgBackRest or Barman keep physical backups of its cluster
+    repository: "Repository | None" = None  # where pgBackRest or Barman keep physical backups of its cluster
     app_pools: tuple[str, ...] = ()  # unix:// patterns and http:// endpoints of `dbtui.instrument`
     #: Limits for who must not wait long: for connecting, unless the URL says one, and for each question. None: none.
     connect_seconds: int | None = None
