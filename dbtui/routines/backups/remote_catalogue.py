@@ -6,9 +6,10 @@ push that is under way or was cut; it is counted, and no row.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.deadlines import DEADLINES
@@ -35,6 +36,7 @@ _SHOWN = 3
 _FEW = 4
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _BESIDE = (PROOFS_SUFFIX, PIN_SUFFIX)  # what a person may have copied with the data
+ReadT = TypeVar("ReadT")
 _READERS = {RemoteKind.SFTP: 3}
 _MOST_READERS = 8
 
@@ -145,20 +147,9 @@ class _Look:
             for name in names:
                 self._note(name, _read_one(remote, name))
             return
-        began = time.monotonic()
-        yield StepStarted("manifests", f"read {len(names)} of {address}")
-        reading = read_objects(
-            lambda stopping: replace(c, cancellation=stopping).open_remote(address),
-            names,
-            LARGEST_BYTES,
-            self._understand,
-            threads=_READERS.get(address.kind, _MOST_READERS),
-            cancellation=c.cancellation,
-        )
-        found = yield from report(reading, len(names), "manifests")
+        found = yield from read_manifests(c, address, names, self._understand)
         for name, read in found.items():
             self._note(name, read)
-        yield StepFinished("manifests", time.monotonic() - began)
 
     def _understand(self, name: str, data: bytes) -> BackupEntry:
         """Called by several threads."""
@@ -177,6 +168,28 @@ class _Look:
         entries.sort(key=lambda entry: (entry.began_at, entry.backup_id), reverse=True)
         address = self.listing.address
         return RemoteHistory(address=str(address), entries=tuple(entries), remarks=tuple(_remarks(self.listing)))
+
+
+def read_manifests(
+    c: RoutineContext, address: RemoteAddress, names: Sequence[str], understand: Callable[[str, bytes], ReadT]
+) -> Routine[Mapping[str, ReadT | DbtuiError]]:
+    """Return what `understand`, called by several threads, makes of each manifest, or why it could not be read.
+
+    Raises ConnectError, Cancelled.
+    """
+    began = time.monotonic()
+    yield StepStarted("manifests", f"read {len(names)} of {address}")
+    reading = read_objects(
+        lambda stopping: replace(c, cancellation=stopping).open_remote(address),
+        names,
+        LARGEST_BYTES,
+        understand,
+        threads=_READERS.get(address.kind, _MOST_READERS),
+        cancellation=c.cancellation,
+    )
+    found = yield from report(reading, len(names), "manifests")
+    yield StepFinished("manifests", time.monotonic() - began)
+    return found
 
 
 def _version(found: RemoteObject) -> _Version:

@@ -6,11 +6,9 @@ same database is not seen to be there at that moment.
 
 import hashlib
 import time
-from collections.abc import Mapping
+from functools import partial
 
-from dbtui.adapters.driving import report
 from dbtui.adapters.remotes.remote import Remote
-from dbtui.adapters.remotes.together import read_objects
 from dbtui.analysis.backups.retention import plan_retention
 from dbtui.errors import ConnectError, DamagedBackupError, DbtuiError, RefusedError, RemoteError
 from dbtui.model.backups import MANIFEST_SUFFIX, EntryKind
@@ -19,8 +17,7 @@ from dbtui.model.remotes import RemoteAddress
 from dbtui.model.retention import PIN_SUFFIX, ExpireResult, LeftAlone, RetentionBackup, RetentionPlan
 from dbtui.routines.backups.catalogue import stem_of
 from dbtui.routines.backups.expire import OTHER_TARGET, ExpireRequest, is_of, judge_manifest
-from dbtui.routines.backups.manifest import LARGEST_BYTES
-from dbtui.routines.backups.remote_catalogue import RemoteListing, list_remote, row_of
+from dbtui.routines.backups.remote_catalogue import RemoteListing, list_remote, read_manifests, row_of
 from dbtui.routines.backups.remote_copy import (
     RemoteManifest,
     find_sizes,
@@ -31,8 +28,6 @@ from dbtui.routines.backups.remote_removal import find_marks, finish_remote_dele
 from dbtui.routines.backups.removing import CHANGED, GONE, PINNED, Note, remove_planned
 from dbtui.routines.context import RoutineContext
 
-_READERS = 4
-
 
 def plan_remote_expire(c: RoutineContext, address: RemoteAddress, request: ExpireRequest) -> Routine[RetentionPlan]:
     """Look at the backups in a remote and decide which go. Changes nothing.
@@ -41,10 +36,11 @@ def plan_remote_expire(c: RoutineContext, address: RemoteAddress, request: Expir
     """
     with c.open_remote(address) as remote:
         listing = list_remote(c, remote)
-    manifests = yield from _read_all(c, listing)
+    names = sorted(listing.manifests)
+    manifests = yield from read_manifests(c, address, names, partial(parse_remote_manifest, address))
     found: list[RetentionBackup] = []
     left: list[LeftAlone] = []
-    for name in sorted(listing.manifests):
+    for name in names:
         seen = _look_at(listing, name, manifests[name], request)
         if isinstance(seen, LeftAlone):
             left.append(seen)
@@ -58,22 +54,6 @@ def plan_remote_expire(c: RoutineContext, address: RemoteAddress, request: Expir
         left_alone=tuple(left),
         leftovers=find_marks(listing.data_bytes),
     )
-
-
-def _read_all(c: RoutineContext, listing: RemoteListing) -> Routine[Mapping[str, RemoteManifest | DbtuiError]]:
-    address, names, began = listing.address, sorted(listing.manifests), time.monotonic()
-    yield StepStarted("manifests", f"read {len(names)} of {address}")
-    reading = read_objects(
-        lambda _stopping: c.open_remote(address),
-        names,
-        LARGEST_BYTES,
-        lambda name, data: parse_remote_manifest(address, name, data),
-        threads=_READERS,
-        cancellation=c.cancellation,
-    )
-    found = yield from report(reading, len(names), "manifests")
-    yield StepFinished("manifests", time.monotonic() - began)
-    return found
 
 
 def _look_at(
