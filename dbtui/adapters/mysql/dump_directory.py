@@ -109,12 +109,19 @@ class _Counts:
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
         self.begun: set[str] = set()  # tables that mydumper said it dumps, also those without a row
+        self.current = ""  # the last of them
         self._lock = threading.Lock()
 
     @property
     def total(self) -> int:
         """The rows of all tables."""
         return sum(self.rows.values())
+
+    def listen(self, line: str) -> None:
+        """Take a line of what mydumper says."""
+        if found := _DUMPING.search(line):
+            self.current = found[1]
+            self.begun.add(found[1])
 
     def tap(self) -> "_FileCounter":
         """Return what counts the rows of one file."""
@@ -144,29 +151,23 @@ def _dump_rows(
     target: MysqlTarget, request: DumpRequest, counts: _Counts
 ) -> Routine[tuple[tuple[BackupFile, ...], int]]:
     directory, options = Path(request.partial_path), request.options
-    newest, current = newest_session(target), [""]
-
-    def listen(line: str) -> None:
-        if found := _DUMPING.search(line):
-            current[0] = found[1]
-            counts.begun.add(found[1])
-
+    patience = _Patience(target, newest_session(target))
     with target.tool_arguments(None) as login, _left_out(target, request) as omitted:
         argv = [request.facts.tool_path, login, *_arguments(target, request, omitted)]
         yield CommandRan(shlex.join([argv[0], "--defaults-file=…", *argv[2:]]))
         try:
             with (
-                ChildTool(argv, on_line=listen) as tool,
+                ChildTool(argv, on_line=counts.listen) as tool,
                 target.cancellation.interrupting(tool.stop),
                 DirectoryPacker(
                     directory, options.compression, options.jobs, tool.process.pid, _holds_rows, counts.tap
                 ) as packer,
                 target.cancellation.interrupting(packer.stop),
             ):
-                yield from _follow(target, request, tool, packer, current, newest)
+                yield from _follow(target, request, tool, packer, counts, patience)
                 files, raw_bytes = packer.finish(), packer.raw_bytes
         finally:
-            terminate_flushing(target, newest)
+            terminate_flushing(target, patience.newest)
     (directory / "metadata").unlink(missing_ok=True)  # says nothing that the manifest does not
     return tuple(file for file in files if file.path != "metadata"), raw_bytes
 
@@ -176,18 +177,18 @@ def _follow(
     request: DumpRequest,
     tool: ChildTool,
     packer: DirectoryPacker,
-    current: list[str],
-    newest: int,
+    counts: _Counts,
+    patience: "_Patience",
 ) -> Routine[None]:
-    space, patience = SpaceWatch(Path(request.partial_path)), _Patience(target, newest)
+    space = SpaceWatch(Path(request.partial_path))
     has_ended = False
     while not has_ended or not packer.wait_for(_TICK_SECONDS):
         target.cancellation.check()
         packer.check()
         space.check()
-        if not current[0]:
+        if not counts.begun:
             patience.check()
-        yield Progressed(packer.raw_bytes, request.expected_raw_bytes, "bytes", show_name(current[0]))
+        yield Progressed(packer.raw_bytes, request.expected_raw_bytes, "bytes", show_name(counts.current))
         if not has_ended and tool.wait_for(_TICK_SECONDS):
             has_ended = True
             _judge(tool, tool.wait(), target, space)
@@ -198,12 +199,12 @@ class _Patience:
 
     def __init__(self, target: MysqlTarget, newest: int) -> None:
         self._target = target
-        self._newest = newest
+        self.newest = newest  # of the sessions that were there before
         self._since: float | None = None
 
     def check(self) -> None:
         """Raise ServerError when it has waited for too long."""
-        if not self._target.collect("flushing_sessions", newest=self._newest):
+        if not self._target.collect("flushing_sessions", newest=self.newest):
             self._since = None
             return
         self._since = self._since or time.monotonic()
