@@ -9,11 +9,11 @@ the reason. A server that is merely busy answers, and may take as long as it nee
 
 import threading
 import time
-from contextlib import closing
 from dataclasses import replace
 
 from dbtui.adapters.cancellation import Cancellation
 from dbtui.adapters.deadlines import DEADLINES
+from dbtui.adapters.driving import forward
 from dbtui.errors import AuthenticationError, Cancelled, ConnectError, DbtuiError
 from dbtui.model.connections import ConnectionProfile, EngineName
 from dbtui.model.events import Event, ResultT, Routine, StepStarted
@@ -42,20 +42,17 @@ def while_answering(
     if profile.engine is EngineName.SQLITE:
         return (yield from work)
     watch = _Watch(c, profile)
+
+    def seen(event: Event) -> Event:
+        watch.note(event)
+        if isinstance(event, StepStarted) and event.step == until:
+            watch.stop()
+        return event
+
     thread = threading.Thread(target=watch.run, name="is it still there", daemon=True)
     thread.start()
     try:
-        with closing(work):
-            while True:
-                try:
-                    event = next(work)
-                except StopIteration as end:
-                    result: ResultT = end.value
-                    return result
-                watch.note(event)
-                if isinstance(event, StepStarted) and event.step == until:
-                    watch.stop()
-                yield event
+        return (yield from forward(work, seen))
     except Exception as error:  # whatever the work makes of being ended
         if watch.verdict is not None:
             raise watch.verdict from error
