@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dbtui.adapters.adapter import Adapter, BackupAdapter, Target
 from dbtui.adapters.adapter import Unfinished as Unfinished
@@ -37,6 +37,27 @@ def _no_identity(_profile_name: str) -> Secret | None:
 
 def _no_settings(_address: RemoteAddress) -> RemoteSettings:
     return RemoteSettings()
+
+
+class Removable(Unfinished, Protocol):
+    """What a routine makes for a while."""
+
+    def close(self) -> None:
+        """Remove it, however far it came; a second time does nothing."""
+        ...
+
+
+RemovableT = TypeVar("RemovableT", bound=Removable)
+
+
+@contextmanager
+def removed_after(c: "RoutineContext", made: RemovableT) -> Iterator[RemovableT]:
+    """Remove what was made when the block ends; who waits for the run's end can say what for."""
+    c.unfinished.append(made)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @dataclass(frozen=True)

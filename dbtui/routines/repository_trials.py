@@ -22,7 +22,7 @@ from dbtui.model.repositories import (
     Tablespace,
 )
 from dbtui.model.text import format_count, format_untrusted
-from dbtui.routines.context import RoutineContext
+from dbtui.routines.context import RoutineContext, removed_after
 from dbtui.routines.repository_findings import Findings
 
 _TICK_SECONDS = 0.1
@@ -86,7 +86,7 @@ def restore_on_trial(
 
     Raises what is no fault of the backup: ToolError, StorageError, ConnectError, Cancelled.
     """
-    with _removed_after(c, TrialServer(c, plan)) as trial:
+    with removed_after(c, TrialServer(c, plan)) as trial:
         is_restored = yield from _restore(adapter, detail, trial, found)
         if is_restored and (yield from _start(c, trial, found)):
             yield from _read(c, trial, found)
@@ -94,15 +94,6 @@ def restore_on_trial(
         yield StepStarted("remove", f"the throwaway {plan.server}")
         trial.close()
         yield StepFinished("remove", time.monotonic() - began)
-
-
-@contextmanager
-def _removed_after(c: RoutineContext, trial: TrialServer) -> Iterator[TrialServer]:
-    c.unfinished.append(trial)
-    try:
-        yield trial
-    finally:
-        trial.close()
 
 
 def _restore(

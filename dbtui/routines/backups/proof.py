@@ -41,7 +41,7 @@ from dbtui.model.text import format_untrusted
 from dbtui.routines.backups.contents import read_contents
 from dbtui.routines.backups.loading import FreshDatabase, fresh_database, load_and_compare
 from dbtui.routines.backups.stored import open_stored
-from dbtui.routines.context import RoutineContext
+from dbtui.routines.context import RoutineContext, removed_after
 
 _SCRATCH = "dbtui_verify"
 _NOT_ITS_FAULT = "which says nothing against the backup"
@@ -119,7 +119,7 @@ def _restore_on_throwaway(c: RoutineContext, backup: StoredBackup, plan: Throwaw
     trial.remarks += plan.remarks
     for remark in plan.remarks:
         yield Warned(remark)
-    with _removed_after(c, c.proofs(backup.engine).prepare_throwaway(plan)) as throwaway:
+    with removed_after(c, c.proofs(backup.engine).prepare_throwaway(plan)) as throwaway:
         profile = yield from throwaway.start(c.cancellation)
         alone = replace(c, environ=_environ_for(c, throwaway), password_of=lambda profile: profile.password)
         yield from _restore(alone, backup, profile, trial, throwaway)
@@ -127,15 +127,6 @@ def _restore_on_throwaway(c: RoutineContext, backup: StoredBackup, plan: Throwaw
         yield StepStarted("remove", f"the throwaway {plan.server}")
         throwaway.close()
         yield StepFinished("remove", time.monotonic() - began)
-
-
-@contextmanager
-def _removed_after(c: RoutineContext, throwaway: Throwaway) -> Iterator[Throwaway]:
-    c.unfinished.append(throwaway)
-    try:
-        yield throwaway
-    finally:
-        throwaway.close()
 
 
 def _environ_for(c: RoutineContext, throwaway: Throwaway) -> dict[str, str]:
